@@ -1,0 +1,370 @@
+#include "api/cli.h"
+
+#include <cstdlib>
+#include <functional>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "api/cli_commands.h"
+#include "api/cli_console.h"
+#include "api/cli_dev.h"
+#include "api/cli_replay.h"
+#include "api/country_map.h"
+#include "api/table.h"
+
+namespace holdfast::api {
+namespace {
+
+// What the command line asks for; run once everything has been parsed.
+using Action = std::function<int()>;
+
+// Where the options of every command live until the action has run.
+struct Arguments {
+  NodeOptions node;
+  PageOptions page;
+  DevOptions dev;
+  ReplayOptions replay;
+  DemoOptions demo;
+  SkuPut sku_put;
+  UnitsCall units;
+  ReservationPut reservation_put;
+  ReservationVerb reservation;
+  FaultSet fault;
+  std::string serve_config;
+  std::vector<std::string> serve_set;
+  std::string name, prefix, state, sku;
+  std::vector<std::string> skus;
+  Action action;
+};
+
+CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what,
+                  const std::string& example) {
+  CLI::App* app = parent.add_subcommand(name, what);
+  app->footer("\nExample:\n  " + example);
+  return app;
+}
+
+void add_url(CLI::App* app, Arguments& a) {
+  app->add_option("--url", a.node.url, "A node of the cluster (environment: HOLDFAST_URL)")
+      ->capture_default_str();
+}
+
+// A command that asks one node.
+CLI::App* node_command(CLI::App& parent, Arguments& a, const std::string& name,
+                       const std::string& what, const std::string& example, Action action) {
+  CLI::App* app = command(parent, name, what, example);
+  add_url(app, a);
+  app->add_flag("--json", a.node.json, "Print the node's answer as JSON");
+  // `cluster` has commands of its own: theirs are called first, and stand.
+  app->callback([&a, action] {
+    if (!a.action) a.action = action;
+  });
+  return app;
+}
+
+// An option that may be given several times, with one value each.
+template <typename Values>
+CLI::Option* repeated(CLI::App* app, const std::string& name, Values& values,
+                      const std::string& what) {
+  return app->add_option(name, values, what)->allow_extra_args(false);
+}
+
+void add_page(CLI::App* app, Arguments& a) {
+  app->add_option("--limit", a.page.limit, "At most so many")->capture_default_str();
+  app->add_option("--cursor", a.page.cursor, "Go on where the page before ended");
+}
+
+void add_key(CLI::App* app, std::string& key) {
+  app->add_option("--key", key,
+                  "Idempotency key: the command takes effect once per key (random if left out)");
+}
+
+void add_serve(CLI::App& root, Arguments& a, const CliHooks& hooks) {
+  CLI::App* app = command(root, "serve", "Run one node until SIGTERM or Ctrl-C",
+                          "holdfast serve --config node.toml --set log.level=debug");
+  app->add_option("--config", a.serve_config, "The node's configuration (TOML)")->required();
+  repeated(app, "--set", a.serve_set, "section.key=value, over the file; may be repeated");
+  app->callback([&a, &hooks] {
+    a.action = [&a, &hooks] { return hooks.serve(a.serve_config, a.serve_set); };
+  });
+}
+
+void add_local_cluster(CLI::App* app, LocalClusterOptions& cluster) {
+  app->add_option("--regions", cluster.regions, "Names of the regions")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  app->add_option("--nodes", cluster.nodes_per_region, "Nodes per region")->capture_default_str();
+  app->add_option("--http-port", cluster.http_port, "Node k (from 0) answers HTTP at this port + k")
+      ->capture_default_str();
+  app->add_option("--gossip-port", cluster.gossip_port, "… and gossips at this port + k")
+      ->capture_default_str();
+  repeated(app, "--set", cluster.overrides, "section.key=value, for every node; may be repeated");
+}
+
+void add_dev(CLI::App& root, Arguments& a) {
+  CLI::App* app = command(root, "dev", "Run a whole cluster on this machine until Ctrl-C",
+                          "holdfast dev --regions us,eu,ap --nodes 2");
+  add_local_cluster(app, a.dev.cluster);
+  app->add_option("--data", a.dev.cluster.dir,
+                  "Where nodes keep their data; the same directory resumes the same cluster")
+      ->capture_default_str();
+  app->add_flag("--json", a.dev.json, "One JSON object a line instead of text");
+  app->callback([&a] { a.action = [&a] { return run_dev(a.dev); }; });
+}
+
+void add_selling(CLI::App* app, ReplayOptions& replay) {
+  app->add_option("--day", replay.day, "Only the orders of that day, YYYY-MM-DD");
+  repeated(app, "--map", replay.map, "COUNTRY=REGION; may be repeated");
+  repeated(
+      app, "--cut", replay.cuts,
+      "REGION@FROM..TO: cut the region off from the others while that share of the orders is done "
+      "(0 to 1), like us@0.5..0.75; needs [faults] enabled; may be repeated");
+  app->add_option("--speed", replay.speed, "Times real time; 0: as fast as possible")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app->add_option("--margin", replay.margin_percent,
+                  "Stock beyond the demand of the orders, in percent, where stock is received")
+      ->check(CLI::Range(0, 10'000))
+      ->capture_default_str();
+  app->add_option("--wait-ms", replay.seller.wait_ms,
+                  "How long a cart may wait for other regions' stock")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
+  app->add_option("--retries", replay.seller.retries_max,
+                  "Repetitions of a call that got no answer")
+      ->check(CLI::Range(0, 1'000))
+      ->capture_default_str();
+  app->add_flag("--skip-broken", replay.skip_broken, "Leave lines out that cannot be read");
+  app->add_flag("--per-sku", replay.per_sku, "Also print the account per SKU");
+  app->add_flag("--json", replay.json, "Print the account as JSON (always per SKU)");
+}
+
+void add_replay(CLI::App& root, Arguments& a) {
+  CLI::App* app = root.add_subcommand("replay", "Sell real orders: one invoice is one cart");
+  ReplayOptions& r = a.replay;
+  app->add_option(
+         "ORDERS", r.orders_path,
+         "CSV (.csv or .csv.gz) with the columns InvoiceNo, StockCode, Description, Quantity, "
+         "InvoiceDate, CustomerID, Country")
+      ->required();
+  repeated(
+      app, "--endpoint", r.endpoints,
+      "REGION=URL of a node that takes the region's carts; may be repeated. Without: one node of "
+      "each region that --url sees");
+  add_url(app, a);
+  app->add_flag(
+      "--receive", r.receive,
+      "First make the SKUs and receive the orders' demand and the margin, spread evenly over "
+      "the regions");
+  app->add_option(
+      "--prefix", r.seller.prefix,
+      "Of reservation ids and idempotency keys. The same orders with the same prefix are the "
+      "same reservations: nothing is sold twice");
+  add_selling(app, r);
+  app->footer(
+      "\nEach region's invoices are sold in the order of their time: reserved, then committed. "
+      "Lines of\n"
+      "an invoice that begins with C come back: to the customer's latest reservation of this "
+      "replay\n"
+      "that has as many, else as units that arrive (they were sold before). Other negative lines "
+      "are\n"
+      "losses. Fees and postage are left out. A StockCode becomes a SKU in upper case, with '-' "
+      "for\n"
+      "each byte that a SKU may not have.\n\n" +
+      std::string(kCountryMapHelp) +
+      "\n\nExit status 1 if a call failed otherwise than for lack of stock.\n\n"
+      "Example:\n"
+      "  holdfast replay sim/data/online-retail-2010-12-01.csv.gz --receive \\\n"
+      "      --endpoint eu=http://127.0.0.1:8081 --endpoint us=http://127.0.0.1:8080");
+  app->callback([&a] {
+    a.action = [&a] {
+      a.replay.url = a.node.url;
+      return run_replay(a.replay);
+    };
+  });
+}
+
+void add_demo(CLI::App& root, Arguments& a) {
+  CLI::App* app =
+      command(root, "demo",
+              "Sell a real day on a fresh cluster of three regions, with a partition, and "
+              "check every figure",
+              "holdfast demo sim/data/online-retail-2010-12-01.csv.gz --stay");
+  app->group("");  // deploy/demo is the way to it
+  DemoOptions& d = a.demo;
+  d.cluster.http_port = 18080;
+  d.cluster.gossip_port = 17940;
+  d.cluster.dir.clear();
+  d.replay.speed = 1'650;
+  d.replay.cuts = {"us@0.5..0.75"};
+  app->add_option("ORDERS", d.replay.orders_path, "CSV of orders, see `holdfast replay`")
+      ->required();
+  add_local_cluster(app, d.cluster);
+  app->add_option("--data", d.cluster.dir, "Fresh directory (a temporary one, removed at the end)");
+  app->add_flag("--stay", d.stay, "Leave the cluster running until Ctrl-C");
+  add_selling(app, d.replay);
+  app->callback([&a] { a.action = [&a] { return run_demo(a.demo); }; });
+}
+
+void add_stock_changes(CLI::App& sku, Arguments& a) {
+  UnitsCall& u = a.units;
+  auto* receive =
+      node_command(sku, a, "receive", "Units arrive at this node", "holdfast sku receive lamp 100",
+                   [&a] { return sku_receive(a.node, a.units); });
+  auto* adjust = node_command(sku, a, "adjust", "Correct the stock of this node (loss, recount)",
+                              "holdfast sku adjust lamp -3 --reason damaged",
+                              [&a] { return sku_adjust(a.node, a.units); });
+  auto* allow =
+      node_command(sku, a, "allow", "Change how many units may be oversold here",
+                   "holdfast sku allow lamp 10", [&a] { return sku_allow(a.node, a.units); });
+  auto* grant =
+      node_command(sku, a, "grant", "Move rights from this node to a region or node",
+                   "holdfast sku grant lamp eu 20", [&a] { return sku_grant(a.node, a.units); });
+  for (CLI::App* app : {receive, adjust, allow, grant}) {
+    app->add_option("SKU", u.sku, "The SKU")->required();
+  }
+  grant->add_option("TO", u.to, "A region, a node's name or a replica id")->required();
+  for (CLI::App* app : {receive, grant}) app->add_option("QUANTITY", u.units, "Units")->required();
+  for (CLI::App* app : {adjust, allow}) {
+    app->add_option("DELTA", u.units, "Units more, or less if negative")->required();
+  }
+  adjust->add_option("--reason", u.reason, "Why, for the record");
+  for (CLI::App* app : {receive, adjust, allow, grant}) add_key(app, u.key);
+}
+
+void add_sku(CLI::App& root, Arguments& a) {
+  CLI::App* sku = command(root, "sku", "Describe SKUs and change their stock", "holdfast sku list");
+  sku->require_subcommand(1);
+  auto* put = node_command(*sku, a, "put", "Create or change a SKU",
+                           "holdfast sku put lamp --name 'Desk lamp' --low-stock-threshold 20",
+                           [&a] { return sku_put(a.node, a.sku_put); });
+  put->add_option("SKU", a.sku_put.sku, "1–128 of A–Z a–z 0–9 . _ : -")->required();
+  put->add_option("--name", a.sku_put.name, "For people");
+  put->add_option("--attributes", a.sku_put.attributes, "A JSON object");
+  put->add_option("--low-stock-threshold", a.sku_put.low_stock_threshold, "Units");
+  auto* get = node_command(*sku, a, "get", "Show a SKU", "holdfast sku get lamp",
+                           [&a] { return sku_get(a.node, a.name); });
+  get->add_option("SKU", a.name, "The SKU")->required();
+  auto* list =
+      node_command(*sku, a, "list", "List SKUs", "holdfast sku list --prefix lamp --limit 20",
+                   [&a] { return sku_list(a.node, a.prefix, a.page); });
+  list->add_option("--prefix", a.prefix, "Only SKUs that begin so");
+  add_page(list, a);
+  add_stock_changes(*sku, a);
+  auto* stock_app =
+      node_command(root, a, "stock", "Show the stock of SKUs as a node sees it",
+                   "holdfast stock lamp chair", [&a] { return stock(a.node, a.skus); });
+  stock_app->add_option("SKU", a.skus, "One (with its regions) or several")->required();
+}
+
+void add_reservation_put(CLI::App& reservation, Arguments& a) {
+  ReservationPut& p = a.reservation_put;
+  auto* put = node_command(reservation, a, "put", "Hold units for a cart",
+                           "holdfast reservation put cart-1 lamp=2 chair=1 --ttl 600",
+                           [&a] { return reservation_put(a.node, a.reservation_put); });
+  put->add_option("ID", p.id, "1–128 of A–Z a–z 0–9 . _ : -")->required();
+  put->add_option("LINES", p.lines, "SKU=QUANTITY …")->required();
+  put->add_option("--ttl", p.ttl_seconds, "Seconds until it expires (900)");
+  put->add_option("--wait-ms", p.wait_ms, "How long it may wait for other nodes' stock (250)");
+  put->add_flag("--partial", p.partial, "Hold what can be had");
+  put->add_option("--durability", p.durability, "node, region or remote");
+  put->add_option("--metadata", p.metadata, "JSON, kept with it");
+}
+
+void add_reservation(CLI::App& root, Arguments& a) {
+  CLI::App* reservation = command(root, "reservation", "Hold units, sell them, give them back",
+                                  "holdfast reservation list --state held");
+  reservation->require_subcommand(1);
+  ReservationVerb& v = a.reservation;
+  add_reservation_put(*reservation, a);
+  auto* get =
+      node_command(*reservation, a, "get", "Show a reservation", "holdfast reservation get cart-1",
+                   [&a] { return reservation_get(a.node, a.reservation.id); });
+  auto* list = node_command(*reservation, a, "list", "List reservations",
+                            "holdfast reservation list --state held --sku lamp",
+                            [&a] { return reservation_list(a.node, a.state, a.sku, a.page); });
+  list->add_option("--state", a.state, "held, committed, released or expired");
+  list->add_option("--sku", a.sku, "Only those with a line of this SKU");
+  add_page(list, a);
+  auto* commit = node_command(*reservation, a, "commit", "Sell what is held, or these lines of it",
+                              "holdfast reservation commit cart-1",
+                              [&a] { return reservation_commit(a.node, a.reservation); });
+  auto* release = node_command(*reservation, a, "release", "Give back what is held",
+                               "holdfast reservation release cart-1",
+                               [&a] { return reservation_release(a.node, a.reservation); });
+  auto* extend = node_command(*reservation, a, "extend", "Move the expiry, counted from now",
+                              "holdfast reservation extend cart-1 --ttl 600",
+                              [&a] { return reservation_extend(a.node, a.reservation); });
+  auto* give_back =
+      node_command(*reservation, a, "return", "Sold units come back from the customer",
+                   "holdfast reservation return cart-1 lamp=1 --key return-77",
+                   [&a] { return reservation_return(a.node, a.reservation); });
+  for (CLI::App* app : {get, commit, release, extend, give_back}) {
+    app->add_option("ID", v.id, "The reservation")->required();
+  }
+  commit->add_option("LINES", v.lines, "SKU=QUANTITY …; the rest is released");
+  give_back->add_option("LINES", v.lines, "SKU=QUANTITY …")->required();
+  add_key(give_back, v.key);
+  extend->add_option("--ttl", v.ttl_seconds, "Seconds from now (900)");
+}
+
+void add_cluster(CLI::App& root, Arguments& a) {
+  auto* cluster = node_command(root, a, "cluster", "Show the nodes as one of them sees them",
+                               "holdfast cluster --url http://127.0.0.1:8081",
+                               [&a] { return cluster_show(a.node); });
+  CLI::App* faults =
+      command(*cluster, "faults", "Link faults of a node, for drills (needs [faults] enabled)",
+              "holdfast cluster faults list");
+  faults->require_subcommand(1);
+  auto* set = node_command(*faults, a, "set", "Disturb this node's links to a region or node",
+                           "holdfast cluster faults set eu --drop",
+                           [&a] { return faults_set(a.node, a.fault); });
+  set->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
+  set->add_flag("--drop", a.fault.drop, "Discard every frame, both ways");
+  set->add_option("--delay-ms", a.fault.delay_ms, "Delay every frame");
+  set->add_option("--loss", a.fault.loss, "Discard this share of frames, 0 to 1")
+      ->check(CLI::Range(0., 1.));
+  auto* clear = node_command(*faults, a, "clear", "Mend the links to a region or node",
+                             "holdfast cluster faults clear eu",
+                             [&a] { return faults_clear(a.node, a.fault.target); });
+  clear->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
+  node_command(*faults, a, "list", "Show the link faults of this node",
+               "holdfast cluster faults list", [&a] { return faults_list(a.node); });
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv, const CliHooks& hooks) {
+  CLI::App root(
+      "Holdfast: a multi-region inventory service that sells on through partitions and states "
+      "in advance what can be oversold.",
+      "holdfast");
+  root.set_version_flag("--version", hooks.version);
+  root.require_subcommand(1);
+  root.footer(
+      "\nExit status: 0 done, 1 refused or failed, 2 wrong usage. `holdfast COMMAND --help` says "
+      "more.\nStart here: holdfast dev");
+  Arguments arguments;
+  // Not CLI11's envname(): it would override --url through the same option of the other commands.
+  if (const char* url = std::getenv("HOLDFAST_URL"); url != nullptr && *url != '\0') {
+    arguments.node.url = url;
+  }
+  add_serve(root, arguments, hooks);
+  add_dev(root, arguments);
+  add_replay(root, arguments);
+  add_demo(root, arguments);
+  add_sku(root, arguments);
+  add_reservation(root, arguments);
+  add_cluster(root, arguments);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return root.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return arguments.action ? arguments.action() : kExitUsage;
+}
+
+}  // namespace holdfast::api

@@ -1,0 +1,22 @@
+#pragma once
+// The command line of the one binary, `holdfast`. Everything but `serve` is a client of running
+// nodes, or
+// (`dev`, the demo) starts them as processes of their own.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace holdfast::api {
+
+struct CliHooks {
+  // Runs a node until it is told to stop; its result is the exit status.
+  std::function<int(const std::string& config_path, const std::vector<std::string>& overrides)>
+      serve;
+  std::string version;  // as `holdfast --version` prints it
+};
+
+// Exit status: 0 done, 1 refused or failed (the reason is on stderr), 2 the command line is wrong.
+int run_cli(int argc, char** argv, const CliHooks& hooks);
+
+}  // namespace holdfast::api

@@ -1,0 +1,253 @@
+#include "api/views.h"
+
+#include "api/json.h"
+
+namespace holdfast::api {
+namespace {
+
+// One object being written. The names are literals of this file and need no escaping.
+class ObjectText {
+ public:
+  explicit ObjectText(std::string& out) : out_(out) { out_.push_back('{'); }
+  ~ObjectText() { out_.push_back('}'); }
+  ObjectText(const ObjectText&) = delete;
+  ObjectText& operator=(const ObjectText&) = delete;
+
+  std::string& name(std::string_view name) {
+    if (!first_) out_.push_back(',');
+    first_ = false;
+    out_.append("\"").append(name).append("\":");
+    return out_;
+  }
+  void text(std::string_view name_, std::string_view value) { append_string(name(name_), value); }
+  void integer(std::string_view name_, std::int64_t value) { append_integer(name(name_), value); }
+  void count(std::string_view name_, std::uint64_t value) { append_unsigned(name(name_), value); }
+  void boolean(std::string_view name_, bool value) { append_boolean(name(name_), value); }
+  void time(std::string_view name_, std::int64_t wall_ms) { append_time(name(name_), wall_ms); }
+  void raw(std::string_view name_, std::string_view json) { name(name_).append(json); }
+
+  template <typename Items, typename Append>
+  void list(std::string_view name_, const Items& items, Append&& append) {
+    name(name_).push_back('[');
+    bool first = true;
+    for (const auto& item : items) {
+      if (!first) out_.push_back(',');
+      first = false;
+      append(out_, item);
+    }
+    out_.push_back(']');
+  }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+std::string_view state_name(crdt::HoldState state) {
+  switch (state) {
+    case crdt::HoldState::committed: return "committed";
+    case crdt::HoldState::released: return "released";
+    case crdt::HoldState::expired: return "expired";
+    case crdt::HoldState::held: break;
+  }
+  return "held";
+}
+
+void append(std::string& out, const node::SkuView& sku) {
+  ObjectText object(out);
+  object.text("sku", sku.sku);
+  object.text("name", sku.name);
+  object.raw("attributes", sku.attributes.empty() ? "{}" : sku.attributes);
+  object.integer("low_stock_threshold", sku.low_stock_threshold);
+  object.time("created_at", sku.created_at);
+  object.time("updated_at", sku.updated_at);
+}
+
+void append(std::string& out, const node::StockChange& change) {
+  ObjectText object(out);
+  object.text("sku", change.sku);
+  object.integer("delta", change.delta);
+  object.integer("on_hand", change.on_hand);
+  object.integer("available", change.available);
+  object.integer("local_available", change.local_available);
+  object.integer("allowance", change.allowance);
+  if (!change.to.empty()) object.text("to", change.to);
+}
+
+void append(std::string& out, const node::RegionStock& region) {
+  ObjectText object(out);
+  object.text("region", region.region);
+  object.integer("rights", region.rights);
+  object.time("as_of", region.as_of);
+  object.integer("lag_ms", region.lag_ms);
+  object.boolean("reachable", region.reachable);
+}
+
+void append(std::string& out, const node::StockView& stock) {
+  ObjectText object(out);
+  object.text("sku", stock.sku);
+  object.integer("on_hand", stock.on_hand);
+  object.integer("held", stock.held);
+  object.integer("sold", stock.sold);
+  object.integer("returned", stock.returned);
+  object.integer("available", stock.available);
+  object.integer("local_available", stock.local_available);
+  object.integer("allowance", stock.allowance);
+  object.integer("exposure", stock.exposure);
+  object.integer("debt", stock.debt);
+  object.integer("oversold", stock.oversold);
+  object.integer("low_stock_threshold", stock.low_stock_threshold);
+  object.list("by_region", stock.by_region,
+              [](std::string& o, const node::RegionStock& region) { append(o, region); });
+}
+
+void append(std::string& out, const node::AvailabilityItem& item) {
+  ObjectText object(out);
+  object.text("sku", item.sku);
+  object.boolean("known", item.known);
+  object.integer("available", item.available);
+  object.integer("local_available", item.local_available);
+}
+
+void append(std::string& out, const node::Availability& availability) {
+  ObjectText object(out);
+  object.list("items", availability.items,
+              [](std::string& o, const node::AvailabilityItem& item) { append(o, item); });
+}
+
+void append(std::string& out, const crdt::HoldLine& line) {
+  ObjectText object(out);
+  object.text("sku", line.sku);
+  object.integer("requested", line.requested);
+  object.integer("held", line.held);
+  object.integer("committed", line.committed);
+  object.integer("returned", line.returned);
+}
+
+void append(std::string& out, const node::ReservationView& reservation) {
+  ObjectText object(out);
+  object.text("id", reservation.id);
+  object.text("state", state_name(reservation.state));
+  object.boolean("final", reservation.final);
+  object.text("home", crdt::to_string(reservation.home));
+  object.text("home_node", reservation.home_node);
+  object.text("home_region", reservation.home_region);
+  object.list("lines", reservation.lines,
+              [](std::string& o, const crdt::HoldLine& line) { append(o, line); });
+  object.time("created_at", reservation.created_at);
+  object.time("expires_at", reservation.expires_at);
+  if (reservation.ended_at == 0) {
+    object.raw("ended_at", "null");
+  } else {
+    object.time("ended_at", reservation.ended_at);
+  }
+  if (!reservation.metadata.empty()) object.raw("metadata", reservation.metadata);
+}
+
+template <typename Page>
+void append_page(std::string& out, const Page& page) {
+  ObjectText object(out);
+  object.list("items", page.items, [](std::string& o, const auto& item) { append(o, item); });
+  if (page.next.empty()) {
+    object.raw("next", "null");
+  } else {
+    object.text("next", page.next);
+  }
+}
+void append(std::string& out, const node::SkuPage& page) { append_page(out, page); }
+void append(std::string& out, const node::ReservationPage& page) { append_page(out, page); }
+
+void append(std::string& out, const node::NodeView& node) {
+  ObjectText object(out);
+  object.text("replica", crdt::to_string(node.replica));
+  object.text("node", node.node);
+  object.text("region", node.region);
+  object.text("state", node.state);
+  object.boolean("self", node.self);
+  object.boolean("reachable", node.reachable);
+  object.text("http_address", node.http_address);
+  object.text("gossip_address", node.gossip_address);
+  object.count("wire_version", node.wire_version);
+  object.integer("last_heard_ms", node.last_heard_ms);
+  object.integer("lag_ms", node.lag_ms);
+  object.count("sequence", node.sequence);
+  object.count("behind", node.behind);
+}
+
+// Nodes come sorted by region; each run of one region becomes one object.
+void append_regions(std::string& out, const std::vector<node::NodeView>& nodes) {
+  out.push_back('[');
+  for (std::size_t i = 0; i < nodes.size();) {
+    std::size_t end = i;
+    while (end < nodes.size() && nodes[end].region == nodes[i].region) ++end;
+    if (i > 0) out.push_back(',');
+    ObjectText object(out);
+    object.text("region", nodes[i].region);
+    object.name("nodes").push_back('[');
+    for (std::size_t k = i; k < end; ++k) {
+      if (k > i) out.push_back(',');
+      append(out, nodes[k]);
+    }
+    out.push_back(']');
+    i = end;
+  }
+  out.push_back(']');
+}
+
+void append(std::string& out, const node::ClusterView& cluster) {
+  ObjectText object(out);
+  object.text("cluster", cluster.cluster);
+  object.text("digest", cluster.digest);
+  object.count("skus", cluster.skus);
+  object.count("open_holds", cluster.open_holds);
+  object.count("reservations", cluster.reservations);
+  append_regions(object.name("regions"), cluster.nodes);
+  object.list("faults", cluster.faults, append_fault);
+}
+
+void append(std::string& out, const node::Faults& faults) {
+  ObjectText object(out);
+  object.list("items", faults.items, append_fault);
+}
+
+struct AppendView {
+  std::string& out;
+  void operator()(std::monostate) const { out.append("{}"); }
+  // Numbers of the engine go out as metrics, see metrics.h.
+  void operator()(const std::unique_ptr<node::Stats>&) const { out.append("{}"); }
+  template <typename View>
+  void operator()(const View& view) const {
+    append(out, view);
+  }
+  template <typename View>
+  void operator()(const std::unique_ptr<View>& view) const {
+    if (view) {
+      append(out, *view);
+    } else {
+      out.append("{}");
+    }
+  }
+};
+
+}  // namespace
+
+void append_fault(std::string& out, const node::LinkFault& fault) {
+  ObjectText object(out);
+  object.text("target", fault.target);
+  object.boolean("drop", fault.drop);
+  object.count("delay_ms", fault.delay_ms);
+  append_number(object.name("loss"), fault.loss);
+}
+
+void append_view(std::string& out, const node::Outcome& outcome) {
+  std::visit(AppendView{out}, outcome.view);
+}
+
+const std::string& next_cursor(const node::Outcome& outcome) {
+  static const std::string kNone;
+  if (const auto* skus = std::get_if<node::SkuPage>(&outcome.view)) return skus->next;
+  if (const auto* holds = std::get_if<node::ReservationPage>(&outcome.view)) return holds->next;
+  return kNone;
+}
+
+}  // namespace holdfast::api

@@ -1,0 +1,97 @@
+#pragma once
+// BoundedCounter: one SKU's stock, which several replicas sell from without asking each other.
+//
+// A replica sells only what it holds *rights* to. Receiving makes rights, holding uses them up,
+// releasing and returning give them back, a grant hands them over, a seizure takes them from one that
+// cannot be reached. State: one StockRow per origin, each written by its origin alone, every total in
+// it only growing. With every term summed over the rows that are here:
+//
+//     on_hand   = Σ received − withdrawn − sold + returned + voided
+//     held      = Σ held − released − sold
+//     available = on_hand − held
+//     allowance = Σ allowance_added − allowance_removed
+//     rights(i) = received_i − withdrawn_i + allowance_i − (held_i − released_i) + returned_i + voided_i
+//               + Σj granted_j[i] − Σj granted_i[j] + Σj seized_i[j] − Σj seized_j[i]
+//     unseen(t) = Σi max(0, seized_i[t] − seen_t[i])
+//     debt(t)   = max(0, −(rights(t) + unseen(t)))
+//
+// Laws (tests/crdt/escrow_laws_test.cpp)
+//   conservation  Σi rights(i) = available + allowance, over any set of rows.
+//   safety        without seizures, a replica's view of its own rights is never above the truth, so
+//                 spending only what it sees keeps every rights(i) ≥ 0 and available ≥ −allowance.
+//   bound         available ≥ −allowance − Σt (unseen(t) + debt(t)).
+//   convergence   equal rows give equal answers and equal bytes.
+//
+// A view is not causally closed: rights(other) may be too low here, even negative. Reads therefore
+// count the rights of a replica that was never seized from as at least 0 (view_available).
+//
+// Threads  none of its own. Cost  R = origins with a row: sums O(1), rights(i) O(R log R).
+// Papers   Balegas et al., SRDS 2015, arXiv:1503.09052 (the grant is its transfer); O'Neil, TODS 1986
+//          (escrow). Seizures, seen and debt are ours.
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "crdt/feed.h"
+#include "crdt/pn_counter.h"
+#include "crdt/rows.h"
+
+namespace holdfast::crdt {
+
+struct StockCell : FeedItem {
+  StockRow row;
+  struct Product* product = nullptr;  // whose stock it is
+};
+
+class BoundedCounter {
+ public:
+  const StockCell* find(ReplicaId origin) const;
+  // The origin's cell, made empty if absent.
+  StockCell& at(ReplicaId origin);
+  const std::vector<std::unique_ptr<StockCell>>& cells() const { return cells_; }  // by origin
+
+  // Changes one origin's row through `edit(StockRow&)`, which only raises totals.
+  template <typename Edit>
+  void change(StockCell& cell, Edit&& edit) {
+    const Sums before = sums(cell.row);
+    edit(cell.row);
+    grow(before, sums(cell.row));
+  }
+
+  Units on_hand() const { return on_hand_.value(); }
+  Units held() const { return held_.value(); }
+  Units available() const { return on_hand() - held(); }
+  Units allowance() const { return allowance_.value(); }
+  Units sold() const { return sold_; }
+  Units returned() const { return returned_; }
+
+  Units rights(ReplicaId replica) const;
+  Units unseen(ReplicaId target) const;
+  Units debt(ReplicaId target) const;
+  bool ever_seized(ReplicaId target) const;
+  Units exposure() const;
+  Units total_debt() const;
+  // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted as
+  // at least 0 where never seized, less the allowance.
+  Units view_available() const;
+  Units oversold() const { return std::max<Units>(0, -view_available()); }
+  // Raising any sum by `units` stays within the range of totals.
+  bool has_room(Units units) const;
+
+ private:
+  struct Sums {
+    PnPair on_hand, held, allowance;
+    Units sold, returned;
+  };
+  static Sums sums(const StockRow& row);
+  void grow(const Sums& before, const Sums& after);
+  template <typename Sum>
+  Units over_targets(Sum&& sum) const;
+
+  std::vector<std::unique_ptr<StockCell>> cells_;
+  PnCounter on_hand_, held_, allowance_;
+  Units sold_ = 0, returned_ = 0;
+};
+
+}  // namespace holdfast::crdt

@@ -1,0 +1,232 @@
+#include "crdt/codec.h"
+
+#include "crdt/archive.h"
+
+namespace holdfast::crdt {
+
+namespace {
+
+void require(bool condition, const char* what) {
+  if (!condition) throw Malformed(what);
+}
+
+bool is_total(Units units) { return units >= 0 && units <= kUnitsMax; }
+
+}  // namespace
+
+// ── fields, in the order in which they are written ──────────────────────────────────────────────
+// cereal finds these by argument-dependent lookup.
+
+template <typename A>
+void serialize(A& ar, ReplicaId& id) {
+  ar(id.value);
+}
+template <typename A>
+void serialize(A& ar, PeerTotals& t) {
+  ar(t.peer, t.granted, t.seized, t.seen, t.debt_at_seen);
+}
+template <typename A>
+void serialize(A& ar, StockRow& r) {
+  ar(r.received, r.withdrawn, r.allowance_added, r.allowance_removed, r.held, r.released, r.sold,
+     r.returned, r.voided, r.peers, r.demand_milli);
+}
+template <typename A>
+void serialize(A& ar, HoldLine& l) {
+  ar(l.sku, l.requested, l.held, l.committed, l.returned);
+}
+template <typename A>
+void serialize(A& ar, Boot& b) {
+  ar(b.sequence, b.nonce);
+}
+template <typename A>
+void serialize(A& ar, VectorEntry& e) {
+  ar(e.origin, e.sequence, e.boot);
+}
+template <typename A>
+void serialize(A& ar, KeyRow& r) {
+  ar(r.digest, r.answer, r.sku, r.effect, r.units, r.created_at, r.state);
+}
+template <typename A>
+void serialize(A& ar, SkuRow& r) {
+  ar(r.time, r.name, r.attributes, r.low_stock_threshold, r.created_at);
+}
+template <typename A>
+void serialize(A& ar, MemberRow& r) {
+  ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots);
+}
+template <typename A>
+void serialize_tail(A& ar, HoldRow& r) {
+  ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata);
+}
+void save(CompactOut& ar, const HoldRow& r) {
+  ar(r.digest, static_cast<std::uint8_t>(r.state));
+  ar.varint(r.lines.size());
+  for (const HoldLine& line : r.lines) ar(line);
+  serialize_tail(ar, const_cast<HoldRow&>(r));
+}
+void load(BoundedIn& ar, HoldRow& r) {
+  std::uint8_t state = 0;
+  ar(r.digest, state);
+  require(state <= static_cast<std::uint8_t>(HoldState::expired), "unknown state of a hold");
+  r.state = static_cast<HoldState>(state);
+  r.lines.resize(ar.count(/*smallest=*/6));
+  for (HoldLine& line : r.lines) ar(line);
+  serialize_tail(ar, r);
+}
+
+namespace {
+
+// ── what a valid row is ─────────────────────────────────────────────────────────────────────────
+
+void validate(const StockRow& r) {
+  for (const Units total : {r.received, r.withdrawn, r.allowance_added, r.allowance_removed, r.held,
+                            r.released, r.sold, r.returned, r.voided})
+    require(is_total(total), "a total out of range");
+  require(r.released + r.sold <= r.held, "more units ended than were held");
+  const PeerTotals* last = nullptr;
+  for (const PeerTotals& peer : r.peers) {
+    require(last == nullptr || last->peer < peer.peer, "peers out of order");
+    for (const Units total : {peer.granted, peer.seized, peer.seen, peer.debt_at_seen})
+      require(is_total(total), "a total out of range");
+    last = &peer;
+  }
+}
+
+void validate(const HoldRow& r) {
+  require(!r.lines.empty(), "a hold without lines");
+  const HoldLine* last = nullptr;
+  for (const HoldLine& line : r.lines) {
+    require(valid_name(line.sku), "not a SKU");
+    require(last == nullptr || last->sku < line.sku, "lines out of order");
+    require(line.held <= line.requested && line.committed <= line.held &&
+                line.returned <= line.committed,
+            "a line that ends more than it held");
+    last = &line;
+  }
+}
+
+void validate(const KeyRow& r) {
+  require(r.state <= 1, "unknown state of a key");
+  require(r.units >= -kUnitsMax && r.units <= kUnitsMax, "units out of range");
+}
+
+void validate(const SkuRow& r) { require(is_total(r.low_stock_threshold), "threshold out of range"); }
+
+void validate(const MemberRow& r) {
+  for (std::size_t i = 1; i < r.acknowledged.size(); ++i)
+    require(r.acknowledged[i - 1].origin < r.acknowledged[i].origin, "vector out of order");
+  for (std::size_t i = 1; i < r.boots.size(); ++i)
+    require(r.boots[i - 1].sequence < r.boots[i].sequence, "boots out of order");
+}
+
+void validate_key(RowKind kind, std::string_view key) {
+  switch (kind) {
+    case RowKind::stock:
+    case RowKind::hold:
+    case RowKind::sku:
+      return require(valid_name(key), "not a name");
+    case RowKind::key:
+      return require(!key.empty() && key.size() <= 1024, "not an idempotency key");
+    case RowKind::member:
+      return require(parse_replica_id(key).has_value(), "not a replica id");
+    default:
+      return require(key.size() <= 1024, "key too long");
+  }
+}
+
+template <typename T>
+T parse(std::string_view bytes) {
+  BoundedIn in(bytes);
+  T row;
+  in(row);
+  row.extra.assign(in.left());
+  validate(row);
+  return row;
+}
+
+template <typename T>
+void append(const T& row, std::string& out) {
+  CompactOut ar(out);
+  ar(row);
+  ar.bytes(row.extra);
+}
+
+DecodedRow take_row(BoundedIn& in) {
+  DecodedRow row;
+  row.kind = static_cast<RowKind>(in.bytes(1).front());
+  row.key.assign(in.bytes(in.count()));
+  row.sequence = in.varint();
+  row.format = static_cast<std::uint8_t>(in.bytes(1).front());
+  const std::string_view payload = in.bytes(in.count());
+  require(row.sequence != 0, "a row without a sequence");
+  validate_key(row.kind, row.key);
+  switch (row.kind) {
+    case RowKind::stock:
+      row.payload = parse<StockRow>(payload);
+      break;
+    case RowKind::hold:
+      row.payload = parse<HoldRow>(payload);
+      break;
+    case RowKind::key:
+      row.payload = parse<KeyRow>(payload);
+      break;
+    case RowKind::sku:
+      row.payload = parse<SkuRow>(payload);
+      break;
+    case RowKind::member:
+      row.payload = parse<MemberRow>(payload);
+      break;
+    default:
+      row.payload = std::string(payload);
+  }
+  return row;
+}
+
+template <typename Read>
+auto guarded(Read&& read) -> absl::StatusOr<decltype(read())> {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(std::string("malformed rows: ") + error.what());
+  }
+}
+
+}  // namespace
+
+void append_payload(const StockRow& row, std::string& out) { append(row, out); }
+void append_payload(const HoldRow& row, std::string& out) { append(row, out); }
+void append_payload(const KeyRow& row, std::string& out) { append(row, out); }
+void append_payload(const SkuRow& row, std::string& out) { append(row, out); }
+void append_payload(const MemberRow& row, std::string& out) { append(row, out); }
+
+void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint8_t format,
+                std::string_view payload, std::string& out) {
+  CompactOut ar(out);
+  out.push_back(static_cast<char>(kind));
+  ar.varint(key.size());
+  out.append(key);
+  ar.varint(sequence);
+  out.push_back(static_cast<char>(format));
+  ar.varint(payload.size());
+  out.append(payload);
+}
+
+absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block) {
+  return guarded([&] {
+    BoundedIn in(block);
+    std::vector<DecodedRow> rows;
+    while (!in.left().empty()) rows.push_back(take_row(in));
+    return rows;
+  });
+}
+
+absl::StatusOr<DecodedRow> decode_row(std::string_view bytes) {
+  return guarded([&] {
+    BoundedIn in(bytes);
+    DecodedRow row = take_row(in);
+    in.expect_end();
+    return row;
+  });
+}
+
+}  // namespace holdfast::crdt

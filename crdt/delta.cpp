@@ -1,0 +1,63 @@
+#include "crdt/delta.h"
+
+#include "crdt/check.h"
+
+namespace holdfast::crdt {
+
+Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence after,
+                std::size_t bytes_max) {
+  HOLDFAST_CHECK(!state.has_unsealed());
+  Piece piece;
+  piece.origin = origin;
+  piece.from = from;
+  piece.after = after;
+  piece.upto = std::max(after, state.head(origin));
+  const Feed* feed = state.feed(origin);
+  if (feed == nullptr) return piece;
+  for (auto at = feed->begin_after(after); at != feed->end(); ++at) {
+    if (piece.rows.size() >= bytes_max) {
+      piece.last = false;
+      piece.upto = std::prev(at)->first;
+      break;
+    }
+    append_item(*at->second, piece.rows);
+  }
+  return piece;
+}
+
+absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
+  if (piece.after < piece.from || piece.upto < piece.after)
+    return absl::InvalidArgumentError("a piece that ends before it begins");
+  auto rows = decode_rows(piece.rows);
+  if (!rows.ok()) return rows.status();
+  Sequence before = piece.after;
+  for (const DecodedRow& row : *rows) {
+    if (row.sequence <= before || row.sequence > piece.upto)
+      return absl::InvalidArgumentError("rows out of the order of their sequences");
+    before = row.sequence;
+  }
+
+  if (piece.after == piece.from) {
+    Staged fresh;
+    fresh.delta.origin = piece.origin;
+    fresh.delta.from = piece.from;
+    staged_[piece.origin] = std::move(fresh);
+  } else {
+    const auto at = staged_.find(piece.origin);
+    if (at == staged_.end() || at->second.delta.from != piece.from ||
+        at->second.upto != piece.after) {
+      staged_.erase(piece.origin);
+      return absl::FailedPreconditionError("a piece of the delta is missing");
+    }
+  }
+  Staged& staged = staged_[piece.origin];
+  staged.upto = piece.upto;
+  std::move(rows->begin(), rows->end(), std::back_inserter(staged.delta.rows));
+  if (!piece.last) return std::optional<Delta>();
+  Delta whole = std::move(staged.delta);
+  whole.to = piece.upto;
+  staged_.erase(piece.origin);
+  return std::optional<Delta>(std::move(whole));
+}
+
+}  // namespace holdfast::crdt

@@ -1,0 +1,147 @@
+#pragma once
+// Rows: all replicated state. Each is keyed (origin replica, kind, key); only the origin writes it, and
+// stamps each write with its next sequence number. Merging two copies of a row keeps the larger
+// sequence, which is commutative, associative and idempotent. The CRDT is the join over origins
+// (bounded_counter.h, state.h).
+//
+// Forward compatibility: a payload may be longer than this version knows. What is left over after the
+// known fields is kept in `extra` and written back byte for byte.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "crdt/ids.h"
+#include "crdt/time.h"
+
+namespace holdfast::crdt {
+
+// On the wire and on disk: never renumber.
+enum class RowKind : std::uint8_t { stock = 1, hold = 2, key = 3, sku = 4, member = 5, decree = 6 };
+
+// What one origin has done to the rights of one other replica.
+struct PeerTotals {
+  ReplicaId peer;
+  Units granted = 0;       // rights of mine that I gave to peer
+  Units seized = 0;        // rights that I took from peer, believing them to be left there
+  Units seen = 0;          // of what peer seized from me: how much I have applied
+  Units debt_at_seen = 0;  // how much of that I had spent already when I applied it
+  bool operator==(const PeerTotals&) const = default;
+};
+
+// One origin's monotone totals for one SKU.
+struct StockRow {
+  Units received = 0;
+  Units withdrawn = 0;
+  Units allowance_added = 0;
+  Units allowance_removed = 0;
+  Units held = 0;
+  Units released = 0;
+  Units sold = 0;
+  Units returned = 0;
+  Units voided = 0;
+  std::vector<PeerTotals> peers;   // ascending by peer, no empty entries
+  std::uint32_t demand_milli = 0;  // hint: units per 1,000 s that customers ask for here
+  std::string extra;
+  bool operator==(const StockRow&) const = default;
+
+  const PeerTotals* find(ReplicaId peer) const;  // nullptr if all are 0
+  PeerTotals& at(ReplicaId peer);                // made if absent
+};
+
+enum class HoldState : std::uint8_t { held = 0, committed = 1, released = 2, expired = 3 };
+
+struct HoldLine {
+  std::string sku;
+  std::uint32_t requested = 0;
+  std::uint32_t held = 0;       // what was set aside; less than requested only in a partial hold
+  std::uint32_t committed = 0;  // of held
+  std::uint32_t returned = 0;   // of committed
+  bool operator==(const HoldLine&) const = default;
+};
+
+// A reservation, as its home wrote it.
+struct HoldRow {
+  std::uint64_t digest = 0;  // of the request: lines summed and sorted, defaults filled in
+  HoldState state = HoldState::held;
+  absl::InlinedVector<HoldLine, 1> lines;  // ascending by sku
+  std::uint64_t number = 0;                // the origin's holds in the order of their making, from 1
+  std::int64_t deadline = 0;               // ms of the home's own life (see node/README.md)
+  std::int64_t expires_at = 0;             // the same in ms of wall time; for people
+  std::int64_t created_at = 0;             // wall, ms
+  std::int64_t ended_at = 0;               // wall, ms; 0 while held
+  ReplicaId adopted_from;
+  std::string metadata;  // JSON text, or empty
+  std::string extra;
+  bool operator==(const HoldRow&) const = default;
+};
+
+// What an idempotency key stands for. Its row's key is "METHOD path\nkey".
+struct KeyRow {
+  std::uint64_t digest = 0;  // of the parsed request
+  std::string answer;        // as node/ encodes it
+  std::string sku;           // the effect, so that a duplicate can be undone: `units` of `effect` on `sku`
+  std::uint8_t effect = 0;
+  Units units = 0;
+  std::int64_t created_at = 0;  // wall, ms
+  std::uint8_t state = 0;       // 0 done, 1 undone
+  std::string extra;
+  bool operator==(const KeyRow&) const = default;
+};
+
+// A SKU's description: last writer wins, by (time, origin). Never used for stock.
+struct SkuRow {
+  std::uint64_t time = 0;  // hybrid logical clock: wall ms << 16 | counter
+  std::string name;
+  std::string attributes;       // JSON object text, or empty
+  Units low_stock_threshold = 0;
+  std::int64_t created_at = 0;  // wall, ms
+  std::string extra;
+  bool operator==(const SkuRow&) const = default;
+};
+
+// One start of a process under this identity: its first sequence, and a random number.
+struct Boot {
+  Sequence sequence = 0;
+  std::uint64_t nonce = 0;
+  bool operator==(const Boot&) const = default;
+};
+
+struct VectorEntry {
+  ReplicaId origin;
+  Sequence sequence = 0;
+  std::uint64_t boot = 0;  // nonce of the origin's boot that wrote `sequence`; 0 = not known here
+  bool operator==(const VectorEntry&) const = default;
+};
+
+// A replica about itself. Its row's key is its id in hexadecimal.
+struct MemberRow {
+  std::string region;
+  std::string node;
+  std::string http_address;
+  std::string gossip_address;
+  std::uint32_t wire_version = 0;
+  std::vector<VectorEntry> acknowledged;  // ascending by origin; refreshed coarsely
+  std::vector<Boot> boots;                // ascending by sequence
+  std::string extra;
+  bool operator==(const MemberRow&) const = default;
+};
+
+// A row as it travels and as it is stored: the payload is opaque, so kinds and formats of later
+// versions pass through unharmed.
+struct Row {
+  RowKind kind = RowKind::stock;
+  std::string key;
+  Sequence sequence = 0;
+  std::uint8_t format = 1;
+  std::string bytes;
+  bool operator==(const Row&) const = default;
+};
+
+// The format that this version writes, for every kind.
+inline constexpr std::uint8_t kRowFormat = 1;
+// What this version speaks.
+inline constexpr std::uint32_t kWireVersion = 1;
+
+}  // namespace holdfast::crdt

@@ -1,0 +1,478 @@
+#include "crdt/state.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "crdt/check.h"
+#include "crdt/digest.h"
+
+namespace holdfast::crdt {
+
+namespace {
+
+// Lower stands before higher: committed, released on request, held, expired; a home before an adopter;
+// then the lower replica id.
+auto rank(const Hold& hold) {
+  static constexpr int kByState[] = {2, 0, 1, 3};  // held, committed, released, expired
+  return std::tuple(kByState[static_cast<int>(hold.row.state)], bool(hold.row.adopted_from),
+                    hold.origin);
+}
+
+bool counts_in_digest(RowKind kind) {
+  return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
+}
+
+std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
+  const std::uint64_t seed = item.origin.value * 31 + static_cast<std::uint64_t>(item.kind);
+  std::uint64_t mixed = digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ull;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebull;
+  return mixed ^ (mixed >> 31);
+}
+
+}  // namespace
+
+const SkuCell* Product::description() const {
+  const auto later = [](const auto& a, const auto& b) {
+    return std::pair(a->row.time, a->origin) < std::pair(b->row.time, b->origin);
+  };
+  const auto last = std::max_element(descriptions.begin(), descriptions.end(), later);
+  return last == descriptions.end() ? nullptr : last->get();
+}
+
+std::string_view row_key(const FeedItem& item) {
+  switch (item.kind) {
+    case RowKind::stock:
+      return static_cast<const StockCell&>(item).product->sku;
+    case RowKind::hold:
+      return static_cast<const Hold&>(item).id;
+    case RowKind::key:
+      return static_cast<const Key&>(item).key;
+    case RowKind::sku:
+      return static_cast<const SkuCell&>(item).product->sku;
+    case RowKind::member: {
+      thread_local std::string text;
+      text = to_string(item.origin);
+      return text;
+    }
+    default:
+      return static_cast<const Opaque&>(item).key;
+  }
+}
+
+void append_item(const FeedItem& item, std::string& out) {
+  thread_local std::string payload;
+  payload.clear();
+  switch (item.kind) {
+    case RowKind::stock:
+      append_payload(static_cast<const StockCell&>(item).row, payload);
+      break;
+    case RowKind::hold:
+      append_payload(static_cast<const Hold&>(item).row, payload);
+      break;
+    case RowKind::key:
+      append_payload(static_cast<const Key&>(item).row, payload);
+      break;
+    case RowKind::sku:
+      append_payload(static_cast<const SkuCell&>(item).row, payload);
+      break;
+    case RowKind::member:
+      append_payload(static_cast<const Member&>(item).row, payload);
+      break;
+    default:
+      payload = static_cast<const Opaque&>(item).bytes;
+  }
+  append_row(item.kind, row_key(item), item.sequence, item.format, payload, out);
+}
+
+State::State(ReplicaId self) : self_(self), own_(&origin(self)) { HOLDFAST_CHECK(bool(self)); }
+State::~State() = default;
+
+State::Origin& State::origin(ReplicaId id) {
+  std::unique_ptr<Origin>& entry = origins_[id];
+  if (!entry) entry = std::make_unique<Origin>();
+  return *entry;
+}
+
+// ── reading ─────────────────────────────────────────────────────────────────────────────────────
+
+Product* State::product(std::string_view sku) const {
+  const auto at = products_.find(sku);
+  return at == products_.end() ? nullptr : at->second.get();
+}
+
+Hold* State::hold(std::string_view id) const {
+  const auto at = holds_.find(id);
+  if (at == holds_.end()) return nullptr;
+  Hold* best = at->second.get();
+  for (Hold* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
+    if (rank(*copy) < rank(*best)) best = copy;
+  return best;
+}
+
+Hold* State::hold_of(std::string_view id, ReplicaId origin) const {
+  const auto at = holds_.find(id);
+  if (at == holds_.end()) return nullptr;
+  Hold* copy = at->second.get();
+  while (copy != nullptr && copy->origin != origin) copy = copy->next_copy.get();
+  return copy;
+}
+
+Hold* State::own_hold(std::string_view id) const { return hold_of(id, self_); }
+
+Key* State::key(std::string_view key) const {
+  const auto at = keys_.find(key);
+  if (at == keys_.end()) return nullptr;
+  Key* best = at->second.get();
+  for (Key* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
+    if (copy->origin < best->origin) best = copy;
+  return best;
+}
+
+const Member* State::member(ReplicaId replica) const {
+  const auto at = members_.find(replica);
+  return at == members_.end() ? nullptr : at->second.get();
+}
+
+Sequence State::head(ReplicaId id) const {
+  const auto at = origins_.find(id);
+  return at == origins_.end() ? 0 : at->second->head;
+}
+
+const Feed* State::feed(ReplicaId id) const {
+  const auto at = origins_.find(id);
+  return at == origins_.end() ? nullptr : &at->second->feed;
+}
+
+VersionVector State::vector() const {
+  VersionVector vector;
+  for (const auto& [id, origin] : origins_) vector.raise(id, origin->head);
+  return vector;
+}
+
+std::uint64_t State::boot_of(ReplicaId replica, Sequence sequence) const {
+  const Member* row = member(replica);
+  if (row == nullptr) return 0;
+  std::uint64_t nonce = 0;
+  for (const Boot& boot : row->row.boots)
+    if (boot.sequence <= sequence) nonce = boot.nonce;
+  return nonce;
+}
+
+// ── own writes ──────────────────────────────────────────────────────────────────────────────────
+
+Product& State::make_product(std::string_view sku) {
+  if (Product* found = product(sku)) return *found;
+  auto made = std::make_unique<Product>();
+  made->sku = sku;
+  Product& product = *made;
+  products_.emplace(product.sku, std::move(made));
+  catalogue_.emplace(product.sku, &product);
+  return product;
+}
+
+StockCell& State::own_stock(Product& product) {
+  StockCell& cell = product.stock.at(self_);
+  cell.product = &product;
+  return cell;
+}
+
+void State::touch(FeedItem& item) {
+  HOLDFAST_CHECK(item.origin == self_);
+  if (item.dirty) return;
+  item.dirty = true;
+  dirty_.push_back(&item);
+}
+
+void State::count_open(const Hold& hold, bool was, bool is) {
+  if (was == is) return;
+  const std::size_t step = is ? 1 : std::size_t(-1);
+  open_holds_ += step;
+  if (hold.origin == self_) own_open_holds_ += step;
+}
+
+Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
+  auto made = std::make_unique<Hold>();
+  made->kind = RowKind::hold;
+  made->origin = origin;
+  made->id = std::move(id);
+  made->row = std::move(row);
+  Hold& hold = *made;
+  const auto [at, first] = holds_.try_emplace(hold.id);
+  if (first) {
+    at->second = std::move(made);
+  } else {
+    hold.next_copy = std::move(at->second->next_copy);
+    at->second->next_copy = std::move(made);
+  }
+  holds_by_number_.emplace(std::pair(origin, hold.row.number), &hold);
+  if (origin == self_) last_number_ = std::max(last_number_, hold.row.number);
+  count_open(hold, false, hold.row.state == HoldState::held);
+  return hold;
+}
+
+Hold& State::add_hold(std::string id, HoldRow row) {
+  HOLDFAST_CHECK(own_hold(id) == nullptr);
+  row.number = last_number_ + 1;
+  Hold& hold = insert_hold(std::move(id), self_, std::move(row));
+  touch(hold);
+  return hold;
+}
+
+Key& State::insert_key(std::string key, ReplicaId origin, KeyRow row) {
+  auto made = std::make_unique<Key>();
+  made->kind = RowKind::key;
+  made->origin = origin;
+  made->key = std::move(key);
+  made->row = std::move(row);
+  Key& inserted = *made;
+  const auto [at, first] = keys_.try_emplace(inserted.key);
+  if (first) {
+    at->second = std::move(made);
+  } else {
+    inserted.next_copy = std::move(at->second->next_copy);
+    at->second->next_copy = std::move(made);
+  }
+  keys_by_age_.emplace(inserted.row.created_at, &inserted);
+  return inserted;
+}
+
+void State::put_key(std::string key, KeyRow row) {
+  touch(insert_key(std::move(key), self_, std::move(row)));
+}
+
+void State::put_sku(Product& product, SkuRow row) {
+  SkuCell* cell = nullptr;
+  for (const auto& candidate : product.descriptions)
+    if (candidate->origin == self_) cell = candidate.get();
+  if (cell == nullptr) {
+    cell = product.descriptions.emplace_back(std::make_unique<SkuCell>()).get();
+    cell->kind = RowKind::sku;
+    cell->origin = self_;
+    cell->product = &product;
+  }
+  cell->row = std::move(row);
+  touch(*cell);
+}
+
+void State::put_member(MemberRow row) {
+  std::unique_ptr<Member>& member = members_[self_];
+  if (!member) {
+    member = std::make_unique<Member>();
+    member->kind = RowKind::member;
+    member->origin = self_;
+  }
+  member->row = std::move(row);
+  touch(*member);
+}
+
+void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
+  for (; count_max > 0 && !keys_by_age_.empty(); --count_max) {
+    const auto oldest = keys_by_age_.begin();
+    Key* key = oldest->second;
+    if (oldest->first >= wall_ms || key->dirty) return;
+    keys_by_age_.erase(oldest);
+    origin(key->origin).feed.remove(*key);
+    auto at = keys_.find(key->key);
+    std::unique_ptr<Key> owned;
+    if (at->second.get() == key) {
+      owned = std::move(at->second);
+      std::unique_ptr<Key> rest = std::move(owned->next_copy);
+      keys_.erase(at);  // its name lives in the row that goes
+      if (rest) {
+        const std::string_view name = rest->key;
+        keys_.emplace(name, std::move(rest));
+      }
+    } else {
+      Key* before = at->second.get();
+      while (before->next_copy.get() != key) before = before->next_copy.get();
+      owned = std::move(before->next_copy);
+      before->next_copy = std::move(owned->next_copy);
+    }
+    owned->gone = true;
+    gone_.push_back(std::move(owned));
+  }
+}
+
+bool State::place(FeedItem& item, Sequence sequence) {
+  const Sequence before = item.sequence;
+  if (!origin(item.origin).feed.place(item, sequence)) return false;
+  if (counts_in_digest(item.kind)) {
+    if (before != 0) digest_ ^= row_digest(item, before);
+    digest_ ^= row_digest(item, sequence);
+  }
+  mark_unsaved(item);
+  return true;
+}
+
+void State::mark_unsaved(FeedItem& item) {
+  if (item.unsaved) return;
+  item.unsaved = true;
+  unsaved_.push_back(&item);
+}
+
+void State::seal(std::string& out) {
+  for (FeedItem* item : dirty_) {
+    item->dirty = false;
+    item->format = kRowFormat;
+    HOLDFAST_CHECK(place(*item, own_->head + 1));
+    ++own_->head;
+    append_item(*item, out);
+  }
+  dirty_.clear();
+}
+
+// ── merging ─────────────────────────────────────────────────────────────────────────────────────
+
+FeedItem& State::cell_for(ReplicaId from, DecodedRow& row, bool& made) {
+  made = false;
+  switch (row.kind) {
+    case RowKind::stock: {
+      Product& product = make_product(row.key);
+      StockCell& cell = product.stock.at(from);
+      cell.product = &product;
+      return cell;
+    }
+    case RowKind::hold: {
+      if (Hold* found = hold_of(row.key, from)) return *found;
+      made = true;
+      return insert_hold(row.key, from, std::get<HoldRow>(std::move(row.payload)));
+    }
+    case RowKind::key: {
+      const auto at = keys_.find(row.key);
+      Key* found = at == keys_.end() ? nullptr : at->second.get();
+      while (found != nullptr && found->origin != from) found = found->next_copy.get();
+      if (found != nullptr) return *found;
+      made = true;
+      return insert_key(row.key, from, std::get<KeyRow>(std::move(row.payload)));
+    }
+    case RowKind::sku: {
+      Product& product = make_product(row.key);
+      for (const auto& cell : product.descriptions)
+        if (cell->origin == from) return *cell;
+      SkuCell& cell = *product.descriptions.emplace_back(std::make_unique<SkuCell>());
+      cell.product = &product;
+      return cell;
+    }
+    case RowKind::member: {
+      std::unique_ptr<Member>& member = members_[from];
+      if (!member) member = std::make_unique<Member>();
+      return *member;
+    }
+    default: {
+      std::unique_ptr<Opaque>& opaque = origin(from).opaque[{row.kind, row.key}];
+      if (!opaque) opaque = std::make_unique<Opaque>();
+      opaque->key = row.key;
+      return *opaque;
+    }
+  }
+}
+
+void State::set_payload(FeedItem& item, DecodedRow&& row) {
+  switch (row.kind) {
+    case RowKind::stock: {
+      auto& cell = static_cast<StockCell&>(item);
+      cell.product->stock.change(
+          cell, [&](StockRow& stock) { stock = std::get<StockRow>(std::move(row.payload)); });
+      break;
+    }
+    case RowKind::hold: {
+      auto& hold = static_cast<Hold&>(item);
+      const bool was_open = hold.row.state == HoldState::held;
+      const std::uint64_t number = hold.row.number;
+      hold.row = std::get<HoldRow>(std::move(row.payload));
+      hold.row.number = number;  // where it stands in lists; one writer never changes it
+      count_open(hold, was_open, hold.row.state == HoldState::held);
+      break;
+    }
+    case RowKind::key:
+      static_cast<Key&>(item).row = std::get<KeyRow>(std::move(row.payload));
+      break;
+    case RowKind::sku:
+      static_cast<SkuCell&>(item).row = std::get<SkuRow>(std::move(row.payload));
+      break;
+    case RowKind::member:
+      static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
+      break;
+    default:
+      static_cast<Opaque&>(item).bytes = std::get<std::string>(std::move(row.payload));
+  }
+}
+
+namespace {
+
+// A later version of a row never takes back a total.
+bool grows(const StockRow& before, const StockRow& after) {
+  using Total = Units StockRow::*;
+  for (const Total total :
+       {&StockRow::received, &StockRow::withdrawn, &StockRow::allowance_added,
+        &StockRow::allowance_removed, &StockRow::held, &StockRow::released, &StockRow::sold,
+        &StockRow::returned, &StockRow::voided})
+    if (after.*total < before.*total) return false;
+  return std::all_of(before.peers.begin(), before.peers.end(), [&](const PeerTotals& old) {
+    const PeerTotals* now = after.find(old.peer);
+    return now != nullptr && now->granted >= old.granted && now->seized >= old.seized &&
+           now->seen >= old.seen && now->debt_at_seen >= old.debt_at_seen;
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
+  if (origins_.size() >= kOriginsMax && !origins_.contains(from))
+    return absl::ResourceExhaustedError("more than " + std::to_string(kOriginsMax) + " replicas");
+  if (row.kind == RowKind::member && row.key != to_string(from))
+    return absl::InvalidArgumentError("a member row about another replica");
+  bool made = false;
+  FeedItem& item = cell_for(from, row, made);
+  if (!made && item.sequence >= row.sequence) return nullptr;
+  if (!made && row.kind == RowKind::stock &&
+      !grows(static_cast<StockCell&>(item).row, std::get<StockRow>(row.payload)))
+    return absl::InvalidArgumentError("a stock row whose totals fall: " + row.key);
+  item.kind = row.kind;
+  item.origin = from;
+  item.format = row.format;
+  if (!place(item, row.sequence))
+    return absl::InvalidArgumentError("two rows of one origin with one sequence: " + row.key);
+  if (!made) set_payload(item, std::move(row));
+  return &item;
+}
+
+void State::advance(ReplicaId from, Sequence to) {
+  Origin& entry = origin(from);
+  entry.head = std::max(entry.head, to);
+}
+
+// ── checkpoints ─────────────────────────────────────────────────────────────────────────────────
+
+void State::begin_checkpoint() {
+  HOLDFAST_CHECK(saving_.empty());
+  saving_.swap(unsaved_);
+}
+
+bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) {
+  HOLDFAST_CHECK(dirty_.empty());
+  for (; rows_max > 0 && !saving_.empty(); --rows_max) {
+    FeedItem& item = *saving_.back();
+    saving_.pop_back();
+    item.unsaved = false;
+    if (item.kind == RowKind::key && static_cast<Key&>(item).gone) continue;
+    std::string bytes;
+    append_item(item, bytes);
+    put(item, row_key(item), std::move(bytes));
+  }
+  if (!saving_.empty()) return false;
+  std::erase_if(gone_, [&](const std::unique_ptr<Key>& key) {
+    if (key->unsaved) return false;  // still listed for the next checkpoint
+    drop(*key, key->key);
+    return true;
+  });
+  return true;
+}
+
+void State::all_saved() {
+  for (FeedItem* item : unsaved_) item->unsaved = false;
+  unsaved_.clear();
+}
+
+}  // namespace holdfast::crdt

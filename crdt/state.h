@@ -1,0 +1,187 @@
+#pragma once
+// State: every row of every origin, in memory, joined.
+//
+// Invariants
+//   I1  Only rows of `self` are changed here; rows of others are replaced by later versions (merge).
+//   I2  A row's sequence is that of its latest stamped write; a feed holds each row once.
+//   I3  V[o] = head(o) never goes back, and every row of o at or below it is here (or a later version).
+//   I4  The joins (products' stock, the hold and key indexes, digest) equal those of the rows.
+// Own changes take effect at once and are stamped at the next seal(): however often a row changed in
+// between, it is written once, with one new sequence.
+//
+// Threads  none of its own; one owner. No clock, no I/O. Deterministic.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "crdt/bounded_counter.h"
+#include "crdt/codec.h"
+#include "crdt/feed.h"
+#include "crdt/rows.h"
+#include "crdt/version_vector.h"
+
+namespace holdfast::crdt {
+
+struct SkuCell : FeedItem {
+  SkuRow row;
+  Product* product = nullptr;
+};
+
+// Everything about one SKU.
+struct Product {
+  std::string sku;
+  BoundedCounter stock;
+  std::vector<std::unique_ptr<SkuCell>> descriptions;  // one an origin
+  // The last writer's, by (time, origin). nullptr: the SKU is not known (no sku row has arrived).
+  const SkuCell* description() const;
+};
+
+struct Hold : FeedItem {
+  std::string id;
+  HoldRow row;
+  std::unique_ptr<Hold> next_copy;  // the same id at another origin
+};
+
+struct Key : FeedItem {
+  std::string key;
+  KeyRow row;
+  std::unique_ptr<Key> next_copy;
+  bool gone = false;  // dropped by age
+};
+
+struct Member : FeedItem {
+  MemberRow row;
+};
+
+struct Opaque : FeedItem {  // a row of a kind that this version does not know
+  std::string key;
+  std::string bytes;
+};
+
+// The row's own key, whatever its kind.
+std::string_view row_key(const FeedItem& item);
+// Appends the row as codec.h has it.
+void append_item(const FeedItem& item, std::string& out);
+
+class State {
+ public:
+  explicit State(ReplicaId self);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  ReplicaId self() const { return self_; }
+
+  // ── reading ──
+  Product* product(std::string_view sku) const;  // nullptr: no row of it
+  const absl::btree_map<std::string_view, Product*>& catalogue() const { return catalogue_; }
+  // The copy of a reservation that stands: committed before released before held before expired,
+  // then the lowest replica id. nullptr: none is here.
+  Hold* hold(std::string_view id) const;
+  Hold* own_hold(std::string_view id) const;
+  Key* key(std::string_view key) const;  // of the lowest replica id that has it
+  const Member* member(ReplicaId replica) const;
+  const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
+  // Every hold, by (origin, number): the order of lists.
+  using HoldIndex = absl::btree_map<std::pair<ReplicaId, std::uint64_t>, Hold*>;
+  const HoldIndex& holds() const { return holds_by_number_; }
+
+  Sequence head(ReplicaId origin) const;
+  const Feed* feed(ReplicaId origin) const;  // nullptr: no row of it
+  VersionVector vector() const;
+  // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
+  std::uint64_t boot_of(ReplicaId origin, Sequence sequence) const;
+  // Over all stock, hold and sku rows: equal where the same rows are. Own unstamped changes not counted.
+  std::uint64_t digest() const { return digest_; }
+  std::size_t hold_count() const { return holds_by_number_.size(); }
+  std::size_t open_holds() const { return open_holds_; }
+  std::size_t own_open_holds() const { return own_open_holds_; }
+  std::size_t product_count() const { return products_.size(); }
+
+  // ── own writes ──
+  Product& make_product(std::string_view sku);  // found or made
+  template <typename Edit>
+  void change_stock(Product& product, Edit&& edit) {
+    StockCell& cell = own_stock(product);
+    product.stock.change(cell, std::forward<Edit>(edit));
+    touch(cell);
+  }
+  // Requires: no own hold of that id. Gives it its number.
+  Hold& add_hold(std::string id, HoldRow row);
+  template <typename Edit>
+  void change_hold(Hold& hold, Edit&& edit) {
+    const bool was_open = hold.row.state == HoldState::held;
+    edit(hold.row);
+    count_open(hold, was_open, hold.row.state == HoldState::held);
+    touch(hold);
+  }
+  void put_key(std::string key, KeyRow row);
+  void put_sku(Product& product, SkuRow row);
+  void put_member(MemberRow row);
+  // Drops the key rows written before `wall_ms`, of any origin; at most `count_max` of them.
+  void drop_keys_before(std::int64_t wall_ms, std::size_t count_max);
+  bool has_unsealed() const { return !dirty_.empty(); }
+  // Stamps every own row touched since the last seal and appends them to `out` in order of sequence.
+  void seal(std::string& out);
+
+  // ── merging ──
+  // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not newer.
+  // Error: the row contradicts what one writer could have written.
+  absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);
+  // Everything of `origin` up to `to` has been merged.
+  void advance(ReplicaId origin, Sequence to);
+
+  // ── checkpoints ──
+  // What has changed since the last begin_checkpoint is what this one will save.
+  void begin_checkpoint();
+  // Hands over up to `rows_max` rows as they are now (nothing may be unsealed). True: that was the last.
+  using SaveRow = std::function<void(const FeedItem& item, std::string_view key, std::string&& bytes)>;
+  using DropRow = std::function<void(const FeedItem& item, std::string_view key)>;
+  bool save(std::size_t rows_max, const SaveRow& put, const DropRow& drop);
+  std::size_t unsaved() const { return unsaved_.size(); }
+  // Everything that is here came from the store: nothing is unsaved.
+  void all_saved();
+
+ private:
+  struct Origin {
+    Feed feed;
+    Sequence head = 0;
+    absl::btree_map<std::pair<RowKind, std::string>, std::unique_ptr<Opaque>> opaque;
+  };
+  Origin& origin(ReplicaId id);
+  StockCell& own_stock(Product& product);
+  void touch(FeedItem& item);
+  void mark_unsaved(FeedItem& item);
+  bool place(FeedItem& item, Sequence sequence);
+  void count_open(const Hold& hold, bool was, bool is);
+  Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
+  Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
+  Hold* hold_of(std::string_view id, ReplicaId origin) const;
+  FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
+  void set_payload(FeedItem& item, DecodedRow&& row);
+
+  ReplicaId self_;
+  absl::btree_map<ReplicaId, std::unique_ptr<Origin>> origins_;
+  Origin* own_ = nullptr;
+  absl::flat_hash_map<std::string_view, std::unique_ptr<Product>> products_;
+  absl::btree_map<std::string_view, Product*> catalogue_;
+  absl::flat_hash_map<std::string_view, std::unique_ptr<Hold>> holds_;
+  HoldIndex holds_by_number_;
+  std::uint64_t last_number_ = 0;
+  absl::flat_hash_map<std::string_view, std::unique_ptr<Key>> keys_;
+  absl::btree_multimap<std::int64_t, Key*> keys_by_age_;
+  absl::btree_map<ReplicaId, std::unique_ptr<Member>> members_;
+  std::vector<FeedItem*> dirty_;
+  std::vector<FeedItem*> unsaved_, saving_;
+  std::vector<std::unique_ptr<Key>> gone_;  // dropped, and still to be dropped from the store
+  std::uint64_t digest_ = 0;
+  std::size_t open_holds_ = 0, own_open_holds_ = 0;
+};
+
+}  // namespace holdfast::crdt

@@ -1,0 +1,127 @@
+#include "gossip/frame.h"
+
+#include "crdt/archive.h"
+#include "crdt/digest.h"
+
+namespace holdfast::crdt {
+
+template <typename A>
+void serialize(A& ar, ReplicaId& id) {
+  ar(id.value);
+}
+template <typename A>
+void serialize(A& ar, VectorEntry& e) {
+  ar(e.origin, e.sequence, e.boot);
+}
+
+}  // namespace holdfast::crdt
+
+namespace holdfast::gossip {
+
+template <typename A>
+void serialize(A& ar, Hello& f) {
+  ar(f.wire_version, f.cluster, f.replica, f.boot, f.region, f.node, f.gossip_address, f.nonce);
+}
+template <typename A>
+void serialize(A& ar, Prove& f) {
+  ar(f.mac);
+}
+template <typename A>
+void serialize(A& ar, Start& f) {
+  ar(f.vector);
+}
+template <typename A>
+void serialize(A& ar, PieceFrame& f) {
+  ar(f.piece.origin, f.piece.from, f.piece.after, f.piece.upto, f.piece.last, f.piece.rows);
+}
+template <typename A>
+void serialize(A& ar, Ack& f) {
+  ar(f.vector);
+}
+template <typename A>
+void serialize(A& ar, Resume& f) {
+  ar(f.vector);
+}
+template <typename A>
+void serialize(A& ar, Heartbeat& f) {
+  ar(f.number, f.echo, f.sequence, f.wall_ms);
+}
+template <typename A>
+void serialize(A& ar, Call& f) {
+  ar(f.id, f.body);
+}
+template <typename A>
+void serialize(A& ar, Answer& f) {
+  ar(f.id, f.body);
+}
+
+namespace {
+
+constexpr std::size_t kHeader = 9;
+
+std::uint64_t checksum(std::string_view frame) {
+  return crdt::digest(frame.substr(kHeader), static_cast<unsigned char>(frame.front()));
+}
+
+void put_checksum(std::string& frame) {
+  const std::uint64_t sum = checksum(frame);
+  for (int i = 0; i < 8; ++i) frame[1 + i] = static_cast<char>(sum >> (8 * i));
+}
+
+bool checksum_fits(std::string_view frame) {
+  std::uint64_t sum = 0;
+  for (int i = 0; i < 8; ++i)
+    sum |= static_cast<std::uint64_t>(static_cast<unsigned char>(frame[1 + i])) << (8 * i);
+  return sum == checksum(frame);
+}
+
+// Vectors are in order of origin, so that equal ones have equal bytes and none is named twice.
+void require_ordered(const std::vector<crdt::VectorEntry>& vector) {
+  for (std::size_t i = 1; i < vector.size(); ++i)
+    if (!(vector[i - 1].origin < vector[i].origin)) throw crdt::Malformed("vector out of order");
+  if (vector.size() > crdt::kOriginsMax) throw crdt::Malformed("vector of too many replicas");
+}
+
+template <typename T>
+Frame take(crdt::BoundedIn& in) {
+  T frame;
+  in(frame);
+  in.expect_end();
+  if constexpr (requires { frame.vector; }) require_ordered(frame.vector);
+  return frame;
+}
+
+template <std::size_t I = 0>
+Frame take_kind(std::size_t kind, crdt::BoundedIn& in) {
+  if constexpr (I < std::variant_size_v<Frame>) {
+    if (kind == I) return take<std::variant_alternative_t<I, Frame>>(in);
+    return take_kind<I + 1>(kind, in);
+  } else {
+    throw crdt::Malformed("unknown kind of frame");
+  }
+}
+
+}  // namespace
+
+std::string encode(const Frame& frame) {
+  std::string bytes(kHeader, '\0');
+  bytes[0] = static_cast<char>(frame.index());
+  crdt::CompactOut out(bytes);
+  std::visit([&](const auto& body) { out(body); }, frame);
+  put_checksum(bytes);
+  return bytes;
+}
+
+absl::StatusOr<Frame> decode(std::string_view bytes) {
+  if (bytes.size() < kHeader) return absl::InvalidArgumentError("a frame shorter than its header");
+  if (bytes.size() > kFrameBytesMax) return absl::InvalidArgumentError("a frame that is too long");
+  if (!checksum_fits(bytes)) return absl::InvalidArgumentError("a frame whose checksum is wrong");
+  try {
+    crdt::BoundedIn in(bytes.substr(kHeader));
+    return take_kind(static_cast<unsigned char>(bytes.front()), in);
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(std::string("malformed frame: ") + error.what());
+  }
+}
+
+}  // namespace holdfast::gossip

@@ -1,0 +1,506 @@
+#include "gossip/mesh.h"
+
+#include <algorithm>
+
+#include "crdt/check.h"
+
+namespace holdfast::gossip {
+
+using crdt::Instant;
+using crdt::Millis;
+using crdt::Now;
+
+namespace {
+
+std::vector<crdt::VectorEntry> entries(const crdt::VersionVector& vector,
+                                       const crdt::State& state) {
+  std::vector<crdt::VectorEntry> list;
+  for (const auto& [origin, sequence] : vector)
+    list.push_back({origin, sequence, state.boot_of(origin, sequence)});
+  return list;
+}
+
+}  // namespace
+
+Mesh::Mesh(MeshConfig config, std::uint64_t seed) : config_(std::move(config)), rng_(seed) {
+  for (const std::string& address : config_.peers) dialer_.add(address);
+  dialer_.never(config_.gossip_address);
+}
+
+// ── links ───────────────────────────────────────────────────────────────────────────────────────
+
+Session* Mesh::session(LinkId link) {
+  const auto at = sessions_.find(link);
+  return at == sessions_.end() ? nullptr : at->second.get();
+}
+
+Session* Mesh::established(ReplicaId peer) {
+  return const_cast<Session*>(std::as_const(*this).established(peer));
+}
+
+const Session* Mesh::established(ReplicaId peer) const {
+  for (const auto& [link, session] : sessions_)
+    if (session->established() && session->replica() == peer) return session.get();
+  return nullptr;
+}
+
+void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
+                    std::vector<MeshEvent>& events) {
+  now_ = now;
+  wake_at_ = std::min(wake_at_, now.instant);  // what follows may be due at once
+  if (auto* up = std::get_if<LinkUp>(&event)) {
+    on_link_up(now, std::move(*up));
+  } else if (auto* down = std::get_if<LinkDown>(&event)) {
+    on_link_down(now, *down, events);
+  } else if (auto* sent = std::get_if<FramesSent>(&event)) {
+    if (Session* on = session(sent->link)) {
+      on->outstanding -= std::min(on->outstanding, sent->bytes);
+      on->last_progress = now.instant;
+    }
+  } else {
+    auto& in = std::get<FrameIn>(event);
+    ++stats_.frames_received;
+    stats_.bytes_received += in.bytes.size();
+    Session* on = session(in.link);
+    if (on == nullptr) return;
+    if (on->established()) {
+      const LinkFault fault = faults_.on(on->peer.region, on->peer.node);
+      if (fault.drop || (fault.loss > 0 && rng_.chance(fault.loss))) return;
+      if (fault.delay.count() > 0) {
+        on->delayed.push_back({now.instant + fault.delay, true,
+                               std::make_shared<const std::string>(std::move(in.bytes))});
+        return;
+      }
+    }
+    on_frame(now, in.link, in.bytes, state, events);
+  }
+}
+
+void Mesh::on_link_up(Now now, LinkUp&& up) {
+  const LinkId link = up.link;
+  auto made = std::make_unique<Session>(std::move(up), now.instant, config_);
+  Session& session = *made;
+  sessions_[link] = std::move(made);
+  send(session, session.own_hello());
+}
+
+void Mesh::on_link_down(Now now, const LinkDown& down, std::vector<MeshEvent>& events) {
+  if (!down.address.empty()) dialer_.failed(down.address, now.instant, rng_);
+  const auto at = sessions_.find(down.link);
+  if (at == sessions_.end()) return;
+  const std::unique_ptr<Session> gone = std::move(at->second);
+  sessions_.erase(at);
+  if (gone->dialled && down.address.empty()) dialer_.failed(gone->address, now.instant, rng_);
+  if (!gone->established()) return;
+  effects_.notes.push_back({false, "link to " + gone->peer.node + " ended: " + down.reason});
+  lose_calls(down.link, events);
+}
+
+void Mesh::lose_calls(LinkId link, std::vector<MeshEvent>& events) {
+  CallsLost lost;
+  for (const auto& [id, on] : calls_)
+    if (on == link) lost.ids.push_back(id);
+  for (const std::uint64_t id : lost.ids) calls_.erase(id);
+  if (!lost.ids.empty()) events.push_back(std::move(lost));
+}
+
+void Mesh::drop(Session& session, const std::string& reason, bool warning) {
+  effects_.notes.push_back(
+      {warning, "closing link" + (session.peer.node.empty() ? "" : " to " + session.peer.node) +
+                    (session.address.empty() ? "" : " (" + session.address + ")") + ": " + reason});
+  effects_.close.emplace_back(session.link, reason);
+}
+
+// ── frames ──────────────────────────────────────────────────────────────────────────────────────
+
+void Mesh::send(Session& session, const Frame& frame) {
+  send_bytes(session, std::make_shared<const std::string>(encode(frame)));
+}
+
+void Mesh::send_bytes(Session& session, FrameBytes bytes) {
+  ++stats_.frames_sent;
+  stats_.bytes_sent += bytes->size();
+  if (session.established()) {
+    const LinkFault fault = faults_.on(session.peer.region, session.peer.node);
+    if (fault.drop || (fault.loss > 0 && rng_.chance(fault.loss))) return;
+    if (fault.delay.count() > 0) {
+      session.delayed.push_back({now_.instant + fault.delay, false, std::move(bytes)});
+      wake(now_.instant + fault.delay);
+      return;
+    }
+  }
+  session.outstanding += bytes->size();
+  effects_.send.emplace_back(session.link, std::move(bytes));
+}
+
+void Mesh::release_delayed(Now now, const crdt::State& state, std::vector<MeshEvent>& events) {
+  for (auto& [link, session] : sessions_) {
+    while (!session->delayed.empty() && session->delayed.front().due <= now.instant) {
+      Session::Delayed frame = std::move(session->delayed.front());
+      session->delayed.pop_front();
+      if (frame.inbound) {
+        on_frame(now, link, *frame.bytes, state, events);
+      } else {
+        session->outstanding += frame.bytes->size();
+        effects_.send.emplace_back(link, std::move(frame.bytes));
+      }
+    }
+    if (!session->delayed.empty()) wake(session->delayed.front().due);
+  }
+}
+
+void Mesh::on_frame(Now now, LinkId link, std::string_view bytes, const crdt::State& state,
+                    std::vector<MeshEvent>& events) {
+  Session* on = session(link);
+  if (on == nullptr) return;
+  on->last_frame = now.instant;
+  auto frame = decode(bytes);
+  if (!frame.ok()) {
+    ++stats_.malformed_frames;
+    return drop(*on, std::string(frame.status().message()), true);
+  }
+  act(now, *on, *std::move(frame), state, events);
+}
+
+void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& state,
+               std::vector<MeshEvent>& events) {
+  if (auto* hello = std::get_if<Hello>(&frame)) {
+    if (const absl::Status status = session.greet(std::move(*hello)); !status.ok())
+      return drop(session, std::string(status.message()), true);
+    if (session.dialled) dialer_.reached(session.address, session.replica());
+    if (session.replica() == config_.self) {
+      if (session.dialled) dialer_.never(session.address);
+      if (session.peer.boot != config_.boot)
+        return drop(session, "another live process has this node's identity: is its data "
+                             "directory a copy of this one's?", true);
+      return drop(session, "it is this node itself", false);
+    }
+    if (faults_.on(session.peer.region, session.peer.node).drop)
+      return drop(session, "a link fault is set", false);
+    return send(session, session.proof(config_));
+  }
+  if (auto* prove = std::get_if<Prove>(&frame)) {
+    if (session.phase != Session::Phase::proving)
+      return drop(session, "a proof before a greeting", true);
+    if (!session.proves(*prove, config_))
+      return drop(session, "wrong cluster secret: " + session.peer.node +
+                               " has another one than this node", true);
+    if (!admit(session, state, events)) return;
+    session.last_progress = now.instant;
+    return beat(now, session, state);
+  }
+  if (!session.established()) return drop(session, "a frame before the handshake", true);
+
+  if (auto* start = std::get_if<Start>(&frame)) {
+    learn(*start, session, state, events);
+  } else if (auto* piece = std::get_if<PieceFrame>(&frame)) {
+    stage(session, std::move(piece->piece), state, events);
+  } else if (auto* ack = std::get_if<Ack>(&frame)) {
+    session.last_progress = now.instant;
+    for (const crdt::VectorEntry& entry : ack->vector) {
+      Cursor& cursor = session.cursors[entry.origin];
+      cursor.known = std::max(cursor.known, entry.sequence);
+    }
+  } else if (auto* resume = std::get_if<Resume>(&frame)) {
+    for (const crdt::VectorEntry& entry : resume->vector) {
+      Cursor& cursor = session.cursors[entry.origin];
+      cursor.known = cursor.sent = entry.sequence;
+      cursor.open = false;
+    }
+  } else if (auto* beat_in = std::get_if<Heartbeat>(&frame)) {
+    session.liveness.heard(now.instant, beat_in->number, beat_in->echo);
+    session.marks.emplace_back(beat_in->sequence, beat_in->wall_ms);
+    if (session.marks.size() > 64) session.marks.pop_front();
+    const bool reachable = session.liveness.reachable(now.instant, config_.suspect_after);
+    if (reachable && !session.was_reachable) {
+      session.was_reachable = true;
+      for (auto& [origin, cursor] : session.cursors) {  // what was sent into the dark is sent again
+        cursor.sent = cursor.known;
+        cursor.open = false;
+      }
+      effects_.notes.push_back({false, session.peer.node + " is reachable"});
+    }
+    // An echo at once while the peer waits for its first one: reachable after one round trip.
+    if (beat_in->echo == 0) beat(now, session, state);
+  } else if (auto* call = std::get_if<Call>(&frame)) {
+    events.push_back(CallIn{session.replica(), session.link, call->id, std::move(call->body)});
+  } else if (auto* answer = std::get_if<Answer>(&frame)) {
+    const auto at = calls_.find(answer->id);
+    if (at == calls_.end() || at->second != session.link) return;  // given up long ago
+    calls_.erase(at);
+    events.push_back(AnswerIn{answer->id, std::move(answer->body)});
+  }
+}
+
+// A link has proved itself. At most one stays between two replicas: that which the lower id dialled.
+bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events) {
+  if (Session* other = established(session.replica())) {
+    const bool other_alive = now_.instant - other->last_frame < config_.suspect_after;
+    if (other->peer.boot != session.peer.boot && other_alive) {
+      drop(session, "another live process has the identity of " + other->peer.node, true);
+      return false;
+    }
+    const auto preferred = [&](const Session& candidate) {
+      return candidate.dialled == (config_.self < candidate.replica());
+    };
+    if (other_alive && preferred(*other) && !preferred(session)) {
+      drop(session, "a second link", false);
+      return false;
+    }
+    drop(*other, "replaced by a newer link", false);
+    other->phase = Session::Phase::greeting;  // says no more
+    lose_calls(other->link, events);
+  }
+  session.phase = Session::Phase::established;
+  if (!session.peer.gossip_address.empty())
+    dialer_.add(session.peer.gossip_address, session.replica());
+  session.acknowledged = state.vector();
+  // Own changes of this turn are stamped only at its end; the vector names what is stamped.
+  send(session, Start{entries(session.acknowledged, state)});
+  return true;
+}
+
+void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
+                 std::vector<MeshEvent>& events) {
+  for (const crdt::VectorEntry& entry : start.vector) {
+    if (entry.origin == config_.self && entry.sequence > state.head(config_.self)) {
+      events.push_back(Forked{
+          session.peer.node + " has writes of this replica up to " +
+          std::to_string(entry.sequence) + ", its own data directory only up to " +
+          std::to_string(state.head(config_.self))});
+      return;
+    }
+    Cursor& cursor = session.cursors[entry.origin];
+    cursor.known = cursor.sent = entry.sequence;
+    cursor.open = false;
+  }
+  session.started = true;
+}
+
+void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state,
+                 std::vector<MeshEvent>& events) {
+  const ReplicaId origin = piece.origin;
+  if (origin == config_.self) return;  // nobody tells us what we wrote
+  auto delta = session.staging.add(std::move(piece));
+  if (!delta.ok()) {
+    if (absl::IsFailedPrecondition(delta.status())) {
+      session.resume_owed = true;
+      return;
+    }
+    ++stats_.malformed_frames;
+    return drop(session, std::string(delta.status().message()), true);
+  }
+  if (!delta->has_value()) return;
+  if ((*delta)->from > state.head(origin)) {
+    session.resume_owed = true;
+    return;
+  }
+  events.push_back(DeltaIn{session.link, session.replica(), **std::move(delta)});
+}
+
+void Mesh::merged(LinkId link, ReplicaId origin, Sequence to) {
+  Session* on = session(link);
+  if (on == nullptr) return;
+  Cursor& cursor = on->cursors[origin];  // it had this when it sent it: never echo
+  cursor.known = std::max(cursor.known, to);
+  if (!cursor.open) cursor.sent = std::max(cursor.sent, cursor.known);
+}
+
+void Mesh::reject(LinkId link, const std::string& reason) {
+  ++stats_.malformed_frames;
+  if (Session* on = session(link)) drop(*on, reason, true);
+}
+
+// ── time ────────────────────────────────────────────────────────────────────────────────────────
+
+void Mesh::beat(Now now, Session& session, const crdt::State& state) {
+  session.last_beat = now.instant;
+  send(session, Heartbeat{.number = session.liveness.next_number(now.instant),
+                          .echo = session.liveness.to_echo(),
+                          .sequence = state.head(config_.self),
+                          .wall_ms = now.wall.time_since_epoch().count()});
+}
+
+void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& events) {
+  now_ = now;
+  if (now.instant < wake_at_) return;
+  wake_at_ = now.instant + config_.heartbeat;
+  release_delayed(now, state, events);
+  for (const auto& [replica, member] : state.members())
+    if (replica != config_.self && !member->row.gossip_address.empty())
+      dialer_.add(member->row.gossip_address, replica);
+
+  std::set<ReplicaId> linked;
+  for (auto& [link, session] : sessions_) {
+    if (!session->established()) {
+      if (now.instant - session->opened >= config_.handshake) {
+        drop(*session, "no handshake in time", true);
+        session->opened = now.instant;
+      }
+      continue;
+    }
+    linked.insert(session->replica());
+    if (now.instant - session->last_beat >= config_.heartbeat) beat(now, *session, state);
+    wake(session->last_beat + config_.heartbeat);
+    const bool faulted = faults_.on(session->peer.region, session->peer.node).drop;
+    if (now.instant - session->last_frame >= config_.silence && !faulted) {
+      drop(*session, "silent for too long", true);
+      session->last_frame = now.instant;
+    }
+    const bool reachable = session->liveness.reachable(now.instant, config_.suspect_after);
+    if (session->was_reachable && !reachable) {
+      session->was_reachable = false;
+      lose_calls(link, events);
+      effects_.notes.push_back({true, session->peer.node + " is unreachable"});
+    }
+  }
+  for (std::string& address : dialer_.due(now.instant, linked))
+    effects_.dial.push_back(std::move(address));
+  wake(std::max(dialer_.next(linked), now.instant + Millis(1)));
+}
+
+// ── what peers lack ─────────────────────────────────────────────────────────────────────────────
+
+FrameBytes Mesh::encoded_piece(const crdt::State& state, ReplicaId origin, Sequence from,
+                               Sequence after, crdt::Piece& piece) {
+  for (const CachedPiece& cached : cache_)
+    if (cached.piece.origin == origin && cached.piece.from == from && cached.piece.after == after) {
+      piece = cached.piece;
+      return cached.bytes;
+    }
+  piece = crdt::cut_piece(state, origin, from, after, config_.piece_bytes);
+  auto bytes = std::make_shared<const std::string>(encode(PieceFrame{piece}));
+  piece.rows.clear();
+  cache_.push_back({piece, bytes});
+  return bytes;
+}
+
+void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urgent) {
+  if (!session.started || !session.was_reachable) return;
+  const bool idle = session.outstanding == 0;
+  bool may_push = urgent || now.instant - session.last_push >= config_.push;
+  for (const auto& [origin, head] : state.vector()) {
+    if (origin == session.replica()) continue;
+    Cursor& cursor = session.cursors[origin];
+    if (idle && cursor.sent > cursor.known && !cursor.open &&
+        now.instant - session.last_progress >= config_.rewind_after) {
+      cursor.sent = cursor.known;
+      session.last_progress = now.instant;
+    }
+    if (cursor.sent >= head && !cursor.open) {
+      cursor.lacking = false;
+      continue;
+    }
+    if (origin == config_.self) {
+      if (!may_push && !cursor.open) {
+        wake(session.last_push + config_.push);
+        continue;
+      }
+    } else if (!cursor.open) {
+      if (!cursor.lacking) {
+        cursor.lacking = true;
+        cursor.lacking_since = now.instant;
+      }
+      if (now.instant - cursor.lacking_since < config_.relay_after) {
+        wake(cursor.lacking_since + config_.relay_after);
+        continue;
+      }
+    }
+    while (session.outstanding < config_.window_bytes && (cursor.open || cursor.sent < head)) {
+      if (!cursor.open) cursor.from = cursor.sent;
+      crdt::Piece piece;
+      send_bytes(session, encoded_piece(state, origin, cursor.from, cursor.sent, piece));
+      cursor.sent = piece.upto;
+      cursor.open = !piece.last;
+      session.last_push = now.instant;
+    }
+  }
+}
+
+void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
+  now_ = now;
+  cache_.clear();
+  for (auto& [link, session] : sessions_) {
+    if (!session->established()) continue;
+    while (!session->marks.empty() &&
+           session->marks.front().first <= state.head(session->replica())) {
+      session->as_of = std::max(session->as_of, session->marks.front().second);
+      session->marks.pop_front();
+    }
+    if (session->resume_owed) {
+      session->resume_owed = false;
+      send(*session, Resume{entries(state.vector(), state)});
+    }
+    crdt::VersionVector news;
+    for (const auto& [origin, head] : state.vector())
+      if (origin != config_.self && head > session->acknowledged[origin]) news.raise(origin, head);
+    if (news.size() > 0) {
+      session->acknowledged.join(news);
+      send(*session, Ack{entries(news, state)});
+    }
+    cut_for(now, *session, state, urgent);
+  }
+}
+
+// ── calls, views, faults ────────────────────────────────────────────────────────────────────────
+
+bool Mesh::reachable(ReplicaId peer) const {
+  const Session* on = established(peer);
+  return on != nullptr && on->was_reachable;
+}
+
+std::vector<ReplicaId> Mesh::reachable_peers() const {
+  std::vector<std::pair<Millis, ReplicaId>> peers;
+  for (const auto& [link, session] : sessions_)
+    if (session->established() && session->was_reachable)
+      peers.emplace_back(session->liveness.rtt(), session->replica());
+  std::sort(peers.begin(), peers.end());
+  std::vector<ReplicaId> ids;
+  for (const auto& [rtt, id] : peers) ids.push_back(id);
+  return ids;
+}
+
+PeerView Mesh::view(Now now, ReplicaId peer) const {
+  PeerView view;
+  const Session* on = established(peer);
+  if (on == nullptr) return view;
+  view.connected = true;
+  view.reachable = on->was_reachable;
+  if (on->liveness.ever_heard()) {
+    view.last_heard_ms = (now.instant - on->liveness.last_heard()).count();
+    view.rtt_ms = on->liveness.rtt().count();
+  }
+  view.as_of = on->as_of;
+  if (const auto at = on->cursors.find(config_.self); at != on->cursors.end())
+    view.acknowledged = at->second.known;
+  return view;
+}
+
+std::uint64_t Mesh::call(ReplicaId peer, std::string body) {
+  Session* on = established(peer);
+  if (on == nullptr || !on->was_reachable) return 0;
+  const std::uint64_t id = ++last_call_;
+  calls_[id] = on->link;
+  send(*on, Call{id, std::move(body)});
+  return id;
+}
+
+void Mesh::answer(LinkId link, std::uint64_t id, std::string body) {
+  Session* on = session(link);
+  if (on != nullptr && on->established()) send(*on, Answer{id, std::move(body)});
+}
+
+void Mesh::set_fault(Now now, const std::string& target, LinkFault fault) {
+  faults_.set(target, fault);
+  wake(now.instant);
+}
+
+bool Mesh::clear_fault(Now now, const std::string& target) {
+  if (!faults_.clear(target)) return false;
+  dialer_.retry_now(now.instant);
+  for (auto& [link, session] : sessions_) session->last_beat = {};  // heartbeats at once
+  wake(now.instant);
+  return true;
+}
+
+}  // namespace holdfast::gossip

@@ -1,0 +1,161 @@
+#pragma once
+// Mesh: a node's links to its peers, as a pure state machine: (network event | tick | cut, now) → effects.
+//
+// It decides whom to dial (Dialer), greets and authenticates (Session), sends each peer what it lacks,
+// stages what peers send, watches who answers (heartbeats with echo), carries calls, and applies link
+// faults. It owns no socket, clock or random source; the state that it reads is the engine's.
+//
+// Order contract: everything in Effects is released only when the batch in which it was made is
+// durable. So no row leaves, and nothing is acknowledged, before it is on disk.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "crdt/delta.h"
+#include "crdt/state.h"
+#include "crdt/time.h"
+#include "gossip/dialer.h"
+#include "gossip/faults.h"
+#include "gossip/frame.h"
+#include "gossip/rng.h"
+#include "gossip/session.h"
+#include "gossip/transport.h"
+
+namespace holdfast::gossip {
+
+// What the mesh tells the engine.
+struct DeltaIn {
+  LinkId link = 0;
+  ReplicaId peer;
+  crdt::Delta delta;  // to be merged, then reported by merged() or rejected by reject()
+};
+struct CallIn {
+  ReplicaId peer;
+  LinkId link = 0;
+  std::uint64_t id = 0;
+  std::string body;
+};
+struct AnswerIn {
+  std::uint64_t id = 0;
+  std::string body;
+};
+// Calls that will not be answered: their link ended, or carries nothing.
+struct CallsLost {
+  std::vector<std::uint64_t> ids;
+};
+// A peer has rows of this replica that this replica never wrote: its disk was rolled back or cloned.
+struct Forked {
+  std::string detail;
+};
+using MeshEvent = std::variant<DeltaIn, CallIn, AnswerIn, CallsLost, Forked>;
+
+struct Note {  // for the log
+  bool warning = false;
+  std::string text;
+};
+
+struct MeshEffects {
+  std::vector<std::string> dial;
+  std::vector<std::pair<LinkId, FrameBytes>> send;
+  std::vector<std::pair<LinkId, std::string>> close;
+  std::vector<Note> notes;
+};
+
+struct MeshStats {
+  std::uint64_t frames_received = 0, frames_sent = 0, bytes_received = 0, bytes_sent = 0;
+  std::uint64_t malformed_frames = 0;
+};
+
+struct PeerView {
+  bool connected = false;
+  bool reachable = false;
+  std::int64_t last_heard_ms = -1;  // ago
+  std::int64_t rtt_ms = -1;
+  std::int64_t as_of = 0;  // wall ms up to which its writes are here; 0: unknown
+  Sequence acknowledged = 0;  // of this replica's rows
+};
+
+class Mesh {
+ public:
+  Mesh(MeshConfig config, std::uint64_t seed);
+
+  // Each appends to `events` what the engine must act on.
+  void on_event(crdt::Now now, NetEvent&& event, const crdt::State& state,
+                std::vector<MeshEvent>& events);
+  void tick(crdt::Now now, const crdt::State& state, std::vector<MeshEvent>& events);
+  // The delta of a DeltaIn has been merged; or was refused, with the reason.
+  void merged(LinkId link, ReplicaId origin, Sequence to);
+  void reject(LinkId link, const std::string& reason);
+
+  // At the end of a turn, with nothing unsealed: adds what peers lack, and acknowledgements.
+  // `urgent`: own rows are not held back to be coalesced (a grant is among them).
+  void cut(crdt::Now now, const crdt::State& state, bool urgent);
+  MeshEffects take_effects() { return std::exchange(effects_, {}); }
+  // When tick() or cut() next has something to do; at most one heartbeat ahead.
+  crdt::Instant wake_at() const { return wake_at_; }
+
+  bool reachable(ReplicaId peer) const;
+  std::vector<ReplicaId> reachable_peers() const;  // nearest first
+  PeerView view(crdt::Now now, ReplicaId peer) const;
+  // 0: not sent, the peer is not reachable. Else AnswerIn or CallsLost follows, or nothing for as long
+  // as the link lives: the caller keeps its own deadline.
+  std::uint64_t call(ReplicaId peer, std::string body);
+  void answer(LinkId link, std::uint64_t id, std::string body);
+
+  // A fault names a region or a node; it lives in memory only.
+  void set_fault(crdt::Now now, const std::string& target, LinkFault fault);
+  bool clear_fault(crdt::Now now, const std::string& target);
+  const std::map<std::string, LinkFault>& faults() const { return faults_.all(); }
+
+  const MeshStats& stats() const { return stats_; }
+  const MeshConfig& config() const { return config_; }
+
+ private:
+  Session* session(LinkId link);
+  Session* established(ReplicaId peer);
+  const Session* established(ReplicaId peer) const;
+  void on_link_up(crdt::Now now, LinkUp&& up);
+  void on_link_down(crdt::Now now, const LinkDown& down, std::vector<MeshEvent>& events);
+  void on_frame(crdt::Now now, LinkId link, std::string_view bytes, const crdt::State& state,
+                std::vector<MeshEvent>& events);
+  void act(crdt::Now now, Session& session, Frame&& frame, const crdt::State& state,
+           std::vector<MeshEvent>& events);
+  bool admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events);
+  void learn(const Start& start, Session& session, const crdt::State& state,
+             std::vector<MeshEvent>& events);
+  void stage(Session& session, crdt::Piece&& piece, const crdt::State& state,
+             std::vector<MeshEvent>& events);
+  void beat(crdt::Now now, Session& session, const crdt::State& state);
+  void cut_for(crdt::Now now, Session& session, const crdt::State& state, bool urgent);
+  void send(Session& session, const Frame& frame);
+  void send_bytes(Session& session, FrameBytes bytes);
+  void drop(Session& session, const std::string& reason, bool warning);
+  void lose_calls(LinkId link, std::vector<MeshEvent>& events);
+  void release_delayed(crdt::Now now, const crdt::State& state, std::vector<MeshEvent>& events);
+  void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
+  FrameBytes encoded_piece(const crdt::State& state, ReplicaId origin, Sequence from,
+                           Sequence after, crdt::Piece& piece);
+
+  MeshConfig config_;
+  Rng rng_;
+  Dialer dialer_;
+  Faults faults_;
+  std::map<LinkId, std::unique_ptr<Session>> sessions_;
+  std::map<std::uint64_t, LinkId> calls_;  // in flight
+  std::uint64_t last_call_ = 0;
+  MeshEffects effects_;
+  MeshStats stats_;
+  crdt::Instant wake_at_{};
+  crdt::Now now_{};
+  struct CachedPiece {  // the piece cut last in this turn: peers that stand alike share its bytes
+    crdt::Piece piece;
+    FrameBytes bytes;
+  };
+  std::vector<CachedPiece> cache_;
+};
+
+}  // namespace holdfast::gossip

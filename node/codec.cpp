@@ -1,0 +1,286 @@
+#include "node/codec.h"
+
+#include "crdt/archive.h"
+#include "crdt/digest.h"
+
+namespace holdfast::crdt {
+
+template <typename A>
+void serialize(A& ar, ReplicaId& id) {
+  ar(id.value);
+}
+template <typename A>
+void serialize(A& ar, VectorEntry& e) {
+  ar(e.origin, e.sequence, e.boot);
+}
+template <typename A>
+void serialize(A& ar, HoldLine& l) {
+  ar(l.sku, l.requested, l.held, l.committed, l.returned);
+}
+
+}  // namespace holdfast::crdt
+
+namespace holdfast::node {
+
+using crdt::BoundedIn;
+using crdt::CompactOut;
+using crdt::Malformed;
+
+template <typename A>
+void serialize(A& ar, JournalPart& p) {
+  ar(p.origin, p.upto, p.rows);
+}
+template <typename A>
+void serialize(A& ar, JournalValue& v) {
+  ar(v.self, v.life_ms, v.parts);
+}
+template <typename A>
+void serialize(A& ar, Meta& m) {
+  ar(m.self, m.batch, m.life_ms, m.vector);
+}
+template <typename A>
+void serialize(A& ar, Line& l) {
+  ar(l.sku, l.quantity);
+}
+template <typename A>
+void serialize(A& ar, IdempotencyKey& k) {
+  ar(k.scope, k.text);
+}
+template <typename A>
+void serialize(A& ar, Reserve& c) {
+  ar(c.id, c.lines, c.ttl_seconds, c.wait_ms, c.partial, c.metadata);
+}
+void save(CompactOut& ar, const Commit& c) {
+  ar(c.id, c.lines.has_value());
+  if (c.lines) ar(*c.lines);
+}
+void load(BoundedIn& ar, Commit& c) {
+  bool some = false;
+  ar(c.id, some);
+  if (some) ar(c.lines.emplace());
+}
+template <typename A>
+void serialize(A& ar, Release& c) {
+  ar(c.id);
+}
+template <typename A>
+void serialize(A& ar, Extend& c) {
+  ar(c.id, c.ttl_seconds);
+}
+template <typename A>
+void serialize(A& ar, Return& c) {
+  ar(c.id, c.lines, c.key);
+}
+template <typename A>
+void serialize(A& ar, GetReservation& c) {
+  ar(c.id);
+}
+template <typename A>
+void serialize(A& ar, Find& f) {
+  ar(f.id);
+}
+template <typename A>
+void serialize(A& ar, AskRights& a) {
+  ar(a.sku, a.need, a.granted_seen);
+}
+template <typename A>
+void serialize(A& ar, Found& f) {
+  ar(f.known, f.home);
+}
+template <typename A>
+void serialize(A& ar, Granted& g) {
+  ar(g.given, g.total);
+}
+template <typename A>
+void serialize(A& ar, StockChange& s) {
+  ar(s.sku, s.delta, s.on_hand, s.available, s.local_available, s.allowance, s.to);
+}
+template <typename A>
+void serialize(A& ar, Shortage& s) {
+  ar(s.sku, s.requested, s.available);
+}
+
+namespace {
+
+template <typename A>
+void fields(A& ar, ReservationView& v) {
+  ar(v.id, v.final, v.home, v.home_node, v.home_region, v.created_at, v.expires_at, v.ended_at,
+     v.metadata);
+}
+
+enum class ViewKind : std::uint8_t { none = 0, stock_change = 1, reservation = 2 };
+
+void put_reservation(CompactOut& ar, const ReservationView& view) {
+  fields(ar, const_cast<ReservationView&>(view));
+  ar(static_cast<std::uint8_t>(view.state));
+  ar.varint(view.lines.size());
+  for (const crdt::HoldLine& line : view.lines) ar(line);
+}
+
+std::unique_ptr<ReservationView> take_reservation(BoundedIn& ar) {
+  auto view = std::make_unique<ReservationView>();
+  fields(ar, *view);
+  std::uint8_t state = 0;
+  ar(state);
+  if (state > static_cast<std::uint8_t>(crdt::HoldState::expired)) throw Malformed("unknown state");
+  view->state = static_cast<crdt::HoldState>(state);
+  view->lines.resize(ar.count(/*smallest=*/6));
+  for (crdt::HoldLine& line : view->lines) ar(line);
+  return view;
+}
+
+void put_outcome(CompactOut& ar, const Outcome& outcome) {
+  ar(static_cast<std::uint8_t>(outcome.code), outcome.detail, outcome.shortages);
+  if (const auto* change = std::get_if<StockChange>(&outcome.view)) {
+    ar(static_cast<std::uint8_t>(ViewKind::stock_change), *change);
+  } else if (const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view)) {
+    ar(static_cast<std::uint8_t>(ViewKind::reservation));
+    put_reservation(ar, **view);
+  } else {
+    ar(static_cast<std::uint8_t>(ViewKind::none));
+  }
+}
+
+Outcome take_outcome(BoundedIn& ar) {
+  Outcome outcome;
+  std::uint8_t code = 0, kind = 0;
+  ar(code, outcome.detail, outcome.shortages, kind);
+  if (code > static_cast<std::uint8_t>(Code::invalid_cursor)) throw Malformed("unknown code");
+  outcome.code = static_cast<Code>(code);
+  switch (static_cast<ViewKind>(kind)) {
+    case ViewKind::none:
+      break;
+    case ViewKind::stock_change: {
+      StockChange change;
+      ar(change);
+      outcome.view = std::move(change);
+      break;
+    }
+    case ViewKind::reservation:
+      outcome.view = take_reservation(ar);
+      break;
+    default:
+      throw Malformed("unknown kind of view");
+  }
+  return outcome;
+}
+
+template <typename Read>
+auto guarded(const char* what, Read&& read) -> absl::StatusOr<decltype(read())> {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(std::string("malformed ") + what + ": " + error.what());
+  }
+}
+
+template <typename T>
+std::string written(const T& value) {
+  std::string bytes;
+  CompactOut out(bytes);
+  out(value);
+  return bytes;
+}
+
+template <typename T>
+absl::StatusOr<T> whole(const char* what, std::string_view bytes) {
+  return guarded(what, [&] {
+    BoundedIn in(bytes);
+    T value;
+    in(value);
+    in.expect_end();
+    return value;
+  });
+}
+
+// A variant: its index, then the alternative.
+template <typename V>
+void put_variant(CompactOut& ar, const V& value) {
+  ar.varint(value.index());
+  std::visit([&](const auto& alternative) { ar(alternative); }, value);
+}
+template <typename V, std::size_t I = 0>
+V take_variant(BoundedIn& ar, std::size_t index) {
+  if constexpr (I < std::variant_size_v<V>) {
+    if (index != I) return take_variant<V, I + 1>(ar, index);
+    std::variant_alternative_t<I, V> alternative;
+    ar(alternative);
+    return V(std::move(alternative));
+  } else {
+    throw Malformed("unknown alternative");
+  }
+}
+
+}  // namespace
+
+void save(CompactOut& ar, const Forward& forward) { put_variant(ar, forward.command); }
+void load(BoundedIn& ar, Forward& forward) {
+  forward.command = take_variant<ReservationCommand>(ar, ar.varint());
+}
+void save(CompactOut& ar, const Outcome& outcome) { put_outcome(ar, outcome); }
+void load(BoundedIn& ar, Outcome& outcome) { outcome = take_outcome(ar); }
+
+std::string encode(const JournalValue& value) { return written(value); }
+std::string encode(const Meta& meta) { return written(meta); }
+absl::StatusOr<JournalValue> decode_journal_value(std::string_view bytes) {
+  return whole<JournalValue>("journal value", bytes);
+}
+absl::StatusOr<Meta> decode_meta(std::string_view bytes) {
+  return whole<Meta>("meta record", bytes);
+}
+
+std::string encode_call(const CallBody& body) {
+  std::string bytes;
+  CompactOut out(bytes);
+  put_variant(out, body);
+  return bytes;
+}
+absl::StatusOr<CallBody> decode_call(std::string_view bytes) {
+  return guarded("call", [&] {
+    BoundedIn in(bytes);
+    CallBody body = take_variant<CallBody>(in, in.varint());
+    in.expect_end();
+    return body;
+  });
+}
+std::string encode_answer(const AnswerBody& body) {
+  std::string bytes;
+  CompactOut out(bytes);
+  put_variant(out, body);
+  return bytes;
+}
+absl::StatusOr<AnswerBody> decode_answer(std::string_view bytes) {
+  return guarded("answer", [&] {
+    BoundedIn in(bytes);
+    AnswerBody body = take_variant<AnswerBody>(in, in.varint());
+    in.expect_end();
+    return body;
+  });
+}
+
+std::string encode_outcome(const Outcome& outcome) { return written(outcome); }
+absl::StatusOr<Outcome> decode_outcome(std::string_view bytes) {
+  return whole<Outcome>("answer", bytes);
+}
+
+namespace {
+template <typename... Fields>
+std::uint64_t digest_fields(const Fields&... fields) {
+  thread_local std::string bytes;
+  bytes.clear();
+  CompactOut out(bytes);
+  out(fields...);
+  return crdt::digest(bytes);
+}
+}  // namespace
+
+std::uint64_t digest_of(const Reserve& c) {
+  return digest_fields(c.lines, c.ttl_seconds, c.partial, c.metadata);
+}
+std::uint64_t digest_of(const Receive& c) { return digest_fields(c.sku, c.quantity); }
+std::uint64_t digest_of(const Adjust& c) { return digest_fields(c.sku, c.delta, c.reason); }
+std::uint64_t digest_of(const Allow& c) { return digest_fields(c.sku, c.delta); }
+std::uint64_t digest_of(const GrantTo& c) { return digest_fields(c.sku, c.to, c.quantity); }
+std::uint64_t digest_of(const Return& c) { return digest_fields(c.id, c.lines); }
+
+}  // namespace holdfast::node

@@ -1,0 +1,287 @@
+#pragma once
+// What a node can be asked, and what it answers: all that api/ sees of node/.
+//
+// Commands are already checked for form (names, ranges, no duplicate fields); the engine checks them
+// against the state. An Outcome is a code and, where there is something to show, a view.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "crdt/ids.h"
+#include "crdt/rows.h"
+
+namespace holdfast::node {
+
+using crdt::ReplicaId;
+using crdt::Units;
+
+// ── commands ────────────────────────────────────────────────────────────────────────────────────
+
+struct Line {
+  std::string sku;
+  Units quantity = 0;  // 1 … crdt::kLineUnitsMax
+  bool operator==(const Line&) const = default;
+};
+
+// An Idempotency-Key, scoped by method and path. Empty text: none was sent.
+struct IdempotencyKey {
+  std::string scope;  // e.g. "POST /v1/skus/a/receipts"
+  std::string text;
+};
+
+struct PutSku {
+  std::string sku;
+  std::optional<std::string> name;
+  std::optional<std::string> attributes;  // JSON object text
+  std::optional<Units> low_stock_threshold;
+};
+struct GetSku { std::string sku; };
+struct ListSkus {
+  std::string prefix;
+  std::uint32_t limit = 100;
+  std::string cursor;  // empty: from the beginning; else as a page gave it
+};
+
+struct Receive {
+  std::string sku;
+  Units quantity = 0;
+  IdempotencyKey key;
+};
+struct Adjust {
+  std::string sku;
+  Units delta = 0;  // not 0
+  std::string reason;
+  IdempotencyKey key;
+};
+struct Allow {
+  std::string sku;
+  Units delta = 0;  // not 0
+  IdempotencyKey key;
+};
+struct GrantTo {
+  std::string sku;
+  std::string to;  // a region, a node's name or a replica id
+  Units quantity = 0;
+  IdempotencyKey key;
+};
+
+struct GetStock { std::string sku; };
+struct GetAvailability { std::vector<std::string> skus; };
+
+struct Reserve {
+  std::string id;
+  std::vector<Line> lines;
+  std::uint32_t ttl_seconds = 900;
+  std::uint32_t wait_ms = 250;
+  bool partial = false;
+  std::string metadata;  // JSON text, or empty
+};
+struct Commit {
+  std::string id;
+  std::optional<std::vector<Line>> lines;  // none: everything that is held
+};
+struct Release { std::string id; };
+struct Extend {
+  std::string id;
+  std::uint32_t ttl_seconds = 900;
+};
+struct Return {
+  std::string id;
+  std::vector<Line> lines;
+  IdempotencyKey key;  // required
+};
+struct GetReservation { std::string id; };
+struct ListReservations {
+  std::optional<crdt::HoldState> state;
+  std::optional<std::string> sku;
+  std::uint32_t limit = 100;
+  std::string cursor;
+};
+
+struct GetCluster {};
+struct GetStats {};
+struct SetFault {
+  std::string target;  // a region or a node's name
+  bool drop = false;
+  std::uint32_t delay_ms = 0;
+  double loss = 0;  // 0 … 1
+};
+struct ClearFault { std::string target; };
+struct ListFaults {};
+
+using Command = std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
+                             GetAvailability, Reserve, Commit, Release, Extend, Return,
+                             GetReservation, ListReservations, GetCluster, GetStats, SetFault,
+                             ClearFault, ListFaults>;
+
+// ── outcomes ────────────────────────────────────────────────────────────────────────────────────
+
+// Encoded in key rows and in answers between nodes: append only, never renumber.
+enum class Code : std::uint8_t {
+  ok = 0,                    // 200
+  created = 1,               // 201
+  accepted = 2,              // 202: done here, the asked durability was not reached in time
+  unknown_sku = 3,           // 404
+  unknown_reservation = 4,   // 404
+  insufficient_stock = 5,    // 409, shortages
+  insufficient_rights = 6,   // 409: an adjustment, allowance or grant beyond this node's rights
+  reservation_conflict = 7,  // 409: the same id with another body
+  reservation_closed = 8,    // 409: it has ended, and not in the way that is asked
+  idempotency_key_reused = 9,  // 422
+  out_of_range = 10,         // 422: a total would pass 2^53-1, or a line names what is not held/sold
+  unknown_target = 11,       // 404: no such region, node or fault target
+  home_unreachable = 12,     // 503
+  outcome_unknown = 13,      // 504
+  overloaded = 14,           // 503, Retry-After
+  storage_full = 15,         // 507
+  faults_disabled = 16,      // 403
+  stopping = 17,             // 503
+  invalid_cursor = 18,       // 400
+};
+
+struct SkuView {
+  std::string sku;
+  std::string name;
+  std::string attributes;  // JSON object text, or empty
+  Units low_stock_threshold = 0;
+  std::int64_t created_at = 0;  // wall, ms
+  std::int64_t updated_at = 0;
+};
+struct SkuPage {
+  std::vector<SkuView> items;
+  std::string next;  // cursor; empty: the end
+};
+
+// Answer to receipts, adjustments, allowances and grants.
+struct StockChange {
+  std::string sku;
+  Units delta = 0;  // what was asked: units received, adjusted, allowed or granted
+  Units on_hand = 0;
+  Units available = 0;
+  Units local_available = 0;
+  Units allowance = 0;
+  std::string to;  // grants: the replica that has the rights now
+};
+
+struct RegionStock {
+  std::string region;
+  Units rights = 0;
+  std::int64_t as_of = 0;  // wall, ms: up to when this node has seen the region's writes
+  std::int64_t lag_ms = 0;
+  bool reachable = false;
+};
+struct StockView {
+  std::string sku;
+  Units on_hand = 0, held = 0, sold = 0, returned = 0, available = 0, local_available = 0;
+  Units allowance = 0, exposure = 0, debt = 0, oversold = 0;
+  Units low_stock_threshold = 0;
+  std::vector<RegionStock> by_region;  // ascending by region
+};
+struct AvailabilityItem {
+  std::string sku;
+  bool known = false;
+  Units available = 0;
+  Units local_available = 0;
+};
+struct Availability { std::vector<AvailabilityItem> items; };
+
+struct Shortage {
+  std::string sku;
+  Units requested = 0;
+  Units available = 0;  // this node's view over all regions
+};
+
+struct ReservationView {
+  std::string id;
+  crdt::HoldState state = crdt::HoldState::held;
+  bool final = false;
+  ReplicaId home;
+  std::string home_node;
+  std::string home_region;
+  absl::InlinedVector<crdt::HoldLine, 1> lines;
+  std::int64_t created_at = 0, expires_at = 0, ended_at = 0;  // wall, ms; ended_at 0: not ended
+  std::string metadata;
+};
+struct ReservationPage {
+  std::vector<ReservationView> items;
+  std::string next;
+};
+
+struct NodeView {
+  ReplicaId replica;
+  std::string node, region, http_address, gossip_address;
+  std::uint32_t wire_version = 0;
+  bool self = false;
+  bool reachable = false;
+  std::string state;  // "live", "unreachable"
+  std::int64_t last_heard_ms = 0;  // ago; -1: never
+  std::int64_t lag_ms = 0;
+  crdt::Sequence sequence = 0;  // how far this node has the replica's rows
+  crdt::Sequence behind = 0;    // own rows that the replica has not acknowledged
+};
+struct LinkFault {
+  std::string target;
+  bool drop = false;
+  std::uint32_t delay_ms = 0;
+  double loss = 0;
+};
+struct ClusterView {
+  std::string cluster;
+  std::vector<NodeView> nodes;  // ascending by region, node, replica
+  std::vector<LinkFault> faults;
+  std::uint64_t skus = 0, open_holds = 0, reservations = 0;
+  std::string digest;  // of all joined rows: equal on nodes that have the same rows
+};
+struct Faults { std::vector<LinkFault> items; };
+
+// Monotone counters and gauges of the engine, for /metrics. Names are the metric names in api/.
+struct Stats {
+  std::uint64_t reservations_created = 0, reservations_refused = 0, reservations_waited = 0;
+  std::uint64_t commits = 0, releases = 0, extensions = 0, expiries = 0, returns = 0;
+  std::uint64_t receipts = 0, adjustments = 0, grants_given = 0, grants_received = 0;
+  std::uint64_t units_granted = 0, units_received_by_grant = 0;
+  std::uint64_t rights_requests_sent = 0, rights_requests_refused = 0;
+  std::uint64_t rows_merged = 0, deltas_applied = 0, frames_received = 0, frames_sent = 0;
+  std::uint64_t bytes_received = 0, bytes_sent = 0, malformed_frames = 0, forwards = 0;
+  std::uint64_t batches = 0, journal_bytes = 0, commands = 0, refused_overload = 0;
+  std::uint64_t skus = 0, open_holds = 0, reservations = 0, waiting = 0;
+  std::uint64_t peers_reachable = 0, peers_known = 0;
+  bool storage_full = false, degraded = false, ready = false;
+};
+
+struct Outcome {
+  Code code = Code::ok;
+  std::string detail;                // for problems: what happened and what to do
+  std::vector<Shortage> shortages;   // with insufficient_stock
+  std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
+               std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
+               Faults, std::unique_ptr<Stats>>
+      view;
+  bool succeeded() const { return code <= Code::accepted; }
+};
+
+// ── the way in ──────────────────────────────────────────────────────────────────────────────────
+
+// `token` is the caller's own; it comes back with the answer. Every request gets exactly one reply
+// while the node lives.
+struct Request {
+  std::uint64_t token = 0;
+  Command command;
+};
+struct Reply {
+  std::uint64_t token = 0;
+  Outcome outcome;
+};
+
+// Hands requests to the node, in order, all or none. Any thread; never blocks. False: the inbox is
+// full and nothing was taken (answer `overloaded`).
+using Submit = std::function<bool(std::vector<Request>&&)>;
+// Receives replies, many at a time. Called from the node's own threads; must not block.
+using Deliver = std::function<void(std::vector<Reply>&&)>;
+
+}  // namespace holdfast::node

@@ -1,0 +1,60 @@
+#pragma once
+// Driver: the only loop body. It joins the engine to its ports (Store, Clock, Transport); the product
+// runs it on a thread (runtime.h), the simulator in virtual time.
+//
+// Order contract: what a batch shows or sends is released by the store, when the batch is durable.
+// While a batch is being written the engine goes on; the next batch is what has gathered meanwhile
+// (group commit that adapts to the disk).
+//
+// Threads  turn() and stop(): one owner. The release of a batch runs on the store's thread; it calls
+//          only the transport and the sinks below, which allow any thread.
+
+#include <functional>
+#include <vector>
+
+#include "gossip/transport.h"
+#include "node/command.h"
+#include "node/engine.h"
+#include "node/ports.h"
+
+namespace holdfast::node {
+
+struct DriverPorts {
+  Store& store;
+  Clock& clock;
+  gossip::Transport& transport;
+  Deliver deliver;                                  // replies, any thread
+  std::function<void(const gossip::Note&)> note;    // for the log, any thread
+  std::function<void()> released;                   // a batch became durable: turn() may seal again
+};
+
+struct DriverOptions {
+  crdt::Millis inbox_delay_max{1000};  // reservations that waited longer for their turn are refused
+  std::uint64_t min_free_bytes = 0;    // less space than this: new work is refused
+};
+
+struct Arrived {
+  Request request;
+  crdt::Instant at;
+};
+
+class Driver {
+ public:
+  // Batches that the store may have in hand: one being written, one ready to follow it at once.
+  static constexpr std::size_t kBatchesInHand = 2;
+
+  Driver(Engine& engine, DriverPorts ports, DriverOptions options)
+      : engine_(engine), ports_(std::move(ports)), options_(options) {}
+
+  // Carries out one turn. The instant by which the next one is due.
+  crdt::Instant turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events);
+
+ private:
+  void submit(crdt::Now now);
+
+  Engine& engine_;
+  DriverPorts ports_;
+  DriverOptions options_;
+};
+
+}  // namespace holdfast::node

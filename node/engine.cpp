@@ -1,0 +1,372 @@
+#include "node/engine.h"
+
+#include <algorithm>
+
+#include "crdt/check.h"
+
+namespace holdfast::node {
+
+using crdt::Instant;
+using crdt::Millis;
+using crdt::Now;
+
+namespace {
+
+constexpr Millis kMemberEvery{5000};
+constexpr Millis kKeysEvery{1000};
+constexpr std::int64_t kKeyLifeMs = 24 * 3600 * 1000;
+constexpr std::size_t kKeysDroppedAtOnce = 2000;
+constexpr std::size_t kExpiriesAtOnce = 5000;
+constexpr std::size_t kSliceRows = 2000;
+constexpr Millis kSliceEvery{1};
+
+std::int64_t wall_ms(Now now) { return now.wall.time_since_epoch().count(); }
+
+}  // namespace
+
+Engine::Engine(EngineConfig config)
+    : config_(std::move(config)),
+      state_(config_.self),
+      mesh_(config_.mesh, config_.seed),
+      ledger_(state_, [this](const crdt::Product& product) { return rights_.aside(product); }),
+      rights_(state_,
+              [this](ReplicaId peer, const AskRights& ask) {
+                const std::uint64_t call = mesh_.call(peer, encode_call(ask));
+                if (call != 0) ++counted_.rights_requests_sent;
+                return call;
+              },
+              [this] { return mesh_.reachable_peers(); }) {
+  rights_.serve_from(ledger_);
+}
+
+// ── recovery ────────────────────────────────────────────────────────────────────────────────────
+
+absl::Status Engine::load_meta(std::string_view bytes) {
+  auto meta = decode_meta(bytes);
+  if (!meta.ok()) return absl::DataLossError(std::string(meta.status().message()));
+  if (meta->self != config_.self) return absl::DataLossError("the meta record names another replica");
+  batch_ = meta->batch;
+  life_before_ms_ = meta->life_ms;
+  for (const crdt::VectorEntry& entry : meta->vector) state_.advance(entry.origin, entry.sequence);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::load_row(const RowAddress& address, std::string_view bytes) {
+  auto row = crdt::decode_row(bytes);
+  if (!row.ok()) return absl::DataLossError(std::string(row.status().message()));
+  const auto merged = state_.merge(address.origin, *std::move(row));
+  return merged.ok() ? absl::OkStatus() : absl::DataLossError(std::string(merged.status().message()));
+}
+
+absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
+  if (journal_since_checkpoint_ == 0) state_.all_saved();  // what came before is rows
+  auto entry = decode_journal_value(value);
+  if (!entry.ok()) return absl::DataLossError(std::string(entry.status().message()));
+  for (JournalPart& part : entry->parts) {
+    auto rows = crdt::decode_rows(part.rows);
+    if (!rows.ok()) return absl::DataLossError(std::string(rows.status().message()));
+    for (crdt::DecodedRow& row : *rows) {
+      const auto merged = state_.merge(part.origin, std::move(row));
+      if (!merged.ok()) return absl::DataLossError(std::string(merged.status().message()));
+    }
+    state_.advance(part.origin, part.upto);
+  }
+  batch_ = batch;
+  life_before_ms_ = std::max(life_before_ms_, entry->life_ms);
+  journal_since_checkpoint_ += value.size();
+  return absl::OkStatus();
+}
+
+void Engine::start(Now now) {
+  HOLDFAST_CHECK(!running_);
+  if (journal_since_checkpoint_ == 0) state_.all_saved();
+  running_ = true;
+  started_ = now.instant;
+  for (const auto& [key, hold] : state_.holds())
+    if (hold->origin == state_.self() && hold->row.state == crdt::HoldState::held)
+      ledger_.watch(*hold);
+  crdt::MemberRow row;
+  if (const crdt::Member* before = state_.member(state_.self())) row = before->row;
+  row.region = config_.mesh.region;
+  row.node = config_.mesh.node;
+  row.http_address = config_.http_address;
+  row.gossip_address = config_.mesh.gossip_address;
+  row.wire_version = crdt::kWireVersion;
+  row.extra.clear();
+  row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
+  state_.put_member(std::move(row));
+  member_due_ = now.instant + kMemberEvery;
+  keys_due_ = now.instant + kKeysEvery;
+  wake(now.instant);
+}
+
+// ── events ──────────────────────────────────────────────────────────────────────────────────────
+
+Times Engine::times(Now now) const {
+  return {.life_ms = life_before_ms_ + (now.instant - started_).count(), .wall_ms = wall_ms(now)};
+}
+
+void Engine::finish(const Caller& caller, Outcome&& outcome) {
+  if (caller.link != 0) {
+    mesh_.answer(caller.link, caller.token, encode_answer(AnswerBody(std::move(outcome))));
+  } else {
+    replies_.push_back({caller.token, std::move(outcome)});
+  }
+}
+
+// Reasons to refuse new work that do not depend on what it is about. What ends a hold goes on.
+std::optional<Outcome> Engine::refuse_write(const Command& command) const {
+  const bool adds = std::holds_alternative<PutSku>(command) ||
+                    std::holds_alternative<Receive>(command) ||
+                    std::holds_alternative<Adjust>(command) ||
+                    std::holds_alternative<Allow>(command) ||
+                    std::holds_alternative<GrantTo>(command) ||
+                    std::holds_alternative<Reserve>(command) ||
+                    std::holds_alternative<Extend>(command);
+  if (adds && storage_full_)
+    return refused(Code::storage_full,
+                   "the disk of this node is nearly full; free space and try again (reads, commits, "
+                   "releases and returns go on)");
+  return std::nullopt;
+}
+
+void Engine::run(Now now, const Caller& caller, Command&& command) {
+  ++counted_.commands;
+  if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
+  std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
+             std::move(command));
+}
+
+void Engine::on_request(Now now, Request&& request) {
+  run(now, {.token = request.token}, std::move(request.command));
+  deliver_served(now);
+}
+
+void Engine::on(Now now, const Caller& caller, PutSku&& command) {
+  finish(caller, ledger_.put_sku(command, times(now)));
+}
+
+void Engine::on(Now now, const Caller& caller, Receive&& command) {
+  Outcome outcome = ledger_.receive(command, times(now));
+  if (outcome.succeeded()) ++counted_.receipts;
+  finish(caller, std::move(outcome));
+  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+}
+
+void Engine::on(Now now, const Caller& caller, Adjust&& command) {
+  Outcome outcome = ledger_.adjust(command, times(now));
+  if (outcome.succeeded()) ++counted_.adjustments;
+  finish(caller, std::move(outcome));
+  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+}
+
+void Engine::on(Now now, const Caller& caller, Allow&& command) {
+  finish(caller, ledger_.allow(command, times(now)));
+  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+}
+
+void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
+  const auto to = resolve(readers(now), command.to);
+  if (!to)
+    return finish(caller, refused(Code::unknown_target,
+                                  "'" + command.to + "' is not another region, node or replica that "
+                                                     "this node knows; see GET /v1/cluster"));
+  Outcome outcome = ledger_.grant(command, *to, times(now));
+  if (outcome.succeeded()) {
+    ++counted_.grants_given;
+    counted_.units_granted += command.quantity;
+    urgent_ = true;
+  }
+  finish(caller, std::move(outcome));
+}
+
+void Engine::on(Now now, const Caller& caller, GetSku&& command) {
+  finish(caller, read_sku(readers(now), command));
+}
+
+void Engine::on(Now now, const Caller& caller, ListSkus&& command) {
+  finish(caller, list_skus(readers(now), command));
+}
+
+void Engine::on(Now now, const Caller& caller, GetStock&& command) {
+  reads_.push_back({caller.token, read_stock(readers(now), command)});
+}
+
+void Engine::on(Now now, const Caller& caller, GetAvailability&& command) {
+  reads_.push_back({caller.token, read_availability(readers(now), command)});
+}
+
+void Engine::on(Now now, const Caller& caller, ListReservations&& command) {
+  finish(caller, list_reservations(readers(now), command));
+}
+
+void Engine::on(Now now, const Caller& caller, GetCluster&&) {
+  finish(caller, read_cluster(readers(now)));
+}
+
+void Engine::on(Now now, const Caller& caller, GetStats&&) {
+  Outcome outcome;
+  outcome.view = std::make_unique<Stats>(stats(now));
+  reads_.push_back({caller.token, std::move(outcome)});
+}
+
+namespace {
+Outcome faults_are_off() {
+  return refused(Code::faults_disabled,
+                 "fault injection is off on this node; start it with [faults] enabled = true");
+}
+}  // namespace
+
+void Engine::on(Now now, const Caller& caller, SetFault&& command) {
+  if (!config_.faults_enabled) return finish(caller, faults_are_off());
+  const bool known = resolve(readers(now), command.target).has_value() ||
+                     command.target == config_.mesh.region || command.target == config_.mesh.node;
+  if (!known)
+    return finish(caller, refused(Code::unknown_target,
+                                  "no region or node '" + command.target + "' is known here"));
+  mesh_.set_fault(now, command.target,
+                  {.drop = command.drop, .delay = Millis(command.delay_ms), .loss = command.loss});
+  Outcome outcome;
+  outcome.view = Faults{{{command.target, command.drop, command.delay_ms, command.loss}}};
+  finish(caller, std::move(outcome));
+}
+
+void Engine::on(Now now, const Caller& caller, ClearFault&& command) {
+  if (!config_.faults_enabled) return finish(caller, faults_are_off());
+  mesh_.clear_fault(now, command.target);
+  finish(caller, Outcome{});
+}
+
+void Engine::on(Now, const Caller& caller, ListFaults&&) {
+  if (!config_.faults_enabled) return finish(caller, faults_are_off());
+  Faults faults;
+  for (const auto& [target, fault] : mesh_.faults())
+    faults.items.push_back({target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()),
+                            fault.loss});
+  Outcome outcome;
+  outcome.view = std::move(faults);
+  finish(caller, std::move(outcome));
+}
+
+void Engine::tick(Now now) {
+  wake_at_ = Instant::max();
+  std::vector<gossip::MeshEvent> events;
+  mesh_.tick(now, state_, events);
+  on_mesh(now, std::move(events));
+  const Times at = times(now);
+  const std::size_t ended = ledger_.expire(at, kExpiriesAtOnce);
+  counted_.expiries += ended;
+  if (ended == kExpiriesAtOnce) wake(now.instant);
+  rights_.tick(now.instant, at);
+  check_calls(now);
+  deliver_served(now);
+  refresh_member(now);
+  if (now.instant >= keys_due_) {
+    state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
+    keys_due_ = now.instant + kKeysEvery;
+  }
+  wake(mesh_.wake_at());
+  wake(rights_.wake_at());
+  if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
+    wake(now.instant + Millis(std::max<std::int64_t>(1, std::min<std::int64_t>(
+                                  due - at.life_ms, 3'600'000))));
+  if (moved_since_member_) wake(member_due_);
+}
+
+void Engine::refresh_member(Now now) {
+  if (!moved_since_member_ || now.instant < member_due_) return;
+  crdt::MemberRow row = state_.member(state_.self())->row;
+  row.acknowledged.clear();
+  for (const auto& [origin, sequence] : state_.vector())
+    row.acknowledged.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  state_.put_member(std::move(row));
+  moved_since_member_ = false;
+  member_due_ = now.instant + kMemberEvery;
+}
+
+// ── batches ─────────────────────────────────────────────────────────────────────────────────────
+
+Sealed Engine::seal(Now now) {
+  Sealed sealed;
+  JournalValue value{.self = state_.self(), .life_ms = times(now).life_ms};
+  for (auto& [origin, part] : merged_) value.parts.push_back(std::move(part));
+  merged_.clear();
+  if (state_.has_unsealed()) {
+    const crdt::Sequence before = state_.head(state_.self());
+    JournalPart own{.origin = state_.self()};
+    state_.seal(own.rows);
+    own.upto = state_.head(state_.self());
+    const auto* feed = state_.feed(state_.self());
+    for (auto at = feed->begin_after(before); at != feed->end() && !moved_since_member_; ++at)
+      moved_since_member_ = at->second->kind != crdt::RowKind::member;
+    value.parts.push_back(std::move(own));
+  }
+  if (!value.parts.empty()) {
+    ++batch_;
+    ++counted_.batches;
+    sealed.journal = encode(value);
+    counted_.journal_bytes += sealed.journal.size();
+    journal_since_checkpoint_ += sealed.journal.size();
+  }
+  sealed.number = batch_;
+  add_checkpoint_slice(now, sealed);
+  mesh_.cut(now, state_, std::exchange(urgent_, false));
+  wake(mesh_.wake_at());
+  sealed.replies = std::exchange(replies_, {});
+  sealed.net = mesh_.take_effects();
+  if (moved_since_member_) wake(member_due_);
+  if (checkpointing_) wake(now.instant + kSliceEvery);
+  return sealed;
+}
+
+void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
+  if (!checkpointing_) {
+    if (!checkpoint_wanted_ && journal_since_checkpoint_ < config_.checkpoint_bytes) return;
+    checkpoint_wanted_ = false;
+    checkpointing_ = true;
+    journal_since_checkpoint_ = 0;
+    checkpoint_meta_ = {
+        .self = state_.self(), .batch = batch_, .life_ms = times(now).life_ms};
+    for (const auto& [origin, sequence] : state_.vector())
+      checkpoint_meta_.vector.push_back({origin, sequence, 0});
+    state_.begin_checkpoint();
+  }
+  CheckpointSlice slice;
+  const bool last = state_.save(
+      kSliceRows,
+      [&](const crdt::FeedItem& item, std::string_view key, std::string&& bytes) {
+        slice.put.emplace_back(RowAddress{item.origin, item.kind, std::string(key)},
+                               std::move(bytes));
+      },
+      [&](const crdt::FeedItem& item, std::string_view key) {
+        slice.drop.push_back({item.origin, item.kind, std::string(key)});
+      });
+  if (last) {
+    checkpointing_ = false;
+    slice.journal_through = checkpoint_meta_.batch;
+    slice.meta = encode(checkpoint_meta_);
+  }
+  sealed.checkpoint = std::move(slice);
+}
+
+Stats Engine::stats(Now) const {
+  Stats stats = counted_;
+  const gossip::MeshStats& net = mesh_.stats();
+  stats.frames_received = net.frames_received;
+  stats.frames_sent = net.frames_sent;
+  stats.bytes_received = net.bytes_received;
+  stats.bytes_sent = net.bytes_sent;
+  stats.malformed_frames = net.malformed_frames;
+  stats.skus = state_.product_count();
+  stats.open_holds = state_.open_holds();
+  stats.reservations = state_.hold_count();
+  stats.waiting = rights_.size();
+  stats.peers_known = other_members(state_).size();
+  stats.peers_reachable = mesh_.reachable_peers().size();
+  stats.storage_full = storage_full_;
+  stats.degraded = storage_full_ || stats.peers_reachable < stats.peers_known;
+  stats.ready = running_ && !fatal_;
+  return stats;
+}
+
+}  // namespace holdfast::node

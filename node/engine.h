@@ -1,0 +1,194 @@
+#pragma once
+// Engine: one replica as a pure state machine. (state, event, now) → effects; no socket, clock, file,
+// lock, logger or random source. The driver (driver.h) feeds it and carries out what it says.
+//
+// A turn: on_request / on_net for each event, tick(), then take_reads(), and, if the store can take
+// another batch, seal(). Events take effect in memory at once; everything that shows or depends on
+// them leaves with the batch that seal() cuts, after that batch is durable. Reads of stock and
+// availability alone may leave before (they may show what is not durable yet).
+//
+// The replica's life: milliseconds that its processes have run, kept in each journal value. Deadlines
+// of holds are readings of it, so neither a clock's jump nor downtime expires a hold early.
+//
+// Invariants (beside those of State and Ledger)
+//   E1  One request, one reply.
+//   E2  What seal() returns is complete: replaying its journal values in order onto an empty engine
+//       gives the state in which they were cut.
+//   E3  Nothing is decided from the order of an unordered container.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crdt/state.h"
+#include "gossip/mesh.h"
+#include "node/codec.h"
+#include "node/command.h"
+#include "node/ledger.h"
+#include "node/ports.h"
+#include "node/reads.h"
+#include "node/rights.h"
+
+namespace holdfast::node {
+
+struct EngineConfig {
+  ReplicaId self;
+  gossip::MeshConfig mesh;  // self and boot as here
+  std::string http_address;
+  std::uint64_t checkpoint_bytes = 64ull << 20;
+  std::uint32_t open_holds_max = 5'000'000;
+  bool faults_enabled = false;
+  std::uint64_t seed = 0;  // for jitter
+};
+
+// What one batch makes durable, and what is released when it is.
+struct Sealed {
+  std::uint64_t number = 0;
+  std::string journal;  // empty: nothing changed
+  std::optional<CheckpointSlice> checkpoint;
+  std::vector<Reply> replies;
+  gossip::MeshEffects net;
+  bool empty() const {
+    return journal.empty() && !checkpoint && replies.empty() && net.dial.empty() &&
+           net.send.empty() && net.close.empty() && net.notes.empty();
+  }
+};
+
+class Engine {
+ public:
+  explicit Engine(EngineConfig config);
+
+  // ── recovery: rows, then journal entries, in the store's order; then start() ──
+  // Errors: kDataLoss, saying what does not fit.
+  absl::Status load_meta(std::string_view bytes);
+  absl::Status load_row(const RowAddress& address, std::string_view bytes);
+  absl::Status load_entry(std::uint64_t batch, std::string_view value);
+  // Writes this boot into the member row; the first seal() after it carries that and nothing else.
+  void start(crdt::Now now);
+
+  // ── events ──
+  void on_request(crdt::Now now, Request&& request);
+  void on_net(crdt::Now now, gossip::NetEvent&& event);
+  void tick(crdt::Now now);
+  void set_storage_full(bool full) { storage_full_ = full; }
+
+  // ── effects ──
+  std::vector<Reply> take_reads() { return std::exchange(reads_, {}); }
+  Sealed seal(crdt::Now now);
+  crdt::Instant wake_at() const { return wake_at_; }
+  // Set: this process must end, and why.
+  const std::optional<std::string>& fatal() const { return fatal_; }
+
+  const crdt::State& state() const { return state_; }
+  Stats stats(crdt::Now now) const;
+  // Whole checkpoint now, whatever its size: for a graceful stop.
+  void checkpoint_all() { checkpoint_wanted_ = true; }
+  bool checkpoint_active() const { return checkpoint_wanted_ || checkpointing_; }
+
+ private:
+  // Who waits for an outcome: a client here, or another node's call.
+  struct Caller {
+    std::uint64_t token = 0;   // of the client, or the call's id
+    gossip::LinkId link = 0;  // 0: a client
+  };
+  struct Away {  // a command that another node decides
+    Caller caller;
+    ReservationCommand command;
+    ReplicaId to;
+    crdt::Instant until;
+  };
+  struct Search {  // nobody here knows this reservation: all peers are asked
+    Caller caller;
+    ReservationCommand command;
+    std::vector<std::uint64_t> calls;  // not answered yet
+    bool some_missing = false;         // a member could not be asked, or did not answer
+    crdt::Instant until;
+  };
+
+  Times times(crdt::Now now) const;
+  Readers readers(crdt::Now now) const { return {state_, ledger_, mesh_, now}; }
+  void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
+  void finish(const Caller& caller, Outcome&& outcome);
+  std::optional<Outcome> refuse_write(const Command& command) const;
+  void run(crdt::Now now, const Caller& caller, Command&& command);
+
+  // One overload a command.
+  void on(crdt::Now now, const Caller& caller, PutSku&& command);
+  void on(crdt::Now now, const Caller& caller, Receive&& command);
+  void on(crdt::Now now, const Caller& caller, Adjust&& command);
+  void on(crdt::Now now, const Caller& caller, Allow&& command);
+  void on(crdt::Now now, const Caller& caller, GrantTo&& command);
+  void on(crdt::Now now, const Caller& caller, GetSku&& command);
+  void on(crdt::Now now, const Caller& caller, ListSkus&& command);
+  void on(crdt::Now now, const Caller& caller, GetStock&& command);
+  void on(crdt::Now now, const Caller& caller, GetAvailability&& command);
+  void on(crdt::Now now, const Caller& caller, ListReservations&& command);
+  void on(crdt::Now now, const Caller& caller, GetCluster&& command);
+  void on(crdt::Now now, const Caller& caller, GetStats&& command);
+  void on(crdt::Now now, const Caller& caller, SetFault&& command);
+  void on(crdt::Now now, const Caller& caller, ClearFault&& command);
+  void on(crdt::Now now, const Caller& caller, ListFaults&& command);
+  template <typename C>
+    requires std::constructible_from<ReservationCommand, C>
+  void on(crdt::Now now, const Caller& caller, C&& command) {
+    on_reservation(now, caller, ReservationCommand(std::forward<C>(command)));
+  }
+
+  // engine_reservations.cpp: where a reservation is decided
+  void on_reservation(crdt::Now now, const Caller& caller, ReservationCommand&& command);
+  void reserve(crdt::Now now, const Caller& caller, Reserve&& command);
+  void apply(crdt::Now now, const Caller& caller, crdt::Hold& hold, ReservationCommand&& command);
+  void forward(crdt::Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command);
+  void search(crdt::Now now, const Caller& caller, ReservationCommand&& command);
+  void end_search(Search&& search);
+  void lost_away(crdt::Now now, Away&& away, bool sent);
+  void deliver_served(crdt::Now now);
+  std::uint64_t hold_token(const Caller& caller);
+
+  // engine_peers.cpp: what peers ask and answer
+  void on_mesh(crdt::Now now, std::vector<gossip::MeshEvent>&& events);
+  void on_delta(crdt::Now now, gossip::DeltaIn&& in);
+  void on_call(crdt::Now now, gossip::CallIn&& in);
+  void on_answer(crdt::Now now, std::uint64_t call, std::string_view body);
+  void on_lost(crdt::Now now, std::uint64_t call);
+  void check_calls(crdt::Now now);
+
+  void refresh_member(crdt::Now now);
+  void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
+
+  EngineConfig config_;
+  crdt::State state_;
+  gossip::Mesh mesh_;
+  Ledger ledger_;
+  Rights rights_;
+
+  std::uint64_t batch_ = 0;
+  std::int64_t life_before_ms_ = 0;  // when this process started
+  crdt::Instant started_{};
+  bool running_ = false;
+  bool urgent_ = false;  // a grant was made: rows leave without being coalesced
+  bool storage_full_ = false;
+  std::optional<std::string> fatal_;
+  crdt::Instant wake_at_ = crdt::Instant::max();
+
+  std::vector<Reply> reads_, replies_;
+  std::map<ReplicaId, JournalPart> merged_;  // of this batch
+  std::map<std::uint64_t, Away> away_;       // by call
+  std::map<std::uint64_t, Search> searches_;
+  std::map<std::uint64_t, std::uint64_t> search_calls_;  // call → search
+  std::uint64_t last_search_ = 0;
+  std::map<std::uint64_t, Caller> waiting_callers_;  // by the token that rights_ has
+  std::uint64_t last_waiting_ = 0;
+
+  crdt::Instant member_due_{};
+  bool moved_since_member_ = false;
+  crdt::Instant keys_due_{};
+  std::uint64_t journal_since_checkpoint_ = 0;
+  bool checkpointing_ = false, checkpoint_wanted_ = false;
+  Meta checkpoint_meta_;
+  Stats counted_;
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,169 @@
+// What peers bring, ask and answer.
+
+#include <algorithm>
+
+#include "crdt/check.h"
+#include "node/engine.h"
+
+namespace holdfast::node {
+
+using crdt::Now;
+
+void Engine::on_net(Now now, gossip::NetEvent&& event) {
+  std::vector<gossip::MeshEvent> events;
+  mesh_.on_event(now, std::move(event), state_, events);
+  on_mesh(now, std::move(events));
+  deliver_served(now);
+}
+
+void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
+  for (gossip::MeshEvent& event : events) {
+    if (auto* delta = std::get_if<gossip::DeltaIn>(&event)) {
+      on_delta(now, std::move(*delta));
+    } else if (auto* call = std::get_if<gossip::CallIn>(&event)) {
+      on_call(now, std::move(*call));
+    } else if (auto* answer = std::get_if<gossip::AnswerIn>(&event)) {
+      on_answer(now, answer->id, answer->body);
+    } else if (auto* lost = std::get_if<gossip::CallsLost>(&event)) {
+      for (const std::uint64_t call : lost->ids) on_lost(now, call);
+    } else if (auto* forked = std::get_if<gossip::Forked>(&event)) {
+      fatal_ = "this data directory is not the latest of its replica: " + forked->detail +
+               ". Going on could sell units twice. Was it restored or copied? Restore it with "
+               "`holdfast restore`, or start with an empty directory.";
+    }
+  }
+}
+
+void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
+  const ReplicaId origin = in.delta.origin;
+  if (in.delta.to <= state_.head(origin) && in.delta.rows.empty()) {
+    return mesh_.merged(in.link, origin, in.delta.to);
+  }
+  std::vector<crdt::Product*> gained;
+  JournalPart& part = merged_[origin];
+  part.origin = origin;
+  for (crdt::DecodedRow& row : in.delta.rows) {
+    const bool stock = row.kind == crdt::RowKind::stock;
+    Units before = 0;
+    if (stock)
+      if (const crdt::Product* product = state_.product(row.key))
+        if (const crdt::StockCell* cell = product->stock.find(origin))
+          if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = mine->granted;
+    auto merged = state_.merge(origin, std::move(row));
+    if (!merged.ok()) {
+      mesh_.reject(in.link, std::string(merged.status().message()));
+      return;  // what was merged before it stands: each row stands alone, the vector does not move
+    }
+    if (*merged == nullptr) continue;
+    // Member rows alone must not make member rows move, or they would cause one another for ever.
+    moved_since_member_ = moved_since_member_ || (*merged)->kind != crdt::RowKind::member;
+    ++counted_.rows_merged;
+    crdt::append_item(**merged, part.rows);
+    if (!stock) continue;
+    auto& cell = static_cast<crdt::StockCell&>(**merged);
+    const crdt::PeerTotals* mine = cell.row.find(state_.self());
+    if (mine == nullptr || mine->granted == before) continue;
+    ++counted_.grants_received;
+    counted_.units_received_by_grant += mine->granted - before;
+    gained.push_back(cell.product);
+  }
+  state_.advance(origin, in.delta.to);
+  part.upto = std::max(part.upto, in.delta.to);
+  ++counted_.deltas_applied;
+  mesh_.merged(in.link, origin, in.delta.to);
+  for (crdt::Product* product : gained) rights_.gained(*product, times(now));
+}
+
+void Engine::on_call(Now now, gossip::CallIn&& in) {
+  auto body = decode_call(in.body);
+  if (!body.ok()) return mesh_.reject(in.link, std::string(body.status().message()));
+  const Caller caller{.token = in.id, .link = in.link};
+  if (auto* forwarded = std::get_if<Forward>(&*body)) {
+    Command command;
+    std::visit([&](auto&& c) { command = std::move(c); }, std::move(forwarded->command));
+    run(now, caller, std::move(command));
+  } else if (auto* find = std::get_if<Find>(&*body)) {
+    const crdt::Hold* hold = state_.hold(find->id);
+    const bool here = hold != nullptr || rights_.waiting(find->id);
+    mesh_.answer(in.link, in.id,
+                 encode_answer(Found{here, hold != nullptr ? hold->origin : state_.self()}));
+  } else {
+    const Granted granted = ledger_.grant_on_request(std::get<AskRights>(*body), in.peer);
+    if (granted.given > 0) {
+      urgent_ = true;
+      ++counted_.grants_given;
+      counted_.units_granted += granted.given;
+    } else {
+      ++counted_.rights_requests_refused;
+    }
+    mesh_.answer(in.link, in.id, encode_answer(granted));
+  }
+}
+
+void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
+  auto body = decode_answer(bytes);
+  if (!body.ok()) return on_lost(now, call);
+  if (rights_.owns(call)) {
+    const auto* granted = std::get_if<Granted>(&*body);
+    return granted != nullptr ? rights_.answered(call, *granted, times(now)) : on_lost(now, call);
+  }
+  if (const auto at = away_.find(call); at != away_.end()) {
+    auto* outcome = std::get_if<Outcome>(&*body);
+    if (outcome == nullptr) return on_lost(now, call);
+    const Caller caller = at->second.caller;
+    away_.erase(at);
+    return finish(caller, std::move(*outcome));
+  }
+  const auto at = search_calls_.find(call);
+  if (at == search_calls_.end()) return;
+  Search& search = searches_.at(at->second);
+  const auto* found = std::get_if<Found>(&*body);
+  if (found == nullptr) return on_lost(now, call);
+  if (found->known) {
+    Search done = std::move(search);
+    searches_.erase(at->second);
+    for (const std::uint64_t other : done.calls) search_calls_.erase(other);
+    return forward(now, done.caller, found->home, std::move(done.command));
+  }
+  std::erase(search.calls, call);
+  if (search.calls.empty()) {
+    Search done = std::move(search);
+    searches_.erase(at->second);
+    end_search(std::move(done));
+  }
+  search_calls_.erase(call);
+}
+
+void Engine::on_lost(Now now, std::uint64_t call) {
+  if (rights_.owns(call)) return rights_.lost(call, times(now));
+  if (const auto at = away_.find(call); at != away_.end()) {
+    Away away = std::move(at->second);
+    away_.erase(at);
+    return lost_away(now, std::move(away), true);
+  }
+  const auto at = search_calls_.find(call);
+  if (at == search_calls_.end()) return;
+  const std::uint64_t number = at->second;
+  Search& search = searches_.at(number);
+  search_calls_.erase(at);
+  std::erase(search.calls, call);
+  search.some_missing = true;
+  if (!search.calls.empty()) return;
+  Search done = std::move(search);
+  searches_.erase(number);
+  end_search(std::move(done));
+}
+
+// Calls that nobody answered in time.
+void Engine::check_calls(Now now) {
+  std::vector<std::uint64_t> late;
+  for (const auto& [call, away] : away_)
+    if (away.until <= now.instant) late.push_back(call);
+    else wake(away.until);
+  for (const auto& [number, search] : searches_)
+    if (search.until <= now.instant) late.insert(late.end(), search.calls.begin(), search.calls.end());
+    else wake(search.until);
+  for (const std::uint64_t call : late) on_lost(now, call);
+}
+
+}  // namespace holdfast::node

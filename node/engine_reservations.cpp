@@ -1,0 +1,219 @@
+// Where a reservation is decided: here, at its home, or nowhere that can be reached.
+
+#include <algorithm>
+
+#include "crdt/check.h"
+#include "node/engine.h"
+
+namespace holdfast::node {
+
+using crdt::Hold;
+using crdt::Millis;
+using crdt::Now;
+
+namespace {
+
+constexpr Millis kAnswerWithin{2000};
+
+const std::string& id_of(const ReservationCommand& command) {
+  return std::visit([](const auto& c) -> const std::string& { return c.id; }, command);
+}
+
+bool is_read(const ReservationCommand& command) {
+  return std::holds_alternative<GetReservation>(command);
+}
+
+Command widened(ReservationCommand&& command) {
+  return std::visit([](auto&& c) { return Command(std::move(c)); }, std::move(command));
+}
+
+Outcome unreachable(const std::string& id, const std::string& node) {
+  return refused(Code::home_unreachable, "the home of reservation '" + id + "'" +
+                                             (node.empty() ? "" : " (" + node + ")") +
+                                             " cannot be reached now; try again later");
+}
+
+Outcome unknown(const std::string& id) {
+  return refused(Code::unknown_reservation, "no node knows a reservation '" + id + "'");
+}
+
+}  // namespace
+
+void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& command) {
+  const std::string& id = id_of(command);
+  if (rights_.waiting(id)) {  // its outcome is being decided here
+    if (auto* again = std::get_if<Reserve>(&command)) {
+      auto checked = ledger_.check(std::move(*again));
+      if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
+      const Cart& cart = std::get<Cart>(checked);
+      return rights_.join(cart.request.id, cart.digest, hold_token(caller));
+    }
+    const std::string waited_for = id;
+    return rights_.follow(waited_for, {hold_token(caller), widened(std::move(command))});
+  }
+  if (std::holds_alternative<Reserve>(command))
+    if (Hold* own = state_.own_hold(id)) return apply(now, caller, *own, std::move(command));
+  Hold* standing = state_.hold(id);
+  if (standing != nullptr && standing->origin == state_.self())
+    return apply(now, caller, *standing, std::move(command));
+  if (standing != nullptr) {
+    const bool ended = standing->row.state != crdt::HoldState::held;
+    if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(standing->origin)))
+      return finish(caller, read_hold(readers(now), *standing, Code::ok));
+    return forward(now, caller, standing->origin, std::move(command));
+  }
+  if (auto* made = std::get_if<Reserve>(&command)) return reserve(now, caller, std::move(*made));
+  search(now, caller, std::move(command));
+}
+
+void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand&& command) {
+  const Times at = times(now);
+  if (auto* again = std::get_if<Reserve>(&command)) {
+    auto checked = ledger_.check(std::move(*again));
+    if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
+    return finish(caller, ledger_.repeat(hold, std::get<Cart>(checked).digest));
+  }
+  if (is_read(command)) return finish(caller, read_hold(readers(now), hold, Code::ok));
+  const crdt::HoldState before = hold.row.state;
+  if (auto* commit = std::get_if<Commit>(&command)) {
+    Outcome outcome = ledger_.commit(hold, *commit, at);
+    if (outcome.succeeded() && before == crdt::HoldState::held) ++counted_.commits;
+    finish(caller, std::move(outcome));
+  } else if (std::holds_alternative<Release>(command)) {
+    Outcome outcome = ledger_.release(hold, at);
+    if (outcome.succeeded() && before == crdt::HoldState::held) ++counted_.releases;
+    finish(caller, std::move(outcome));
+  } else if (auto* extend = std::get_if<Extend>(&command)) {
+    Outcome outcome = ledger_.extend(hold, extend->ttl_seconds, at);
+    if (outcome.succeeded()) ++counted_.extensions;
+    finish(caller, std::move(outcome));
+  } else {
+    Outcome outcome = ledger_.give_back(hold, std::get<Return>(command), at);
+    if (outcome.succeeded()) ++counted_.returns;
+    finish(caller, std::move(outcome));
+  }
+  if (rights_.size() > 0)  // units may have come free for carts that wait
+    for (const crdt::HoldLine& line : hold.row.lines)
+      rights_.gained(*state_.product(line.sku), at);
+}
+
+void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
+  if (state_.own_open_holds() >= config_.open_holds_max)
+    return finish(caller, refused(Code::overloaded, "this node has as many open holds as it may"));
+  auto checked = ledger_.check(std::move(command));
+  if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
+  Cart& cart = std::get<Cart>(checked);
+  std::vector<Units> units;
+  Units had = 0;
+  bool whole = true;
+  for (std::size_t i = 0; i < cart.products.size(); ++i) {
+    const Units wanted = cart.request.lines[i].quantity;
+    units.push_back(std::min(wanted, ledger_.free(*cart.products[i])));
+    had += units.back();
+    whole = whole && units.back() == wanted;
+  }
+  if (whole) {
+    ++counted_.reservations_created;
+    return finish(caller, ledger_.hold(std::move(cart), units, times(now)));
+  }
+  if (cart.request.wait_ms == 0 || mesh_.reachable_peers().empty()) {
+    Outcome outcome = rights_.settle_for_less(std::move(cart), times(now));
+    ++(outcome.succeeded() ? counted_.reservations_created : counted_.reservations_refused);
+    return finish(caller, std::move(outcome));
+  }
+  ++counted_.reservations_waited;  // for the others' rights, for as long as the client waits
+  const crdt::Instant until = now.instant + Millis(cart.request.wait_ms);
+  rights_.wait(std::move(cart), hold_token(caller), until, times(now));
+  wake(rights_.wake_at());
+}
+
+std::uint64_t Engine::hold_token(const Caller& caller) {
+  waiting_callers_[++last_waiting_] = caller;
+  return last_waiting_;
+}
+
+// Outcomes of carts that waited, and the verbs that waited for them.
+void Engine::deliver_served(Now now) {
+  for (std::vector<Served> served = rights_.take_served(); !served.empty();
+       served = rights_.take_served()) {
+    for (Served& one : served) {
+      ++(one.outcome.succeeded() ? counted_.reservations_created : counted_.reservations_refused);
+      std::vector<Caller> callers;
+      for (const std::uint64_t token : one.tokens) {
+        callers.push_back(waiting_callers_.at(token));
+        waiting_callers_.erase(token);
+      }
+      for (std::size_t i = 1; i < callers.size(); ++i) {
+        auto copy = decode_outcome(encode_outcome(one.outcome));
+        HOLDFAST_CHECK(copy.ok());
+        if (copy->code == Code::created) copy->code = Code::ok;
+        finish(callers[i], *std::move(copy));
+      }
+      finish(callers.front(), std::move(one.outcome));
+      for (Request& follower : one.followers) {
+        const Caller caller = waiting_callers_.at(follower.token);
+        waiting_callers_.erase(follower.token);
+        run(now, caller, std::move(follower.command));
+      }
+    }
+  }
+}
+
+// ── elsewhere ───────────────────────────────────────────────────────────────────────────────────
+
+void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command) {
+  const crdt::Member* member = state_.member(to);
+  const std::string node = member == nullptr ? "" : member->row.node;
+  if (caller.link != 0) return finish(caller, unreachable(id_of(command), node));  // one hop at most
+  Millis within = kAnswerWithin;
+  if (const auto* made = std::get_if<Reserve>(&command)) within += Millis(made->wait_ms);
+  const std::uint64_t call = mesh_.call(to, encode_call(Forward{command}));
+  if (call == 0) return finish(caller, unreachable(id_of(command), node));
+  ++counted_.forwards;
+  away_.emplace(call, Away{caller, std::move(command), to, now.instant + within});
+  wake(now.instant + within);
+}
+
+// No answer will come for a forwarded command.
+void Engine::lost_away(Now now, Away&& away, bool sent) {
+  const std::string& id = id_of(away.command);
+  if (is_read(away.command)) {  // what is known here is an answer too, and says that it is not final
+    if (const Hold* copy = state_.hold(id))
+      return finish(away.caller, read_hold(readers(now), *copy, Code::ok));
+    return finish(away.caller, unreachable(id, ""));
+  }
+  if (!sent) return finish(away.caller, unreachable(id, ""));
+  finish(away.caller,
+         refused(Code::outcome_unknown, "the home of reservation '" + id +
+                                            "' did not answer in time; repeat the same call to learn "
+                                            "the outcome"));
+}
+
+void Engine::search(Now now, const Caller& caller, ReservationCommand&& command) {
+  if (caller.link != 0) return finish(caller, unknown(id_of(command)));
+  Search search{.caller = caller, .until = now.instant + kAnswerWithin};
+  const std::string body = encode_call(Find{id_of(command)});
+  search.command = std::move(command);
+  const std::uint64_t number = ++last_search_;
+  for (const ReplicaId peer : other_members(state_)) {
+    const std::uint64_t call = mesh_.call(peer, body);
+    if (call == 0) {
+      search.some_missing = true;
+      continue;
+    }
+    search.calls.push_back(call);
+    search_calls_[call] = number;
+  }
+  if (search.calls.empty()) return end_search(std::move(search));
+  wake(search.until);
+  searches_.emplace(number, std::move(search));
+}
+
+// Nobody who was asked knows it.
+void Engine::end_search(Search&& search) {
+  for (const std::uint64_t call : search.calls) search_calls_.erase(call);
+  const std::string& id = id_of(search.command);
+  finish(search.caller, search.some_missing ? unreachable(id, "") : unknown(id));
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,418 @@
+#include "node/ledger.h"
+
+#include <algorithm>
+
+#include "crdt/check.h"
+
+namespace holdfast::node {
+
+using crdt::Hold;
+using crdt::HoldLine;
+using crdt::HoldState;
+using crdt::Product;
+using crdt::StockRow;
+
+Outcome refused(Code code, std::string detail) {
+  Outcome outcome;
+  outcome.code = code;
+  outcome.detail = std::move(detail);
+  return outcome;
+}
+
+namespace {
+
+Outcome unknown_sku(const std::string& sku) {
+  return refused(Code::unknown_sku, "no SKU '" + sku + "' is known here; create it with PUT /v1/skus/" +
+                                        sku + ", or wait until it has arrived from its region");
+}
+
+Outcome no_room(const std::string& sku) {
+  return refused(Code::out_of_range, "a total of '" + sku + "' would pass 2^53-1");
+}
+
+Outcome succeeded(Code code, StockChange change) {
+  Outcome outcome;
+  outcome.code = code;
+  outcome.view = std::move(change);
+  return outcome;
+}
+
+}  // namespace
+
+std::vector<Line> summed(std::vector<Line> lines) {
+  if (lines.size() < 2) return lines;
+  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.sku < b.sku; });
+  std::vector<Line> sums;
+  sums.reserve(lines.size());
+  for (Line& line : lines) {
+    if (!sums.empty() && sums.back().sku == line.sku) {
+      sums.back().quantity += line.quantity;
+    } else {
+      sums.push_back(std::move(line));
+    }
+  }
+  return sums;
+}
+
+Units Ledger::free(const Product& product) const {
+  return std::max<Units>(0, product.stock.rights(state_.self()) - aside_(product));
+}
+
+Product* Ledger::known(std::string_view sku) const {
+  Product* product = state_.product(sku);
+  return product != nullptr && !product->descriptions.empty() ? product : nullptr;
+}
+
+StockChange Ledger::change(const Product& product, Units delta) const {
+  return {.sku = product.sku,
+          .delta = delta,
+          .on_hand = product.stock.on_hand(),
+          .available = product.stock.view_available(),
+          .local_available = free(product),
+          .allowance = product.stock.allowance()};
+}
+
+// ── idempotency keys ────────────────────────────────────────────────────────────────────────────
+
+std::optional<Outcome> Ledger::answered(const IdempotencyKey& key, std::uint64_t digest) const {
+  if (key.text.empty()) return std::nullopt;
+  const crdt::Key* row = state_.key(key.scope + "\n" + key.text);
+  if (row == nullptr) return std::nullopt;
+  if (row->row.digest != digest)
+    return refused(Code::idempotency_key_reused,
+                   "this Idempotency-Key was used for another request on this path; use a new key");
+  auto answer = decode_outcome(row->row.answer);
+  if (answer.ok()) return *std::move(answer);
+  // A later version wrote it in a form that this one cannot read: the effect stands, and is not repeated.
+  Outcome outcome;
+  return outcome;
+}
+
+void Ledger::remember(const IdempotencyKey& key, std::uint64_t digest, const Outcome& outcome,
+                      RowEffect effect, const std::string& sku, Units units, Times now) {
+  if (key.text.empty()) return;
+  crdt::KeyRow row;
+  row.digest = digest;
+  row.answer = encode_outcome(outcome);
+  row.sku = sku;
+  row.effect = static_cast<std::uint8_t>(effect);
+  row.units = units;
+  row.created_at = now.wall_ms;
+  state_.put_key(key.scope + "\n" + key.text, std::move(row));
+}
+
+// ── catalogue and stock ─────────────────────────────────────────────────────────────────────────
+
+Outcome Ledger::put_sku(const PutSku& command, Times now) {
+  Product& product = state_.make_product(command.sku);
+  const crdt::SkuCell* before = product.description();
+  crdt::SkuRow row;
+  if (before != nullptr) row = before->row;
+  row.extra.clear();
+  if (before == nullptr) row.created_at = now.wall_ms;
+  if (command.name) row.name = *command.name;
+  if (command.attributes) row.attributes = *command.attributes;
+  if (command.low_stock_threshold) row.low_stock_threshold = *command.low_stock_threshold;
+  const bool same = before != nullptr && row.name == before->row.name &&
+                    row.attributes == before->row.attributes &&
+                    row.low_stock_threshold == before->row.low_stock_threshold;
+  if (!same) {  // hybrid logical clock: above every time seen, and not behind the wall
+    const std::uint64_t wall = static_cast<std::uint64_t>(now.wall_ms) << 16;
+    row.time = std::max(wall, before == nullptr ? 0 : before->row.time + 1);
+    state_.put_sku(product, std::move(row));
+  }
+  const crdt::SkuRow& shown = product.description()->row;
+  Outcome outcome;
+  outcome.code = before == nullptr ? Code::created : Code::ok;
+  outcome.view = SkuView{.sku = product.sku,
+                         .name = shown.name,
+                         .attributes = shown.attributes,
+                         .low_stock_threshold = shown.low_stock_threshold,
+                         .created_at = shown.created_at,
+                         .updated_at = static_cast<std::int64_t>(shown.time >> 16)};
+  return outcome;
+}
+
+Outcome Ledger::receive(const Receive& command, Times now) {
+  const std::uint64_t digest = digest_of(command);
+  if (auto answer = answered(command.key, digest)) return *std::move(answer);
+  Product* product = known(command.sku);
+  if (product == nullptr) return unknown_sku(command.sku);
+  if (!product->stock.has_room(command.quantity)) return no_room(command.sku);
+  state_.change_stock(*product, [&](StockRow& row) { row.received += command.quantity; });
+  Outcome outcome = succeeded(Code::created, change(*product, command.quantity));
+  remember(command.key, digest, outcome, RowEffect::received, command.sku, command.quantity, now);
+  return outcome;
+}
+
+Outcome Ledger::adjust(const Adjust& command, Times now) {
+  const std::uint64_t digest = digest_of(command);
+  if (auto answer = answered(command.key, digest)) return *std::move(answer);
+  Product* product = known(command.sku);
+  if (product == nullptr) return unknown_sku(command.sku);
+  if (!product->stock.has_room(std::abs(command.delta))) return no_room(command.sku);
+  if (command.delta < 0) {
+    // Rights of this node less its own part of the allowance: what may be oversold is not stock.
+    const crdt::StockCell* own = product->stock.find(state_.self());
+    const Units allowance =
+        own == nullptr ? 0 : own->row.allowance_added - own->row.allowance_removed;
+    const Units most =
+        std::max<Units>(0, free(*product) - std::max<Units>(0, allowance));
+    if (-command.delta > most)
+      return refused(Code::insufficient_rights,
+                     "this node may take at most " + std::to_string(most) + " units of '" +
+                         command.sku + "' away; the rest is held, or other nodes have the rights to "
+                                       "it: adjust there, or grant them here first");
+  }
+  state_.change_stock(*product, [&](StockRow& row) {
+    (command.delta > 0 ? row.received : row.withdrawn) += std::abs(command.delta);
+  });
+  Outcome outcome = succeeded(Code::created, change(*product, command.delta));
+  remember(command.key, digest, outcome, RowEffect::adjusted, command.sku, command.delta, now);
+  return outcome;
+}
+
+Outcome Ledger::allow(const Allow& command, Times now) {
+  const std::uint64_t digest = digest_of(command);
+  if (auto answer = answered(command.key, digest)) return *std::move(answer);
+  Product* product = known(command.sku);
+  if (product == nullptr) return unknown_sku(command.sku);
+  if (!product->stock.has_room(std::abs(command.delta))) return no_room(command.sku);
+  if (command.delta < 0) {
+    const Units most = std::min(free(*product), std::max<Units>(0, product->stock.allowance()));
+    if (-command.delta > most)
+      return refused(Code::insufficient_rights,
+                     "this node may take back at most " + std::to_string(most) +
+                         " units of the allowance of '" + command.sku + "' now");
+  }
+  state_.change_stock(*product, [&](StockRow& row) {
+    (command.delta > 0 ? row.allowance_added : row.allowance_removed) += std::abs(command.delta);
+  });
+  Outcome outcome = succeeded(Code::created, change(*product, command.delta));
+  remember(command.key, digest, outcome, RowEffect::allowed, command.sku, command.delta, now);
+  return outcome;
+}
+
+Outcome Ledger::grant(const GrantTo& command, ReplicaId to, Times now) {
+  HOLDFAST_CHECK(to != state_.self());
+  const std::uint64_t digest = digest_of(command);
+  if (auto answer = answered(command.key, digest)) return *std::move(answer);
+  Product* product = known(command.sku);
+  if (product == nullptr) return unknown_sku(command.sku);
+  const Units most = free(*product);
+  if (command.quantity > most)
+    return refused(Code::insufficient_rights, "this node has rights to " + std::to_string(most) +
+                                                  " units of '" + command.sku + "' to give");
+  state_.change_stock(*product, [&](StockRow& row) { row.at(to).granted += command.quantity; });
+  StockChange shown = change(*product, command.quantity);
+  shown.to = crdt::to_string(to);
+  Outcome outcome = succeeded(Code::created, std::move(shown));
+  remember(command.key, digest, outcome, RowEffect::granted, command.sku, command.quantity, now);
+  return outcome;
+}
+
+Granted Ledger::grant_on_request(const AskRights& ask, ReplicaId to) {
+  Product* product = state_.product(ask.sku);
+  if (product == nullptr) return {};
+  const crdt::StockCell* own = product->stock.find(state_.self());
+  const crdt::PeerTotals* entry = own == nullptr ? nullptr : own->row.find(to);
+  const Units total = entry == nullptr ? 0 : entry->granted;
+  const Units give = std::min(free(*product), std::max<Units>(0, ask.need));
+  if (total != ask.granted_seen || give == 0 || give > crdt::kUnitsMax - total)
+    return {.given = 0, .total = total};
+  state_.change_stock(*product, [&](StockRow& row) { row.at(to).granted += give; });
+  return {.given = give, .total = total + give};
+}
+
+// ── reservations ────────────────────────────────────────────────────────────────────────────────
+
+std::variant<Cart, Outcome> Ledger::check(Reserve&& request) const {
+  Cart cart;
+  request.lines = summed(std::move(request.lines));
+  for (const Line& line : request.lines) {
+    if (line.quantity > crdt::kLineUnitsMax)
+      return refused(Code::out_of_range, "the lines of '" + line.sku + "' add up to more than 10^9");
+    Product* product = known(line.sku);
+    if (product == nullptr) return unknown_sku(line.sku);
+    if (!product->stock.has_room(line.quantity)) return no_room(line.sku);
+    cart.products.push_back(product);
+  }
+  cart.digest = digest_of(request);
+  cart.request = std::move(request);
+  return cart;
+}
+
+Outcome Ledger::shown(const Hold& hold, Code code) const {
+  auto view = std::make_unique<ReservationView>();
+  view->id = hold.id;
+  view->state = hold.row.state;
+  view->final = hold.row.state != HoldState::held;
+  view->home = hold.origin;
+  if (const crdt::Member* member = state_.member(hold.origin)) {
+    view->home_node = member->row.node;
+    view->home_region = member->row.region;
+  }
+  view->lines = hold.row.lines;
+  view->created_at = hold.row.created_at;
+  view->expires_at = hold.row.expires_at;
+  view->ended_at = hold.row.ended_at;
+  view->metadata = hold.row.metadata;
+  Outcome outcome;
+  outcome.code = code;
+  outcome.view = std::move(view);
+  return outcome;
+}
+
+Outcome Ledger::repeat(const Hold& hold, std::uint64_t digest) const {
+  if (hold.row.digest == digest) return shown(hold, Code::ok);
+  return refused(Code::reservation_conflict,
+                 "reservation '" + hold.id + "' exists with another body; use a new id");
+}
+
+Outcome Ledger::hold(Cart&& cart, const std::vector<Units>& units, Times now) {
+  HOLDFAST_CHECK(units.size() == cart.products.size());
+  crdt::HoldRow row;
+  row.lines.reserve(units.size());
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    HOLDFAST_CHECK(units[i] >= 0 && units[i] <= cart.request.lines[i].quantity);
+    HOLDFAST_CHECK(units[i] == 0 || units[i] <= free(*cart.products[i]));
+    if (units[i] > 0)
+      state_.change_stock(*cart.products[i], [&](StockRow& stock) { stock.held += units[i]; });
+    row.lines.push_back({.sku = cart.request.lines[i].sku,
+                         .requested = static_cast<std::uint32_t>(cart.request.lines[i].quantity),
+                         .held = static_cast<std::uint32_t>(units[i])});
+  }
+  const std::int64_t ttl_ms = std::int64_t{1000} * cart.request.ttl_seconds;
+  row.digest = cart.digest;
+  row.deadline = now.life_ms + ttl_ms;
+  row.expires_at = now.wall_ms + ttl_ms;
+  row.created_at = now.wall_ms;
+  row.metadata = std::move(cart.request.metadata);
+  Hold& hold = state_.add_hold(std::move(cart.request.id), std::move(row));
+  watch(hold);
+  return shown(hold, Code::created);
+}
+
+void Ledger::watch(Hold& hold) { due_.emplace(hold.row.deadline, &hold); }
+
+void Ledger::end(Hold& hold, HoldState state, Times now) {
+  HOLDFAST_CHECK(hold.row.state == HoldState::held && hold.origin == state_.self());
+  for (const HoldLine& line : hold.row.lines) {
+    if (line.held == 0) continue;
+    state_.change_stock(*state_.product(line.sku), [&](StockRow& row) {
+      row.sold += line.committed;
+      row.released += line.held - line.committed;
+    });
+  }
+  state_.change_hold(hold, [&](crdt::HoldRow& row) {
+    row.state = state;
+    row.ended_at = now.wall_ms;
+  });
+}
+
+Outcome Ledger::closed(const Hold& hold, const char* wanted) const {
+  static constexpr const char* kNames[] = {"held", "committed", "released", "expired"};
+  return refused(Code::reservation_closed, "reservation '" + hold.id + "' is " +
+                                               kNames[static_cast<int>(hold.row.state)] +
+                                               "; it cannot be " + wanted);
+}
+
+Outcome Ledger::commit(Hold& hold, const Commit& command, Times now) {
+  std::vector<std::uint32_t> units;
+  for (const HoldLine& line : hold.row.lines) units.push_back(command.lines ? 0 : line.held);
+  if (command.lines) {
+    for (const Line& line : summed(*command.lines)) {
+      const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
+                                   [&](const HoldLine& held) { return held.sku == line.sku; });
+      if (at == hold.row.lines.end() || line.quantity > at->held)
+        return refused(Code::out_of_range,
+                       "reservation '" + hold.id + "' holds " +
+                           std::to_string(at == hold.row.lines.end() ? 0 : at->held) + " of '" +
+                           line.sku + "'; " + std::to_string(line.quantity) +
+                           " cannot be committed");
+      units[at - hold.row.lines.begin()] = static_cast<std::uint32_t>(line.quantity);
+    }
+  }
+  if (hold.row.state == HoldState::committed) {
+    const bool same =
+        !command.lines || std::equal(units.begin(), units.end(), hold.row.lines.begin(),
+                                     [](std::uint32_t n, const HoldLine& l) { return n == l.committed; });
+    return same ? shown(hold, Code::ok) : closed(hold, "committed with other lines");
+  }
+  if (hold.row.state != HoldState::held) return closed(hold, "committed");
+  state_.change_hold(hold, [&](crdt::HoldRow& row) {
+    for (std::size_t i = 0; i < units.size(); ++i) row.lines[i].committed = units[i];
+  });
+  end(hold, HoldState::committed, now);
+  return shown(hold, Code::ok);
+}
+
+Outcome Ledger::release(Hold& hold, Times now) {
+  if (hold.row.state == HoldState::released) return shown(hold, Code::ok);
+  if (hold.row.state != HoldState::held) return closed(hold, "released");
+  end(hold, HoldState::released, now);
+  return shown(hold, Code::ok);
+}
+
+Outcome Ledger::extend(Hold& hold, std::uint32_t ttl_seconds, Times now) {
+  if (hold.row.state != HoldState::held) return closed(hold, "extended");
+  const std::int64_t ttl_ms = std::int64_t{1000} * ttl_seconds;
+  // Never sooner than before: two clients that extend one cart do not cut each other short.
+  if (now.life_ms + ttl_ms > hold.row.deadline) {
+    state_.change_hold(hold, [&](crdt::HoldRow& row) {
+      row.deadline = now.life_ms + ttl_ms;
+      row.expires_at = now.wall_ms + ttl_ms;
+    });
+    watch(hold);
+  }
+  return shown(hold, Code::ok);
+}
+
+Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
+  Return canonical = command;
+  canonical.lines = summed(std::move(canonical.lines));
+  const std::uint64_t digest = digest_of(canonical);
+  if (auto answer = answered(command.key, digest)) return *std::move(answer);
+  if (hold.row.state != HoldState::committed) return closed(hold, "returned");
+  std::vector<std::size_t> positions;
+  for (const Line& line : canonical.lines) {
+    const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
+                                 [&](const HoldLine& held) { return held.sku == line.sku; });
+    const Units most = at == hold.row.lines.end() ? 0 : at->committed - at->returned;
+    if (line.quantity > most)
+      return refused(Code::out_of_range, "of '" + line.sku + "' reservation '" + hold.id + "' has " +
+                                             std::to_string(most) + " units that can be returned");
+    positions.push_back(at - hold.row.lines.begin());
+  }
+  Units units = 0;
+  for (const Line& line : canonical.lines) {
+    units += line.quantity;
+    state_.change_stock(*state_.product(line.sku),
+                        [&](StockRow& row) { row.returned += line.quantity; });
+  }
+  state_.change_hold(hold, [&](crdt::HoldRow& row) {
+    for (std::size_t i = 0; i < positions.size(); ++i)
+      row.lines[positions[i]].returned += static_cast<std::uint32_t>(canonical.lines[i].quantity);
+  });
+  Outcome outcome = shown(hold, Code::ok);
+  remember(command.key, digest, outcome, RowEffect::returned, hold.id, units, now);
+  return outcome;
+}
+
+std::size_t Ledger::expire(Times now, std::size_t count_max) {
+  std::size_t ended = 0;
+  while (ended < count_max && !due_.empty() && due_.top().first <= now.life_ms) {
+    const auto [deadline, hold] = due_.top();
+    due_.pop();
+    if (hold->row.state != HoldState::held || hold->row.deadline != deadline) continue;
+    end(*hold, HoldState::expired, now);
+    ++ended;
+  }
+  return ended;
+}
+
+std::int64_t Ledger::next_deadline() const {
+  return due_.empty() ? INT64_MAX : due_.top().first;
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,100 @@
+#pragma once
+// Ledger: what one node may do to stock and reservations by itself, on its own rows. Pure.
+//
+// Everything here is decided on this replica's rights alone and takes effect at once in State; nothing
+// waits, nothing is asked of peers (rights.h does that before it calls hold()).
+//
+// Invariants
+//   L1  rights(self) never falls below 0 through a call here, nor below what carts that wait have set
+//       aside (`aside`).
+//   L2  A hold ends exactly once: committed, released or expired.
+//   L3  Own stock rows and own holds agree: held − released − sold = Σ units of own open holds.
+// Deadlines are milliseconds of this home's own life (Times::life_ms): never back, stopped while the
+// process is down; so no clock jump expires a hold early. Wall times are for people.
+
+#include <functional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "crdt/state.h"
+#include "node/codec.h"
+#include "node/command.h"
+
+namespace holdfast::node {
+
+struct Times {
+  std::int64_t life_ms = 0;
+  std::int64_t wall_ms = 0;
+};
+
+// A reservation's request, checked against the catalogue: lines summed and sorted.
+struct Cart {
+  Reserve request;  // lines summed and sorted
+  std::uint64_t digest = 0;
+  std::vector<crdt::Product*> products;  // of each line
+};
+
+// What a key row says was done, so that a duplicate of it can be undone. Never renumber.
+enum class RowEffect : std::uint8_t { none = 0, received = 1, adjusted = 2, allowed = 3, granted = 4, returned = 5 };
+
+class Ledger {
+ public:
+  // `aside`: units of a product that waiting carts have set aside.
+  using Aside = std::function<Units(const crdt::Product&)>;
+  Ledger(crdt::State& state, Aside aside) : state_(state), aside_(std::move(aside)) {}
+
+  // What this node can hold or give without asking anyone, never negative.
+  Units free(const crdt::Product& product) const;
+  crdt::Product* known(std::string_view sku) const;  // nullptr: 404
+
+  Outcome put_sku(const PutSku& command, Times now);
+  Outcome receive(const Receive& command, Times now);
+  Outcome adjust(const Adjust& command, Times now);
+  Outcome allow(const Allow& command, Times now);
+  // `to` is the replica that gets the rights.
+  Outcome grant(const GrantTo& command, ReplicaId to, Times now);
+  // Gives up to `need`, if the granted total is what the asker believes.
+  Granted grant_on_request(const AskRights& ask, ReplicaId to);
+
+  // The cart, or why there is none (unknown_sku, out_of_range).
+  std::variant<Cart, Outcome> check(Reserve&& request) const;
+  // Own hold of that id exists: the same request again, or a conflict.
+  Outcome repeat(const crdt::Hold& hold, std::uint64_t digest) const;
+  // Holds `units[i]` of line i; each within free(). At least one is above 0.
+  Outcome hold(Cart&& cart, const std::vector<Units>& units, Times now);
+  Outcome commit(crdt::Hold& hold, const Commit& command, Times now);
+  Outcome release(crdt::Hold& hold, Times now);
+  Outcome extend(crdt::Hold& hold, std::uint32_t ttl_seconds, Times now);
+  Outcome give_back(crdt::Hold& hold, const Return& command, Times now);
+
+  // Ends what is due, at most `count_max` holds. How many ended.
+  std::size_t expire(Times now, std::size_t count_max);
+  // Life time at which the next hold is due; nothing open: the maximum.
+  std::int64_t next_deadline() const;
+  void watch(crdt::Hold& hold);  // after recovery: an open hold that may expire
+
+  // The answer that was given for this key, or 422; nullopt: the key is new (or none was sent).
+  std::optional<Outcome> answered(const IdempotencyKey& key, std::uint64_t digest) const;
+
+  Outcome shown(const crdt::Hold& hold, Code code) const;
+
+ private:
+  void remember(const IdempotencyKey& key, std::uint64_t digest, const Outcome& outcome,
+                RowEffect effect, const std::string& sku, Units units, Times now);
+  StockChange change(const crdt::Product& product, Units delta) const;
+  Outcome closed(const crdt::Hold& hold, const char* wanted) const;
+  void end(crdt::Hold& hold, crdt::HoldState state, Times now);
+
+  crdt::State& state_;
+  Aside aside_;
+  using Due = std::pair<std::int64_t, crdt::Hold*>;
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+};
+
+// Lines of one cart that name the same SKU become one; ascending by SKU.
+std::vector<Line> summed(std::vector<Line> lines);
+
+Outcome refused(Code code, std::string detail);
+
+}  // namespace holdfast::node

@@ -1,0 +1,86 @@
+#include "node/runtime.h"
+
+#include <pthread.h>
+
+namespace holdfast::node {
+
+void Runtime::start(Driver& driver) {
+  thread_ = std::thread([this, &driver] { run(driver); });
+  pthread_setname_np(thread_.native_handle(), "engine");
+}
+
+void Runtime::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Runtime::submit(std::vector<Request>&& requests) {
+  const crdt::Instant at = clock_.now().instant;
+  bool idle = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || requests_.size() + requests.size() > inbox_max_) return false;
+    idle = requests_.empty();
+    for (Request& request : requests) requests_.push_back({std::move(request), at});
+  }
+  if (idle) changed_.notify_one();
+  return true;
+}
+
+void Runtime::on_net(std::vector<gossip::NetEvent>&& events) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (events_.empty()) {
+      events_ = std::move(events);
+    } else {
+      std::move(events.begin(), events.end(), std::back_inserter(events_));
+    }
+  }
+  changed_.notify_one();
+}
+
+void Runtime::released() {
+  {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+  }
+  changed_.notify_one();
+}
+
+void Runtime::run(Driver& driver) {
+  crdt::Instant wake_at = clock_.now().instant;
+  bool checkpointing = false;
+  for (;;) {
+    std::vector<Arrived> requests;
+    std::vector<gossip::NetEvent> events;
+    bool stopping = false;
+    {
+      std::unique_lock lock(mutex_);
+      const auto ready = [&] {
+        return stopping_ || released_ || !requests_.empty() || !events_.empty();
+      };
+      const crdt::Millis wait = std::min(wake_at - clock_.now().instant, crdt::Millis(1000));
+      if (wait.count() > 0 && !ready()) changed_.wait_for(lock, wait, ready);
+      requests.swap(requests_);
+      events.swap(events_);
+      released_ = false;
+      stopping = stopping_;
+    }
+    if (stopping && !checkpointing) {
+      engine_.checkpoint_all();
+      checkpointing = true;
+    }
+    wake_at = driver.turn(std::move(requests), std::move(events));
+    if (engine_.fatal()) {
+      failed_ = true;
+      return;
+    }
+    if (stopping && !engine_.checkpoint_active()) return;
+  }
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,47 @@
+#pragma once
+// Runtime (edge): the engine's thread and its bounded inbox.
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "node/driver.h"
+
+namespace holdfast::node {
+
+class Runtime {
+ public:
+  Runtime(Engine& engine, Clock& clock, std::size_t inbox_max)
+      : engine_(engine), clock_(clock), inbox_max_(inbox_max) {}
+  ~Runtime() { stop(); }
+
+  void start(Driver& driver);
+  // Turns until a last checkpoint has been handed to the store, then ends the thread.
+  void stop();
+
+  // Any thread; none blocks for longer than it takes to append.
+  bool submit(std::vector<Request>&& requests);  // false: full, or stopping
+  void on_net(std::vector<gossip::NetEvent>&& events);
+  void released();
+  // Set once the engine says that the process must end.
+  bool failed() const { return failed_; }
+
+ private:
+  void run(Driver& driver);
+
+  Engine& engine_;
+  Clock& clock_;
+  const std::size_t inbox_max_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Arrived> requests_;
+  std::vector<gossip::NetEvent> events_;
+  bool released_ = false;
+  bool stopping_ = false;
+  std::atomic<bool> failed_ = false;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,155 @@
+#include "node/serve.h"
+
+#include <signal.h>
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <future>
+#include <memory>
+
+#include "api/http_server.h"
+#include "gossip/ws_transport.h"
+#include "node/config.h"
+#include "node/driver.h"
+#include "node/log.h"
+#include "node/recovery.h"
+#include "node/rocks_store.h"
+#include "node/runtime.h"
+#include "node/system_clock.h"
+
+namespace holdfast::node {
+
+namespace {
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  while (number == 0)
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number) != 1) ::abort();
+  return number;
+}
+
+int failed(const absl::Status& status) {
+  spdlog::critical("{}", std::string(status.message()));
+  spdlog::shutdown();
+  return 1;
+}
+
+// Signals are waited for in the main thread; threads made later inherit that they are blocked.
+sigset_t block_stop_signals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return stop;
+}
+
+void wait_for_end(const sigset_t& stop, const Runtime& runtime) {
+  const timespec each{.tv_sec = 0, .tv_nsec = 200'000'000};
+  while (sigtimedwait(&stop, nullptr, &each) < 0 && !runtime.failed()) {
+  }
+}
+
+EngineConfig engine_config(const Config& config, ReplicaId self, const std::string& address) {
+  EngineConfig engine;
+  engine.self = self;
+  engine.http_address = config.http_listen;
+  engine.checkpoint_bytes = config.checkpoint_bytes;
+  engine.open_holds_max = config.open_holds_max;
+  engine.faults_enabled = config.faults_enabled;
+  engine.seed = random_number();
+  gossip::MeshConfig& mesh = engine.mesh;
+  mesh.self = self;
+  mesh.boot = random_number();
+  mesh.region = config.region;
+  mesh.node = config.name;
+  mesh.gossip_address = address;
+  mesh.cluster = config.cluster;
+  mesh.secret = config.secret;
+  mesh.peers = config.peers;
+  mesh.heartbeat = crdt::Millis(config.heartbeat_ms);
+  mesh.suspect_after = crdt::Millis(config.suspect_after_ms);
+  mesh.push = crdt::Millis(config.push_ms);
+  mesh.relay_after = crdt::Millis(config.relay_after_ms);
+  return engine;
+}
+
+}  // namespace
+
+int serve(const std::string& config_path, const std::vector<std::string>& overrides) {
+  auto config = load_config(config_path, overrides);
+  if (!config.ok()) {
+    fprintf(stderr, "holdfast: %s\n", std::string(config.status().message()).c_str());
+    return 1;
+  }
+  if (absl::Status log = set_up_log(config->log_level); !log.ok()) return failed(log);
+  const sigset_t stop = block_stop_signals();
+  SystemClock clock;
+
+  auto store = RocksStore::open({.data_dir = config->data_dir, .on_failure = [](absl::Status status) {
+                                   spdlog::critical("the store failed, this node stops: {}",
+                                                    std::string(status.message()));
+                                   spdlog::default_logger()->flush();
+                                   ::_exit(1);  // nothing may be acknowledged any more
+                                 }});
+  if (!store.ok()) return failed(store.status());
+  const crdt::Instant began = clock.now().instant;
+  const Recovered recovered = (*store)->recovered();
+  auto self = identity(recovered, ReplicaId{random_number()});
+  if (!self.ok()) return failed(self.status());
+  Engine engine(engine_config(*config, *self, config->gossip_advertise));
+  auto count = recover(recovered, engine);
+  if (!count.ok()) return failed(count.status());
+  spdlog::info("replica {} of node {} in region {}: {} rows and {} journal entries in {} ms",
+               crdt::to_string(*self), config->name, config->region, count->rows, count->entries,
+               (clock.now().instant - began).count());
+
+  Runtime runtime(engine, clock, config->inbox_max);
+  auto transport = gossip::WsTransport::start(
+      {.listen = config->gossip_listen},
+      [&runtime](std::vector<gossip::NetEvent>&& events) { runtime.on_net(std::move(events)); });
+  if (!transport.ok()) return failed(transport.status());
+
+  std::promise<api::HttpServer*> http_made;
+  std::shared_future<api::HttpServer*> http_ready = http_made.get_future().share();
+  Driver driver(engine,
+                {.store = **store,
+                 .clock = clock,
+                 .transport = **transport,
+                 .deliver = [&http_ready](std::vector<Reply>&& replies) {
+                   if (api::HttpServer* http = http_ready.get()) http->deliver(std::move(replies));
+                 },
+                 .note = [](const gossip::Note& note) {
+                   spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
+                               note.text);
+                 },
+                 .released = [&runtime] { runtime.released(); }},
+                {.inbox_delay_max = crdt::Millis(config->inbox_delay_ms_max),
+                 .min_free_bytes = config->min_free_bytes});
+  engine.start(clock.now());
+  runtime.start(driver);
+  auto http = api::HttpServer::start(
+      {.listen = config->http_listen,
+       .threads = config->http_threads,
+       .connections_max = config->http_connections_max},
+      [&runtime](std::vector<Request>&& requests) { return runtime.submit(std::move(requests)); });
+  http_made.set_value(http.ok() ? http->get() : nullptr);
+  if (http.ok()) {
+    spdlog::info("HTTP on {}, gossip on {}", config->http_listen, config->gossip_listen);
+    wait_for_end(stop, runtime);
+    spdlog::info("stopping");
+    (*http)->stop();
+  }
+  runtime.stop();
+  (*store)->stop();
+  (*transport)->stop();
+  if (!http.ok()) return failed(http.status());
+  if (engine.fatal()) return failed(absl::InternalError(*engine.fatal()));
+  spdlog::info("stopped");
+  spdlog::shutdown();
+  return 0;
+}
+
+}  // namespace holdfast::node
