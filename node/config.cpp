@@ -159,7 +159,7 @@ std::span<const Key> keys() {
       {"gossip", "suspect_after_ms", Number{&Draft::suspect_after_ms, 150, 600'000}},
       {"gossip", "push_ms", Number{&Draft::push_ms, 0, 1'000}},
       {"gossip", "relay_after_ms", Number{&Draft::relay_after_ms, 0, 60'000}},
-      {"store", "min_free_bytes", Bytes{&Draft::min_free_bytes, 0, 1ull << 50}},
+      {"store", "min_free_bytes", Bytes{&Draft::min_free_bytes, 0, 1ull << 60}},
       {"store", "checkpoint_bytes", Bytes{&Draft::checkpoint_bytes, 64ull << 10, 1ull << 40}},
       {"engine", "inbox_max", Number{&Draft::inbox_max, 16, 16'777'216}},
       {"engine", "inbox_delay_ms_max", Number{&Draft::inbox_delay_ms_max, 1, 60'000}},

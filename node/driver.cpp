@@ -10,6 +10,7 @@ using crdt::Now;
 
 Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events) {
   const Now now = ports_.clock.now();
+  engine_.set_store_takes_slice(ports_.store.takes_slice());
   engine_.set_storage_full(ports_.store.free_bytes() < options_.min_free_bytes);
 
   std::map<gossip::LinkId, std::size_t> frames;

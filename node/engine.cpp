@@ -320,6 +320,7 @@ Sealed Engine::seal(Now now) {
 }
 
 void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
+  if (!store_takes_slice_) return;
   if (!checkpointing_) {
     if (!checkpoint_wanted_ && journal_since_checkpoint_ < config_.checkpoint_bytes) return;
     checkpoint_wanted_ = false;

@@ -73,6 +73,7 @@ class Engine {
   void on_net(crdt::Now now, gossip::NetEvent&& event);
   void tick(crdt::Now now);
   void set_storage_full(bool full) { storage_full_ = full; }
+  void set_store_takes_slice(bool takes) { store_takes_slice_ = takes; }
 
   // ── effects ──
   std::vector<Reply> take_reads() { return std::exchange(reads_, {}); }
@@ -170,6 +171,7 @@ class Engine {
   bool running_ = false;
   bool urgent_ = false;  // a grant was made: rows leave without being coalesced
   bool storage_full_ = false;
+  bool store_takes_slice_ = true;
   std::optional<std::string> fatal_;
   crdt::Instant wake_at_ = crdt::Instant::max();
 

@@ -44,6 +44,8 @@ Outcome read_sku(const Readers& from, const GetSku& command) {
 }
 
 Outcome list_skus(const Readers& from, const ListSkus& command) {
+  if (!command.cursor.empty() && !crdt::valid_name(command.cursor))
+    return refused(Code::invalid_cursor, "cursor is not one that a page of this list gave");
   SkuPage page;
   const auto& catalogue = from.state.catalogue();
   auto at = command.cursor.empty() ? catalogue.lower_bound(command.prefix)

@@ -388,12 +388,17 @@ void RocksStore::write(Batch&& batch) {
     const std::lock_guard lock(mutex_);
     if (stopping_ || failed_) return;
     pending_.fetch_add(1, std::memory_order_relaxed);
+    if (batch.checkpoint) slices_unwritten_.fetch_add(1, std::memory_order_relaxed);
     queue_.push_back(std::move(batch));
   }
   wake_writer_.notify_one();
 }
 
 std::size_t RocksStore::pending() const { return pending_.load(std::memory_order_relaxed); }
+
+bool RocksStore::takes_slice() const {
+  return slices_unwritten_.load(std::memory_order_relaxed) == 0;
+}
 
 void RocksStore::run_writer() {
   std::vector<Batch> group;
@@ -478,6 +483,7 @@ void RocksStore::run_checkpointer() {
     absl::Status status;
     if (has_slice) {
       status = write_slice(slice);
+      slices_unwritten_.fetch_sub(1, std::memory_order_relaxed);
     } else if (mark_moved_.exchange(false, std::memory_order_relaxed)) {
       status = mark_->sync();
     }

@@ -31,7 +31,7 @@
 //         Queued batches are the caller's to bound (pending()). One checkpoint slice outstanding at
 //         a time is the caller's promise; if more than kSlicesWaitingMax wait, later batches wait
 //         too.
-// Threads write(), pending(), free_bytes(): any. open(), recovered(), stop(): the owner's.
+// Threads write(), pending(), takes_slice(), free_bytes(): any. open(), recovered(), stop(): the owner's.
 //         release() runs on the store's writer thread; on_failure on one of the store's two
 //         threads. Neither may call stop().
 
@@ -80,6 +80,7 @@ class RocksStore final : public Store {
 
   void write(Batch&& batch) override;
   std::size_t pending() const override;
+  bool takes_slice() const override;
   std::uint64_t free_bytes() const override;  // at most 200 ms old
 
   // Writes and releases what is queued, then closes. Batches written later are dropped.
@@ -122,6 +123,7 @@ class RocksStore final : public Store {
   std::deque<Batch> queue_;
   bool stopping_ = false;
   std::atomic<std::size_t> pending_ = 0;
+  std::atomic<std::size_t> slices_unwritten_ = 0;  // handed over with a batch and not yet written
   std::atomic<bool> failed_ = false;
 
   std::mutex slices_mutex_;  // guards the slices and `slices_end_`

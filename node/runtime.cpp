@@ -61,7 +61,7 @@ void Runtime::run(Driver& driver) {
     {
       std::unique_lock lock(mutex_);
       const auto ready = [&] {
-        return stopping_ || released_ || !requests_.empty() || !events_.empty();
+        return (stopping_ && !checkpointing) || released_ || !requests_.empty() || !events_.empty();
       };
       const crdt::Millis wait = std::min(wake_at - clock_.now().instant, crdt::Millis(1000));
       if (wait.count() > 0 && !ready()) changed_.wait_for(lock, wait, ready);

@@ -67,7 +67,7 @@ TEST_SUITE("process/bad input") {
       std::string body, field;
     };
     for (const Case& c : std::vector<Case>{
-             {"", "body"},
+             {"", "lines"},
              {"{", "JSON"},
              {"[]", "object"},
              {"null", "object"},

@@ -57,7 +57,7 @@ TEST_SUITE("process/forward") {
 
     // PUT of an id that is known from another home is forwarded there.
     REQUIRE(hold(0, "fwd-3").status == 201);
-    CHECK(eventually([&] { return get(2, "fwd-3").status == 200; }));
+    cluster.wait_converged();
     const auto again = hold(2, "fwd-3");
     CHECK(again.status == 200);
     CHECK(again.text("/home_region") == "ap");
