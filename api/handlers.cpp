@@ -38,6 +38,12 @@ bool is_media_type(std::string_view content_type, std::string_view wanted) {
                     });
 }
 
+// No type, or the one that curl sends by itself with -d, names nothing: the route knows what it takes.
+bool takes_media_type(std::string_view content_type, std::string_view wanted) {
+  return content_type.empty() || is_media_type(content_type, wanted) ||
+         is_media_type(content_type, "application/x-www-form-urlencoded");
+}
+
 Problem unsupported_media_type(std::string_view wanted) {
   return {.status = 415,
           .code = "unsupported_media_type",
@@ -59,8 +65,7 @@ Refusal read_body(const Request& request, JsonReader& reader, Command& command) 
   std::string_view body = request.body;
   if (body.empty()) {
     body = "{}";
-  } else if (!request.content_type.empty() &&
-             !is_media_type(request.content_type, "application/json")) {
+  } else if (!takes_media_type(request.content_type, "application/json")) {
     return unsupported_media_type("application/json");
   }
   const auto value = reader.read(body);
@@ -260,7 +265,7 @@ bool takes_query(Route route) {
 
 Parsed parse_batch_request(const Request& request, JsonReader& reader) {
   constexpr std::string_view kType = "application/x-ndjson";
-  if (!is_media_type(request.content_type, kType)) {
+  if (!takes_media_type(request.content_type, kType)) {
     return to_response(unsupported_media_type(kType));
   }
   auto batch = parse_batch(request.body, reader);
