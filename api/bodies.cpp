@@ -18,8 +18,8 @@ std::string full_name(std::string_view prefix, std::string_view name) {
   return std::string(prefix).append(name);
 }
 
-// Calls take(index in `names`, value) for each member of an object; refuses what is not an object, not
-// in `names` or there twice. `seen` tells which were there.
+// Calls take(index in `names`, value) for each member of an object; refuses what is not an object,
+// not in `names` or there twice. `seen` tells which were there.
 template <std::size_t N, typename Take>
 Refusal each_member(JsonValue body, const std::string_view (&names)[N], std::uint32_t& seen,
                     std::string_view prefix, Known known, Take&& take) {
@@ -33,8 +33,8 @@ Refusal each_member(JsonValue body, const std::string_view (&names)[N], std::uin
   std::uint32_t known_seen = 0;
   body.members([&](std::string_view name, JsonValue value) {
     const auto at = static_cast<std::size_t>(std::find(names, names + N, name) - names);
-    const auto skip = static_cast<std::size_t>(std::find(known.begin(), known.end(), name) -
-                                               known.begin());
+    const auto skip =
+        static_cast<std::size_t>(std::find(known.begin(), known.end(), name) - known.begin());
     if (at == N && skip == known.size()) {
       refusal = invalid(full_name(prefix, name), "unknown field: remove it or correct its name");
       return false;
@@ -120,8 +120,9 @@ Refusal read_durability(JsonValue value) {
   if (level != "region" && level != "remote") {
     return invalid(kField, "must be \"node\", the only level that this version offers");
   }
-  Problem problem = invalid(kField, "this version makes writes durable on the node that answers, no "
-                                    "further: send \"node\" or leave the field out");
+  Problem problem = invalid(kField,
+                            "this version makes writes durable on the node that answers, no "
+                            "further: send \"node\" or leave the field out");
   problem.code = "unsupported_durability";
   return problem;
 }
@@ -174,8 +175,10 @@ std::optional<Problem> read(node::PutSku& command, JsonValue body, Known known) 
   std::uint32_t seen = 0;
   return each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) {
     switch (at) {
-      case 0: return read_text(value, kNames[at], kSkuNameBytesMax, command.name.emplace());
-      case 1: return read_object_text(value, kNames[at], command.attributes.emplace());
+      case 0:
+        return read_text(value, kNames[at], kSkuNameBytesMax, command.name.emplace());
+      case 1:
+        return read_object_text(value, kNames[at], command.attributes.emplace());
       default:
         return read_integer(value, kNames[at], 0, kUnitsMax, command.low_stock_threshold.emplace());
     }
@@ -231,12 +234,18 @@ std::optional<Problem> read(node::Reserve& command, JsonValue body, Known known)
   Refusal refusal =
       each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) {
         switch (at) {
-          case 0: return read_lines(value, command.lines);
-          case 1: return read_integer(value, kNames[at], 1u, kTtlSecondsMax, command.ttl_seconds);
-          case 2: return read_integer(value, kNames[at], 0u, kWaitMsMax, command.wait_ms);
-          case 3: return read_durability(value);
-          case 4: return read_boolean(value, kNames[at], command.partial);
-          default: return read_object_text(value, kNames[at], command.metadata);
+          case 0:
+            return read_lines(value, command.lines);
+          case 1:
+            return read_integer(value, kNames[at], 1u, kTtlSecondsMax, command.ttl_seconds);
+          case 2:
+            return read_integer(value, kNames[at], 0u, kWaitMsMax, command.wait_ms);
+          case 3:
+            return read_durability(value);
+          case 4:
+            return read_boolean(value, kNames[at], command.partial);
+          default:
+            return read_object_text(value, kNames[at], command.metadata);
         }
       });
   return refusal ? refusal : require(kNames, 1, seen);
@@ -278,17 +287,18 @@ std::optional<Problem> read(node::Return& command, JsonValue body, Known known) 
 std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known) {
   static constexpr std::string_view kNames[] = {"drop", "delay_ms", "loss"};
   std::uint32_t seen = 0;
-  return each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) -> Refusal {
-    if (at == 0) return read_boolean(value, kNames[at], command.drop);
-    if (at == 1) return read_integer(value, kNames[at], 0u, kFaultDelayMsMax, command.delay_ms);
-    const JsonNode& node = value.node();
-    const bool numeric = node.kind == JsonKind::integer || node.kind == JsonKind::number;
-    if (!numeric || !(node.number >= 0 && node.number <= 1)) {
-      return invalid(kNames[at], "must be a number from 0 to 1");
-    }
-    command.loss = node.number;
-    return std::nullopt;
-  });
+  return each_member(
+      body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) -> Refusal {
+        if (at == 0) return read_boolean(value, kNames[at], command.drop);
+        if (at == 1) return read_integer(value, kNames[at], 0u, kFaultDelayMsMax, command.delay_ms);
+        const JsonNode& node = value.node();
+        const bool numeric = node.kind == JsonKind::integer || node.kind == JsonKind::number;
+        if (!numeric || !(node.number >= 0 && node.number <= 1)) {
+          return invalid(kNames[at], "must be a number from 0 to 1");
+        }
+        command.loss = node.number;
+        return std::nullopt;
+      });
 }
 
 std::optional<Problem> check_name(std::string_view field, std::string_view text) {

@@ -3,8 +3,8 @@
 //
 // Each read() fills a command whose path part (sku, id, target) is set already. An unknown or
 // duplicate member, a wrong type and a value out of range are refused with a problem whose `field`
-// names it: "quantity", "lines[3].sku", "metadata". `also` is one further member name that the caller
-// has read by itself (a batch line has several, see batch.cpp).
+// names it: "quantity", "lines[3].sku", "metadata". `known` are further member names that the
+// caller has read by itself (see batch.cpp).
 
 #include <cstdint>
 #include <optional>

@@ -32,13 +32,13 @@ bool is_media_type(std::string_view content_type, std::string_view wanted) {
   const std::string_view type = content_type.substr(0, content_type.find(';'));
   const std::size_t last = type.find_last_not_of(" \t");
   const std::size_t size = last == std::string_view::npos ? 0 : last + 1;
-  return std::equal(type.begin(), type.begin() + static_cast<std::ptrdiff_t>(size), wanted.begin(),
-                    wanted.end(), [](char a, char b) {
-                      return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b;
-                    });
+  return std::equal(
+      type.begin(), type.begin() + static_cast<std::ptrdiff_t>(size), wanted.begin(), wanted.end(),
+      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; });
 }
 
-// No type, or the one that curl sends by itself with -d, names nothing: the route knows what it takes.
+// No type, or the one that curl sends by itself with -d, names nothing: the route knows what it
+// takes.
 bool takes_media_type(std::string_view content_type, std::string_view wanted) {
   return content_type.empty() || is_media_type(content_type, wanted) ||
          is_media_type(content_type, "application/x-www-form-urlencoded");
@@ -195,8 +195,9 @@ Refusal fill_list(const Input& in, Call& call) {
 Refusal fill_return(const Input& in, node::Return& command) {
   command.id = in.match.name;
   if (!in.request.has_idempotency_key) {
-    Problem problem = invalid("Idempotency-Key", "a return needs this header, so that a repeated call "
-                                                 "does not return the units twice");
+    Problem problem = invalid("Idempotency-Key",
+                              "a return needs this header, so that a repeated call "
+                              "does not return the units twice");
     problem.code = "idempotency_key_required";
     return problem;
   }
@@ -229,31 +230,53 @@ Refusal fill(const Input& in, Call& call) {
   const std::string& name = in.match.name;
   node::Command& command = call.command;
   switch (in.match.route) {
-    case Route::put_sku: return fill_put_sku(in, command.emplace<node::PutSku>());
-    case Route::get_sku: return fill_plain(call, node::GetSku{name});
-    case Route::list_skus: return fill_list<node::ListSkus>(in, call);
-    case Route::receive: return fill_with_key(in, command.emplace<node::Receive>());
-    case Route::adjust: return fill_with_key(in, command.emplace<node::Adjust>());
-    case Route::allow: return fill_with_key(in, command.emplace<node::Allow>());
-    case Route::grant: return fill_with_key(in, command.emplace<node::GrantTo>());
-    case Route::get_stock: return fill_plain(call, node::GetStock{name});
+    case Route::put_sku:
+      return fill_put_sku(in, command.emplace<node::PutSku>());
+    case Route::get_sku:
+      return fill_plain(call, node::GetSku{name});
+    case Route::list_skus:
+      return fill_list<node::ListSkus>(in, call);
+    case Route::receive:
+      return fill_with_key(in, command.emplace<node::Receive>());
+    case Route::adjust:
+      return fill_with_key(in, command.emplace<node::Adjust>());
+    case Route::allow:
+      return fill_with_key(in, command.emplace<node::Allow>());
+    case Route::grant:
+      return fill_with_key(in, command.emplace<node::GrantTo>());
+    case Route::get_stock:
+      return fill_plain(call, node::GetStock{name});
     case Route::get_availability:
       return read_query(in.match.query, command.emplace<node::GetAvailability>());
-    case Route::reserve: return fill_by_id(in, command.emplace<node::Reserve>());
-    case Route::get_reservation: return fill_plain(call, node::GetReservation{name});
-    case Route::list_reservations: return fill_list<node::ListReservations>(in, call);
-    case Route::commit: return fill_by_id(in, command.emplace<node::Commit>());
-    case Route::release: return fill_by_id(in, command.emplace<node::Release>());
-    case Route::extend: return fill_by_id(in, command.emplace<node::Extend>());
-    case Route::return_units: return fill_return(in, command.emplace<node::Return>());
-    case Route::get_cluster: return fill_plain(call, node::GetCluster{});
-    case Route::list_faults: return fill_plain(call, node::ListFaults{});
-    case Route::set_fault: return fill_fault(in, call);
-    case Route::clear_fault: return fill_plain(call, node::ClearFault{name}, Wording::nothing);
-    case Route::readyz: return fill_plain(call, node::GetStats{}, Wording::readiness);
-    case Route::metrics: return fill_plain(call, node::GetStats{}, Wording::metrics);
+    case Route::reserve:
+      return fill_by_id(in, command.emplace<node::Reserve>());
+    case Route::get_reservation:
+      return fill_plain(call, node::GetReservation{name});
+    case Route::list_reservations:
+      return fill_list<node::ListReservations>(in, call);
+    case Route::commit:
+      return fill_by_id(in, command.emplace<node::Commit>());
+    case Route::release:
+      return fill_by_id(in, command.emplace<node::Release>());
+    case Route::extend:
+      return fill_by_id(in, command.emplace<node::Extend>());
+    case Route::return_units:
+      return fill_return(in, command.emplace<node::Return>());
+    case Route::get_cluster:
+      return fill_plain(call, node::GetCluster{});
+    case Route::list_faults:
+      return fill_plain(call, node::ListFaults{});
+    case Route::set_fault:
+      return fill_fault(in, call);
+    case Route::clear_fault:
+      return fill_plain(call, node::ClearFault{name}, Wording::nothing);
+    case Route::readyz:
+      return fill_plain(call, node::GetStats{}, Wording::readiness);
+    case Route::metrics:
+      return fill_plain(call, node::GetStats{}, Wording::metrics);
     case Route::batch:
-    case Route::healthz: break;  // have no one command
+    case Route::healthz:
+      break;  // have no one command
   }
   return std::nullopt;
 }
@@ -314,16 +337,23 @@ Response answer(const Call& call, const node::Outcome& outcome) {
   if (!outcome.succeeded()) return problem_response(outcome);
   Response response{.status = http_status(outcome.code)};
   switch (call.wording) {
-    case Wording::nothing: response.status = 204; return response;
-    case Wording::fault: append_fault(response.body, call.fault); return response;
+    case Wording::nothing:
+      response.status = 204;
+      return response;
+    case Wording::fault:
+      append_fault(response.body, call.fault);
+      return response;
     case Wording::readiness:
-    case Wording::metrics: return answer_stats(call, outcome);
-    case Wording::view: break;
+    case Wording::metrics:
+      return answer_stats(call, outcome);
+    case Wording::view:
+      break;
   }
   append_view(response.body, outcome);
   if (!call.page_base.empty()) {
     if (const std::string& cursor = next_cursor(outcome); !cursor.empty()) {
-      response.headers = "Link: <" + call.page_base + percent_encoded(cursor) + ">; rel=\"next\"\r\n";
+      response.headers =
+          "Link: <" + call.page_base + percent_encoded(cursor) + ">; rel=\"next\"\r\n";
     }
   }
   return response;

@@ -26,8 +26,8 @@ enum class Wording : std::uint8_t { view, fault, nothing, readiness, metrics };
 struct Call {
   node::Command command;
   Wording wording = Wording::view;
-  std::string page_base;    // lists: path and query of this page up to "cursor="; else empty
-  node::LinkFault fault;    // Wording::fault
+  std::string page_base;  // lists: path and query of this page up to "cursor="; else empty
+  node::LinkFault fault;  // Wording::fault
 };
 
 // One line of a batch: a command, or why there is none (a JSON object with its status).

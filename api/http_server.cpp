@@ -1,9 +1,12 @@
 // Invariants
 //   1. A connection belongs to one shard and is touched by that shard's thread alone.
 //   2. At most one read or one write is pending on a connection, and at most one request in flight.
-//   3. A token names (shard, slot, request number, batch index); the number differs for each request of
-//      a shard, so a reply to a request that is gone finds nobody.
-//   4. The parser sees a header only when it is whole, at most kHeaderBytesMax long and without folds.
+//   3. A token names (shard, slot, request number, batch index). The number differs for each
+//      request of a shard, so a reply to a request that is gone finds nobody.
+//   4. The parser sees a header only when it is whole, at most kHeaderBytesMax long, without folds
+//      and without bare line feeds.
+//   5. What a connection may hold beyond a fixed size (a body that arrives, an answer that is not
+//      taken) counts against a budget that all connections share.
 #include "api/http_server.h"
 
 #include <spdlog/spdlog.h>
@@ -11,22 +14,26 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
+#include <charconv>
 #include <condition_variable>
-#include <cstring>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
+#include <utility>
 
 #include "api/handlers.h"
+#include "api/http_fields.h"
+#include "api/http_input.h"
 #include "api/http_message.h"
 #include "api/problem.h"
 #include "api/routes.h"
@@ -35,43 +42,20 @@ namespace holdfast::api {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kHeaderBytesMax = 16 << 10;
 constexpr std::size_t kDiscardBytesMax = 16 << 20;
-constexpr std::size_t kReadBytes = 4 << 10;       // for a header
-constexpr std::size_t kBodyReadBytes = 64 << 10;  // for a body that did not come with it
-constexpr std::size_t kKeptBytes = 64 << 10;      // capacity that an idle connection may keep
+constexpr std::size_t kReadBytes = 4 << 10;          // at least, at once
+constexpr std::size_t kBodyReadBytesMax = 64 << 10;  // of a body of which that much is there
+constexpr std::size_t kKeptBytes = Incoming::kKeptBytes;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // ── parsing ─────────────────────────────────────────────────────────────────────────────────────
 
-// What is kept of a request. Its strings are used again for the connection's next one.
-struct Incoming {
-  std::string method, target, content_type, idempotency_key, body;
-  bool has_key = false, expects_continue = false, old_client = false;
-  std::optional<Problem> problem;
-
-  void clear() {
-    for (std::string* text : {&method, &target, &content_type, &idempotency_key, &body}) {
-      if (text->capacity() > kKeptBytes) {
-        std::string().swap(*text);
-      } else {
-        text->clear();
-      }
-    }
-    has_key = expects_continue = old_client = false;
-    problem.reset();
-  }
-};
-
-Problem bad_header(std::string_view name, std::string_view detail) { return invalid(name, detail); }
-
-// Beast's parser, with the checks that it lacks, keeping no more fields than are needed.
+// Beast's parser, with the rules that it lacks, keeping no more fields than are needed.
 class RequestParser : public http::basic_parser<true> {
  public:
   explicit RequestParser(Incoming& incoming) : in_(incoming) {
@@ -80,78 +64,33 @@ class RequestParser : public http::basic_parser<true> {
   }
 
  private:
-  using Text = beast::string_view;
+  using Text = boost::beast::string_view;
+  static std::string_view view(Text text) { return {text.data(), text.size()}; }
 
-  void on_request_impl(http::verb, Text method, Text target, int version,
-                       error_code&) override {
-    in_.method.assign(method.data(), method.size());
-    in_.target.assign(target.data(), target.size());
+  void on_request_impl(http::verb, Text method, Text target, int version, error_code& ec) override {
+    in_.method = view(method);
     in_.old_client = version < 11;
-    body_limit(api::body_bytes_max(in_.target));
+    if (target.size() > kTargetBytesMax) {
+      in_.problem = target_too_long();
+      ec = http::error::bad_target;
+      return;
+    }
+    in_.target = view(target);
+    body_limit(body_bytes_max(in_.target));
   }
   void on_response_impl(int, Text, int, error_code&) override {}
 
-  void on_field_impl(http::field field, Text name, Text value, error_code&) override {
-    if (header_done_) return;  // trailers change nothing
-    switch (field) {
-      case http::field::host: ++hosts_; break;
-      case http::field::content_length:
-        ++lengths_;
-        list_of_lengths_ |= value.find(',') != Text::npos;
-        break;
-      case http::field::transfer_encoding:
-        ++encodings_;
-        foreign_encoding_ |= !beast::iequals(value, "chunked");
-        break;
-      case http::field::content_type:
-        ++types_;
-        in_.content_type.assign(value.data(), value.size());
-        break;
-      case http::field::expect:
-        in_.expects_continue = beast::iequals(value, "100-continue");
-        foreign_expectation_ |= !in_.expects_continue;
-        break;
-      case http::field::unknown:
-        if (beast::iequals(name, "Idempotency-Key")) {
-          ++keys_;
-          in_.idempotency_key.assign(value.data(), value.size());
-        }
-        break;
-      default: break;
-    }
+  void on_field_impl(http::field, Text name, Text value, error_code&) override {
+    if (!header_done_) rules_.take(in_, view(name), view(value));  // trailers change nothing
   }
 
   void on_header_impl(error_code& ec) override {
     header_done_ = true;
-    in_.has_key = keys_ > 0;
-    in_.problem = judge();
+    in_.problem = rules_.judge(in_);
     if (in_.problem) ec = http::error::bad_field;
   }
 
-  std::optional<Problem> judge() const {
-    if (hosts_ > 1 || (hosts_ == 0 && !in_.old_client)) {
-      return bad_header("Host", "a request has exactly one Host header");
-    }
-    if (encodings_ > 0 && (in_.old_client || foreign_encoding_ || encodings_ > 1 || lengths_ > 0)) {
-      return bad_header("Transfer-Encoding",
-                        "only \"chunked\" is understood, once, in HTTP/1.1 and without Content-Length");
-    }
-    if (lengths_ > 1 || list_of_lengths_) {
-      return bad_header("Content-Length", "a request has one length at most");
-    }
-    if (keys_ > 1) return bad_header("Idempotency-Key", "given twice: send it once");
-    if (types_ > 1) return bad_header("Content-Type", "given twice: send it once");
-    if (foreign_expectation_) {
-      return Problem{.status = 417,
-                     .code = "expectation_failed",
-                     .detail = "only Expect: 100-continue is understood"};
-    }
-    return std::nullopt;
-  }
-
-  void on_body_init_impl(const boost::optional<std::uint64_t>& size, error_code&) override {
-    if (size) in_.body.reserve(std::min<std::uint64_t>(*size, kBodyReadBytes));
-  }
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
   std::size_t on_body_impl(Text data, error_code&) override {
     in_.body.append(data.data(), data.size());
     return data.size();
@@ -164,99 +103,42 @@ class RequestParser : public http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   Incoming& in_;
-  int hosts_ = 0, lengths_ = 0, encodings_ = 0, types_ = 0, keys_ = 0;
-  bool list_of_lengths_ = false, foreign_encoding_ = false, foreign_expectation_ = false;
+  HeaderRules rules_;
   bool header_done_ = false;
 };
 
 Problem problem_of(error_code ec) {
-  if (ec == http::error::body_limit) {
-    return {.status = 413,
-            .code = "body_too_large",
-            .detail = "a body has at most 1 MiB, a batch 16 MiB: send it in parts"};
-  }
-  if (ec == http::error::header_limit) {
-    return {.status = 431, .code = "header_too_large", .detail = "a header has at most 16 KiB"};
-  }
-  return {.detail = "not an HTTP/1.1 request: " + ec.message()};
+  if (ec == http::error::body_limit) return body_too_large();
+  if (ec == http::error::header_limit) return header_too_large();
+  return {.detail = "this is no HTTP/1.1 request: " + ec.message()};
 }
 
-// Bytes received and not yet parsed.
-class InputBuffer {
- public:
-  char* data() { return bytes_.get() + begin_; }
-  std::size_t size() const { return end_ - begin_; }
-  void consume(std::size_t n) {
-    begin_ += n;
-    if (begin_ == end_) begin_ = end_ = 0;
-  }
-  void clear() { begin_ = end_ = 0; }
-  // Room for at least `least` bytes behind what is there.
-  asio::mutable_buffer prepare(std::size_t least) {
-    if (capacity_ - end_ < least) make_room(least);
-    return {bytes_.get() + end_, capacity_ - end_};
-  }
-  void commit(std::size_t n) { end_ += n; }
-  // Gives memory back that only a large body needed.
-  void shrink() {
-    if (capacity_ <= kHeaderBytesMax + kReadBytes || size() > kReadBytes) return;
-    reallocate(2 * kReadBytes);
-  }
+// ── bounded memory ──────────────────────────────────────────────────────────────────────────────
 
- private:
-  void make_room(std::size_t least) {
-    const std::size_t needed = size() + least;
-    if (needed > capacity_) return reallocate(std::max(2 * kReadBytes, needed));
-    std::memmove(bytes_.get(), data(), size());
-    end_ -= std::exchange(begin_, 0);
-  }
-  void reallocate(std::size_t capacity) {
-    std::unique_ptr<char[]> bytes(new char[capacity]);
-    if (size() > 0) std::memcpy(bytes.get(), data(), size());
-    bytes_ = std::move(bytes);
-    capacity_ = capacity;
-    end_ -= std::exchange(begin_, 0);
-  }
-
-  std::unique_ptr<char[]> bytes_;
-  std::size_t capacity_ = 0, begin_ = 0, end_ = 0;
+// Bytes that all connections together may hold of one kind.
+struct Budget {
+  std::atomic<std::uint64_t> used{0};
+  std::uint64_t most = 0;
 };
 
-// Looks for the end of a header, line by line, and for what Beast lets through.
-class HeaderScan {
+// One connection's part of it.
+class Charge {
  public:
-  enum class Found { more, whole, folded };
-  Found look(const char* text, std::size_t size) {
-    for (;;) {
-      if (at_ >= size) return Found::more;
-      const void* hit = std::memchr(text + at_, '\n', size - at_);
-      if (hit == nullptr) {
-        at_ = size;
-        return Found::more;
-      }
-      at_ = static_cast<std::size_t>(static_cast<const char*>(hit) - text);
-      if (at_ + 1 >= size) return Found::more;
-      const char next = text[at_ + 1];
-      if (next == ' ' || next == '\t') return Found::folded;
-      if (next == '\n') return whole(at_ + 2);  // malformed, as the parser will say
-      if (next == '\r') {
-        if (at_ + 2 >= size) return Found::more;
-        if (text[at_ + 2] == '\n') return whole(at_ + 3);
-      }
-      ++at_;
-      in_first_line_ = false;
-    }
+  explicit Charge(Budget& budget) : budget_(budget) {}
+  ~Charge() { set(0); }
+  Charge(const Charge&) = delete;
+  Charge& operator=(const Charge&) = delete;
+
+  // False: all together are beyond the budget now; the charge stands nevertheless.
+  bool set(std::uint64_t bytes) {
+    if (bytes == bytes_) return true;
+    const std::uint64_t change = bytes - std::exchange(bytes_, bytes);  // modulo 2^64, as `used` is
+    return budget_.used.fetch_add(change, std::memory_order_relaxed) + change <= budget_.most;
   }
-  bool in_first_line() const { return in_first_line_; }
-  std::size_t header_bytes() const { return header_bytes_; }
 
  private:
-  Found whole(std::size_t bytes) {
-    header_bytes_ = bytes;
-    return Found::whole;
-  }
-  std::size_t at_ = 0, header_bytes_ = 0;
-  bool in_first_line_ = true;
+  Budget& budget_;
+  std::uint64_t bytes_ = 0;
 };
 
 // ── tokens ──────────────────────────────────────────────────────────────────────────────────────
@@ -286,18 +168,36 @@ static_assert(kBatchLinesMax <= std::size_t{1} << Token::kIndexBits);
 
 class Shard;
 
+// What the shards share.
+struct Shared {
+  HttpServerOptions options;
+  node::Submit submit;
+  Budget arriving;  // bodies
+  Budget unsent;    // answers
+  std::atomic<std::uint32_t> connections{0};
+  std::atomic<bool> accept_paused{false};
+  std::function<void()> resume_accepting;
+  std::mutex mutex;  // with `drained`
+  std::condition_variable drained;
+};
+
 // ── a connection ────────────────────────────────────────────────────────────────────────────────
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Shard& shard, std::uint32_t slot, tcp::socket socket)
-      : shard_(shard), slot_(slot), socket_(std::move(socket)) {}
+  Connection(Shard& shard, Shared& shared, std::uint32_t slot, tcp::socket socket)
+      : shard_(shard),
+        slot_(slot),
+        socket_(std::move(socket)),
+        arriving_(shared.arriving),
+        unsent_(shared.unsent) {}
 
   void start();
   void on_reply(const Token& token, node::Outcome&& outcome);
   void on_refused(const Token& token);  // the node took nothing
   void on_sweep(std::uint32_t tick);
   void on_drain();
+  void close();
 
  private:
   enum class Phase : std::uint8_t { header, body, waiting, writing, lingering, closed };
@@ -306,12 +206,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::vector<std::string> results;
     std::size_t missing = 0;
     std::size_t bytes = 0;
+    bool omits = false;  // too much of all answers is waiting: further results are told in short
   };
 
   void read();
   void on_read(error_code ec, std::size_t bytes);
   void advance();
   Next begin_header();
+  void skip_blank_line();
   Next feed_parser();
   Next refuse(Problem problem);
   Next dispatch();
@@ -325,7 +227,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void discard();
   void send_continue();
   void release_body();
-  void close();
   void set_deadline(milliseconds timeout);
   bool is_answering(const Token& token) const {
     return phase_ == Phase::waiting && token.number == number_;
@@ -343,30 +244,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
   HeaderScan scan_;
   Incoming incoming_;
   std::optional<RequestParser> parser_;
-  std::size_t charged_ = 0;
+  Charge arriving_;
   std::size_t discarded_ = 0;
   Call call_;
   std::unique_ptr<Batch> batch_;
   std::string out_;
+  Charge unsent_;  // results of a batch, then what the kernel did not take at once
 };
 
 // ── a thread with its connections ───────────────────────────────────────────────────────────────
 
-// What the shards share.
-struct Shared {
-  HttpServerOptions options;
-  node::Submit submit;
-  std::atomic<std::uint32_t> connections{0};
-  std::atomic<bool> accept_paused{false};
-  std::function<void()> resume_accepting;
-  std::mutex mutex;  // with `drained`
-  std::condition_variable drained;
-};
-
 class Shard {
  public:
   Shard(Shared& shared, std::uint32_t index)
-      : shared_(shared), index_(index), context_(1), work_(context_.get_executor()),
+      : shared_(shared),
+        index_(index),
+        context_(1),
+        work_(context_.get_executor()),
         sweep_timer_(context_) {}
 
   asio::io_context& context() { return context_; }
@@ -374,8 +268,8 @@ class Shard {
     sweep();
     context_.run();
   }
-  // The thread has been joined, or never started.
-  void clear() { slots_.clear(); }
+  // Closes what is left. The thread has been joined.
+  void close_all();
 
   void add(tcp::socket socket);
   void remove(std::uint32_t slot);
@@ -389,12 +283,8 @@ class Shard {
   void collect(std::uint64_t token, node::Command&& command);
   bool submit(std::vector<node::Request>&& requests) { return shared_.submit(std::move(requests)); }
 
-  // Counts body bytes that are still arriving. False: too many.
-  bool charge(std::size_t bytes) {
-    body_bytes_ += bytes;
-    return body_bytes_ <= options().body_bytes_max / options().threads;
-  }
-  void uncharge(std::size_t bytes) { body_bytes_ -= bytes; }
+  // Where bytes go that nobody will read: one place for all connections, never looked at.
+  asio::mutable_buffer waste() { return asio::buffer(waste_); }
 
   const HttpServerOptions& options() const { return shared_.options; }
   JsonReader& reader() { return reader_; }
@@ -404,6 +294,7 @@ class Shard {
  private:
   void sweep();
   void flush();
+  void tell_drained();
   Connection* find(const Token& token) {
     return token.slot < slots_.size() ? slots_[token.slot].get() : nullptr;
   }
@@ -420,9 +311,9 @@ class Shard {
   bool flush_posted_ = false;
   JsonReader reader_;
   std::uint64_t number_ = 0;
-  std::uint64_t body_bytes_ = 0;
   std::uint32_t tick_ = 1;
   bool draining_ = false;
+  std::array<char, kBodyReadBytesMax> waste_;
 };
 
 void Shard::add(tcp::socket socket) {
@@ -435,7 +326,7 @@ void Shard::add(tcp::socket socket) {
   }
   const std::uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
-  slots_[slot] = std::make_shared<Connection>(*this, slot, std::move(socket));
+  slots_[slot] = std::make_shared<Connection>(*this, shared_, slot, std::move(socket));
   const std::shared_ptr<Connection> connection = slots_[slot];
   if (draining_) {
     connection->on_drain();
@@ -449,10 +340,12 @@ void Shard::remove(std::uint32_t slot) {
   free_slots_.push_back(slot);
   const bool none_left = shared_.connections.fetch_sub(1) == 1;
   if (shared_.accept_paused.exchange(false)) shared_.resume_accepting();
-  if (none_left && draining_) {
-    const std::lock_guard lock(shared_.mutex);
-    shared_.drained.notify_all();
-  }
+  if (none_left && draining_) tell_drained();
+}
+
+void Shard::tell_drained() {
+  const std::lock_guard lock(shared_.mutex);
+  shared_.drained.notify_all();
 }
 
 void Shard::collect(std::uint64_t token, node::Command&& command) {
@@ -495,6 +388,14 @@ void Shard::drain() {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (const std::shared_ptr<Connection> connection = slots_[i]) connection->on_drain();
   }
+  // The last one may have closed of its own accord before this shard knew that somebody waits.
+  if (shared_.connections.load() == 0) tell_drained();
+}
+
+void Shard::close_all() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (const std::shared_ptr<Connection> connection = slots_[i]) connection->close();
+  }
 }
 
 // ── a connection: reading ───────────────────────────────────────────────────────────────────────
@@ -509,18 +410,21 @@ void Connection::set_deadline(milliseconds timeout) {
   deadline_ = shard_.tick() + static_cast<std::uint32_t>(sweeps) + 1;
 }
 
+// A buffer grows with what has arrived, not with what a client claims that it will send.
 void Connection::read() {
-  const std::size_t least = phase_ == Phase::body ? kBodyReadBytes : kReadBytes;
-  socket_.async_read_some(input_.prepare(least),
-                          [self = shared_from_this()](error_code ec, std::size_t bytes) {
-                            self->on_read(ec, bytes);
-                          });
+  const std::size_t least = phase_ == Phase::body
+                                ? std::clamp(incoming_.body.size(), kReadBytes, kBodyReadBytesMax)
+                                : kReadBytes;
+  const std::span<char> room = input_.prepare(least);
+  socket_.async_read_some(
+      asio::buffer(room.data(), room.size()),
+      [self = shared_from_this()](error_code ec, std::size_t bytes) { self->on_read(ec, bytes); });
 }
 
 void Connection::on_read(error_code ec, std::size_t bytes) {
   if (phase_ != Phase::header && phase_ != Phase::body) return;  // timed out meanwhile
   if (ec) return close();
-  if (phase_ == Phase::header && input_.size() == 0) set_deadline(shard_.options().request_timeout);
+  if (phase_ == Phase::header && input_.empty()) set_deadline(shard_.options().request_timeout);
   input_.commit(bytes);
   advance();
 }
@@ -534,22 +438,15 @@ void Connection::advance() {
 }
 
 Connection::Next Connection::begin_header() {
-  if (!blank_line_skipped_ && input_.size() >= 2 && input_.data()[0] == '\r' &&
-      input_.data()[1] == '\n') {
-    input_.consume(2);  // RFC 9112, 2.2
-    blank_line_skipped_ = true;
-  }
+  skip_blank_line();
   using Found = HeaderScan::Found;
-  const Found found = scan_.look(input_.data(), input_.size());
-  if (found == Found::folded) {
-    return refuse(bad_header("header", "a header line is continued on the next: send it as one line"));
-  }
+  const Found found = scan_.look(input_.text());
+  if (found == Found::folded) return refuse(header_line_folded());
+  if (found == Found::bare_line_feed) return refuse(bare_line_feed());
   const std::size_t bytes = found == Found::whole ? scan_.header_bytes() : input_.size();
   if (bytes > kHeaderBytesMax) {
-    if (!scan_.in_first_line()) return refuse(problem_of(http::error::header_limit));
-    return refuse({.status = 414,
-                   .code = "target_too_long",
-                   .detail = "a request target has at most 8 KiB"});
+    const bool long_target = scan_.first_line_exceeds(kTargetBytesMax);
+    return refuse(long_target ? target_too_long() : header_too_large());
   }
   if (found == Found::more) {
     read();
@@ -561,30 +458,35 @@ Connection::Next Connection::begin_header() {
   return Next::parse;
 }
 
+// One before a request is no error: RFC 9112, 2.2.
+void Connection::skip_blank_line() {
+  if (blank_line_skipped_ || !input_.text().starts_with("\r\n")) return;
+  blank_line_skipped_ = true;
+  input_.consume(2);
+  scan_ = HeaderScan();  // it may have seen the first half
+  if (input_.empty()) set_deadline(shard_.options().idle_timeout);
+}
+
 Connection::Next Connection::feed_parser() {
   error_code ec;
-  if (input_.size() > 0) {
-    input_.consume(parser_->put(asio::const_buffer(input_.data(), input_.size()), ec));
+  if (!input_.empty()) {
+    const std::string_view text = input_.text();
+    input_.consume(parser_->put(asio::const_buffer(text.data(), text.size()), ec));
   }
   if (incoming_.problem) return refuse(*std::move(incoming_.problem));
-  if (incoming_.target.size() > kTargetBytesMax) {
-    return refuse({.status = 414,
-                   .code = "target_too_long",
-                   .detail = "a request target has at most 8 KiB"});
-  }
   if (ec && ec != http::error::need_more) return refuse(problem_of(ec));
   if (parser_->is_done()) return dispatch();
   // Data is always consumed; what may pile up is a chunk's header or the trailers.
-  if (input_.size() > kHeaderBytesMax) return refuse(problem_of(http::error::header_limit));
-  shard_.uncharge(std::exchange(charged_, incoming_.body.size()));
-  if (!shard_.charge(charged_)) return refuse(overloaded());
+  if (input_.size() > kHeaderBytesMax) return refuse(header_too_large());
+  if (!arriving_.set(incoming_.body.size())) return refuse(overloaded());
   if (std::exchange(incoming_.expects_continue, false)) send_continue();
   if (phase_ == Phase::closed) return Next::wait;
   read();
   return Next::wait;
 }
 
-// A write that the kernel's empty send buffer takes at once, or the client is not worth waiting for.
+// The kernel's send buffer is empty here, but for a client that reads no answers; that one is not
+// waited for.
 void Connection::send_continue() {
   if (incoming_.old_client) return;
   error_code ec;
@@ -622,7 +524,7 @@ Connection::Next Connection::dispatch() {
 // A large body is not kept for as long as its answer takes.
 void Connection::release_body() {
   if (incoming_.body.capacity() > kKeptBytes) std::string().swap(incoming_.body);
-  shard_.uncharge(std::exchange(charged_, 0));
+  arriving_.set(0);
 }
 
 Connection::Next Connection::dispatch_batch(BatchCall&& call) {
@@ -640,6 +542,7 @@ Connection::Next Connection::dispatch_batch(BatchCall&& call) {
     }
   }
   batch_->missing = requests.size();
+  unsent_.set(batch_->bytes);
   if (requests.empty()) return finish_batch();
   if (shard_.submit(std::move(requests))) return Next::wait;
   batch_.reset();
@@ -663,12 +566,13 @@ void Connection::on_reply(const Token& token, node::Outcome&& outcome) {
   } else {
     std::string& result = batch_->results[token.index];
     if (!result.empty()) return;  // answered already
-    if (batch_->bytes > kBatchAnswerBytesMax) {
+    if (batch_->bytes > kBatchAnswerBytesMax || batch_->omits) {
       append_batch_result_omitted(result, outcome);
     } else {
       append_batch_result(result, outcome);
     }
     batch_->bytes += result.size();
+    batch_->omits = !unsent_.set(batch_->bytes);
     if (--batch_->missing == 0) next = finish_batch();
   }
   if (next == Next::parse) advance();
@@ -682,9 +586,8 @@ void Connection::on_refused(const Token& token) {
 
 Connection::Next Connection::respond(const Response& response) {
   last_ |= shard_.draining();
-  const Framing framing{.close = last_,
-                        .old_client = incoming_.old_client,
-                        .head_only = incoming_.method == "HEAD"};
+  const Framing framing{
+      .close = last_, .old_client = incoming_.old_client, .head_only = incoming_.method == "HEAD"};
   append_response(out_, response, framing);
   return write();
 }
@@ -698,6 +601,10 @@ Connection::Next Connection::write() {
     return Next::wait;
   }
   if (!ec && bytes == out_.size()) return on_written();
+  if (!unsent_.set(out_.size())) {  // nothing can be said to a client that takes nothing
+    close();
+    return Next::wait;
+  }
   phase_ = Phase::writing;
   write_rest(ec ? 0 : bytes);
   return Next::wait;
@@ -718,6 +625,7 @@ void Connection::write_rest(std::size_t written) {
 Connection::Next Connection::on_written() {
   if (out_.capacity() > kKeptBytes) std::string().swap(out_);
   out_.clear();
+  unsent_.set(0);
   if (last_) {
     linger();
     return Next::wait;
@@ -728,8 +636,7 @@ Connection::Next Connection::on_written() {
   scan_ = HeaderScan();
   blank_line_skipped_ = false;
   phase_ = Phase::header;
-  set_deadline(input_.size() == 0 ? shard_.options().idle_timeout
-                                  : shard_.options().request_timeout);
+  set_deadline(input_.empty() ? shard_.options().idle_timeout : shard_.options().request_timeout);
   return Next::parse;
 }
 
@@ -750,7 +657,7 @@ void Connection::linger() {
 }
 
 void Connection::discard() {
-  socket_.async_read_some(input_.prepare(kBodyReadBytes),
+  socket_.async_read_some(shard_.waste(),
                           [self = shared_from_this()](error_code ec, std::size_t bytes) {
                             if (self->phase_ != Phase::lingering) return;
                             self->discarded_ += bytes;
@@ -761,18 +668,15 @@ void Connection::discard() {
 
 void Connection::on_sweep(std::uint32_t tick) {
   if (deadline_ == 0 || tick < deadline_) return;
-  const bool receiving =
-      phase_ == Phase::body || (phase_ == Phase::header && input_.size() > 0);
+  const bool receiving = phase_ == Phase::body || (phase_ == Phase::header && !input_.empty());
   if (!receiving) return close();
   error_code ignored;
   socket_.cancel(ignored);  // the read; its handler sees another phase
-  refuse({.status = 408,
-          .code = "request_timeout",
-          .detail = "the request did not arrive in time: send it again, in one go"});
+  refuse(request_timeout());
 }
 
 void Connection::on_drain() {
-  if (phase_ == Phase::header && input_.size() == 0) close();
+  if (phase_ == Phase::header && input_.empty()) close();
 }
 
 void Connection::close() {
@@ -780,13 +684,21 @@ void Connection::close() {
   phase_ = Phase::closed;
   error_code ignored;
   socket_.close(ignored);
-  shard_.uncharge(std::exchange(charged_, 0));
+  arriving_.set(0);
+  unsent_.set(0);
   const auto self = weak_from_this().lock();  // outlives its slot until the caller is done
   shard_.remove(slot_);
 }
 
 bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) {
   return value >= least && value <= most;
+}
+
+// The resolver would take a larger one modulo 65,536.
+bool is_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size();
 }
 
 absl::Status check(const HttpServerOptions& options) {
@@ -796,8 +708,16 @@ absl::Status check(const HttpServerOptions& options) {
   if (!in_range(options.connections_max, 1, 1'000'000)) {
     return absl::InvalidArgumentError("http.connections_max must be from 1 to 1000000");
   }
-  if (options.sweep_every.count() < 1) {
-    return absl::InvalidArgumentError("sweep_every must be at least 1 ms");
+  if (options.body_bytes_max < kBatchBodyBytesMax || options.answer_bytes_max < kBodyBytesMax) {
+    return absl::InvalidArgumentError(
+        "body_bytes_max must be at least 16 MiB, answer_bytes_max at least 1 MiB");
+  }
+  for (const milliseconds timeout :
+       {options.request_timeout, options.idle_timeout, options.write_timeout,
+        options.linger_timeout, options.drain_timeout, options.sweep_every}) {
+    if (timeout < milliseconds(1) || timeout > std::chrono::hours(24)) {
+      return absl::InvalidArgumentError("a timeout must be from 1 ms to 24 h");
+    }
   }
   return absl::OkStatus();
 }
@@ -811,9 +731,9 @@ class HttpServer::Server {
   Server(HttpServerOptions options, node::Submit submit) {
     shared_.options = std::move(options);
     shared_.submit = std::move(submit);
-    shared_.resume_accepting = [this] {
-      asio::post(shards_[0]->context(), [this] { accept(); });
-    };
+    shared_.arriving.most = shared_.options.body_bytes_max;
+    shared_.unsent.most = shared_.options.answer_bytes_max;
+    shared_.resume_accepting = [this] { asio::post(shards_[0]->context(), [this] { accept(); }); };
     for (std::uint32_t i = 0; i < shared_.options.threads; ++i) {
       shards_.push_back(std::make_unique<Shard>(shared_, i));
     }
@@ -847,20 +767,22 @@ absl::Status HttpServer::Server::listen() {
   const std::string& address = shared_.options.listen;
   const std::size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon == std::string::npos ? 0 : colon);
+  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }
-  if (colon == std::string::npos || host.empty()) {
-    return absl::InvalidArgumentError("\"" + address + "\" is no host:port to listen on");
+  if (host.empty() || !is_port(port)) {
+    return absl::InvalidArgumentError("\"" + address +
+                                      "\" is no address to listen on: write host:port or "
+                                      "[v6]:port, with a port from 0 to 65535");
   }
   error_code ec;
   tcp::resolver resolver(shards_[0]->context());
-  const auto found = resolver.resolve(
-      host, address.substr(colon + 1),
-      tcp::resolver::passive | tcp::resolver::numeric_service, ec);
+  const auto found =
+      resolver.resolve(host, port, tcp::resolver::passive | tcp::resolver::numeric_service, ec);
   if (ec || found.empty()) {
-    return absl::InvalidArgumentError("\"" + address + "\" is no host:port to listen on: " +
-                                      ec.message());
+    return absl::InvalidArgumentError("cannot listen on \"" + address + "\": \"" + host +
+                                      "\" is no address of this machine: " + ec.message());
   }
   const tcp::endpoint endpoint = found.begin()->endpoint();
   acceptor_->open(endpoint.protocol(), ec);
@@ -905,7 +827,8 @@ void HttpServer::Server::on_accept(error_code ec, tcp::socket socket, std::uint3
     shards_[0]->add(std::move(socket));
   } else {
     Shard& home = *shards_[shard];
-    asio::post(home.context(), [&home, s = std::move(socket)]() mutable { home.add(std::move(s)); });
+    asio::post(home.context(),
+               [&home, s = std::move(socket)]() mutable { home.add(std::move(s)); });
   }
   accept();
 }
@@ -914,9 +837,8 @@ void HttpServer::Server::deliver(std::vector<node::Reply>&& replies) {
   if (replies.empty()) return;
   const auto hand_over = [this](std::size_t index, std::vector<node::Reply>&& part) {
     Shard& shard = *shards_[index];
-    asio::post(shard.context(), [&shard, part = std::move(part)]() mutable {
-      shard.on_replies(std::move(part));
-    });
+    asio::post(shard.context(),
+               [&shard, part = std::move(part)]() mutable { shard.on_replies(std::move(part)); });
   };
   if (shards_.size() == 1) return hand_over(0, std::move(replies));
   std::vector<std::vector<node::Reply>> parts(shards_.size());
@@ -947,7 +869,7 @@ void HttpServer::Server::stop() {
   for (const auto& shard : shards_) shard->context().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  for (const auto& shard : shards_) shard->clear();
+  for (const auto& shard : shards_) shard->close_all();
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,

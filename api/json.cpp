@@ -132,7 +132,9 @@ struct Recorder {
   bool on_object_end(std::size_t, json::error_code&) { return finish(); }
   bool on_array_begin(json::error_code& ec) { return begin(JsonKind::array, ec); }
   bool on_array_end(std::size_t, json::error_code&) { return finish(); }
-  bool on_key_part(json::string_view part, std::size_t, json::error_code&) { return add_part(part); }
+  bool on_key_part(json::string_view part, std::size_t, json::error_code&) {
+    return add_part(part);
+  }
   bool on_key(json::string_view last, std::size_t, json::error_code& ec) {
     return add_text(JsonKind::string, last, ec);
   }
@@ -246,13 +248,22 @@ bool append_canonical_array(std::string& out, JsonValue array, std::string& offe
 
 bool append_canonical(std::string& out, JsonValue value, std::string& offender) {
   switch (value.kind()) {
-    case JsonKind::object: return append_canonical_object(out, value, offender);
-    case JsonKind::array: return append_canonical_array(out, value, offender);
-    case JsonKind::string: append_string(out, value.text()); return true;
-    case JsonKind::boolean: append_boolean(out, value.node().boolean); return true;
-    case JsonKind::null: out.append("null"); return true;
+    case JsonKind::object:
+      return append_canonical_object(out, value, offender);
+    case JsonKind::array:
+      return append_canonical_array(out, value, offender);
+    case JsonKind::string:
+      append_string(out, value.text());
+      return true;
+    case JsonKind::boolean:
+      append_boolean(out, value.node().boolean);
+      return true;
+    case JsonKind::null:
+      out.append("null");
+      return true;
     case JsonKind::integer:
-    case JsonKind::number: break;
+    case JsonKind::number:
+      break;
   }
   if (!std::isfinite(value.node().number)) {
     offender = value.text();

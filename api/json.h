@@ -44,8 +44,8 @@ class JsonValue {
   const JsonNode& node() const;
   std::string_view text() const;
 
-  // Calls visit(name, value) for each member, and visit(value) for each element, in order, as long as
-  // it returns true. Of an object, of an array.
+  // Calls visit(name, value) for each member, and visit(value) for each element, in order, as long
+  // as it returns true. Of an object, of an array.
   template <typename Visit>
   void members(Visit&& visit) const {
     for (std::uint32_t at = index_ + 1; at < node().end;) {
@@ -95,8 +95,8 @@ class JsonReader {
 };
 
 // Canonical text of a value: no white space, keys sorted, numbers as they were written. Equal
-// documents have equal text. Appends to `out`; false if a key occurs twice or a number is not finite,
-// and then `offender` names it.
+// documents have equal text. Appends to `out`; false if a key occurs twice or a number is not
+// finite, and then `offender` names it.
 bool append_canonical(std::string& out, JsonValue value, std::string& offender);
 
 inline const JsonNode& JsonValue::node() const { return reader_->nodes_[index_]; }

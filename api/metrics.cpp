@@ -8,8 +8,8 @@
 namespace holdfast::api {
 namespace {
 
-using prometheus::MetricType;
 using node::Stats;
+using prometheus::MetricType;
 
 struct Counter {
   const char* name;
@@ -23,8 +23,8 @@ constexpr Counter kNumbers[] = {
      &Stats::reservations_created},
     {"holdfast_reservations_refused_total", "Reservations that were refused for lack of stock.",
      &Stats::reservations_refused},
-    {"holdfast_reservations_waited_total", "Reservations that had to wait for rights of other nodes.",
-     &Stats::reservations_waited},
+    {"holdfast_reservations_waited_total",
+     "Reservations that had to wait for rights of other nodes.", &Stats::reservations_waited},
     {"holdfast_commits_total", "Reservations that were committed.", &Stats::commits},
     {"holdfast_releases_total", "Reservations that were released on request.", &Stats::releases},
     {"holdfast_extensions_total", "Deadlines that were extended.", &Stats::extensions},
@@ -45,18 +45,19 @@ constexpr Counter kNumbers[] = {
     {"holdfast_rows_merged_total", "Rows of other replicas that were merged.", &Stats::rows_merged},
     {"holdfast_deltas_applied_total", "Deltas of other replicas that were applied.",
      &Stats::deltas_applied},
-    {"holdfast_frames_received_total", "Frames received from other nodes.", &Stats::frames_received},
+    {"holdfast_frames_received_total", "Frames received from other nodes.",
+     &Stats::frames_received},
     {"holdfast_frames_sent_total", "Frames sent to other nodes.", &Stats::frames_sent},
     {"holdfast_received_bytes_total", "Bytes received from other nodes.", &Stats::bytes_received},
     {"holdfast_sent_bytes_total", "Bytes sent to other nodes.", &Stats::bytes_sent},
-    {"holdfast_malformed_frames_total", "Frames that ended their session because they were malformed.",
-     &Stats::malformed_frames},
+    {"holdfast_malformed_frames_total",
+     "Frames that ended their session because they were malformed.", &Stats::malformed_frames},
     {"holdfast_forwards_total", "Calls that were forwarded to another node.", &Stats::forwards},
     {"holdfast_batches_total", "Batches that the engine handed to the store.", &Stats::batches},
     {"holdfast_journal_bytes_total", "Bytes written to the journal.", &Stats::journal_bytes},
     {"holdfast_commands_total", "Commands that the engine took.", &Stats::commands},
-    {"holdfast_overload_refusals_total", "Commands that were refused because the node was overloaded.",
-     &Stats::refused_overload},
+    {"holdfast_overload_refusals_total",
+     "Commands that were refused because the node was overloaded.", &Stats::refused_overload},
     {"holdfast_skus", "SKUs that are known.", &Stats::skus, MetricType::Gauge},
     {"holdfast_open_holds", "Reservations that are held, everywhere, as seen here.",
      &Stats::open_holds, MetricType::Gauge},

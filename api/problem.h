@@ -1,8 +1,8 @@
 #pragma once
 // Errors as RFC 9457 problem documents.
 //
-// `code` is the stable name that clients may rely on; `title` and `detail` are for people and may be
-// reworded. The codes of the engine are the names of node::Code; those below are the rest:
+// `code` is the stable name that clients may rely on; `title` and `detail` are for people and may
+// be reworded. The codes of the engine are the names of node::Code; those below are the rest:
 //
 //   invalid_request 400           `field` names the JSON field, query parameter or header
 //   unsupported_durability 400    durability other than "node"

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kSegmentsMax = 4;
 
-// `{sku}`, `{id}` and `{target}` stand for any one segment; the part in braces names it in problems.
+// `{sku}`, `{id}` and `{target}` stand for any one segment; the part in braces names it in
+// problems.
 struct Pattern {
   Route route;
   std::string_view method;
@@ -118,14 +119,16 @@ Problem refuse_method(std::string_view method, const Path& path) {
 
 std::variant<Match, Problem> match_route(std::string_view method, std::string_view target) {
   if (target.size() > kTargetBytesMax) {
-    return Problem{.status = 414,
-                   .code = "target_too_long",
-                   .detail = "the request target is longer than 8 KiB: ask for fewer things at once"};
+    return Problem{
+        .status = 414,
+        .code = "target_too_long",
+        .detail = "the request target is longer than 8 KiB: ask for fewer things at once"};
   }
   const auto url = parse_target(target);
   if (!url) {
-    return Problem{.detail = "the request target is not a path, with or without a query: "
-                             "percent-encode what is not allowed in a URL"};
+    return Problem{.detail =
+                       "the request target is not a path, with or without a query: "
+                       "percent-encode what is not allowed in a URL"};
   }
   if (method == "HEAD") method = "GET";
   const Path path = decode_path(*url);

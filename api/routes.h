@@ -48,8 +48,8 @@ struct Match {
 };
 
 // Problems: not_found, method_not_allowed (with Allow), target_too_long, and invalid_request for a
-// malformed target or a name out of its alphabet (`field`: sku, id or target). The query's names are
-// not looked at here. HEAD counts as GET.
+// malformed target or a name out of its alphabet (`field`: sku, id or target). The query's names
+// are not looked at here. HEAD counts as GET.
 std::variant<Match, Problem> match_route(std::string_view method, std::string_view target);
 
 // "/v1/skus/{sku}/receipts" with its name filled in, decoded: scopes idempotency keys.

@@ -45,10 +45,14 @@ class ObjectText {
 
 std::string_view state_name(crdt::HoldState state) {
   switch (state) {
-    case crdt::HoldState::committed: return "committed";
-    case crdt::HoldState::released: return "released";
-    case crdt::HoldState::expired: return "expired";
-    case crdt::HoldState::held: break;
+    case crdt::HoldState::committed:
+      return "committed";
+    case crdt::HoldState::released:
+      return "released";
+    case crdt::HoldState::expired:
+      return "expired";
+    case crdt::HoldState::held:
+      break;
   }
   return "held";
 }

@@ -1,15 +1,16 @@
 #pragma once
 // Two cereal archives for bytes that cross a wire or a disk. Include from codecs only.
 //
-// CompactOut writes integers as LEB128 varints (signed ones zigzag), strings and containers with their
-// length before them. BoundedIn reads that and believes nothing: a count may not exceed the bytes that
-// are left (each element takes at least one), a varint must be the shortest form of its value, a
-// number must fit its type, a bool is 0 or 1. So equal values have equal bytes, both ways, and what a
-// frame can make us allocate is a small multiple of its own size.
+// CompactOut writes integers as LEB128 varints (signed ones zigzag), strings and containers with
+// their length before them. BoundedIn reads that and believes nothing: a count may not exceed the
+// bytes that are left (each element takes at least one), a varint must be the shortest form of its
+// value, a number must fit its type, a bool is 0 or 1. So equal values have equal bytes, both ways,
+// and what a frame can make us allocate is a small multiple of its own size.
 //
-// Errors: BoundedIn throws Malformed (or what cereal and the standard library throw); the codec that
-// uses it catches std::exception and returns a Status.
+// Errors: BoundedIn throws Malformed (or what cereal and the standard library throw); the codec
+// that uses it catches std::exception and returns a Status.
 
+#include <algorithm>
 #include <cereal/cereal.hpp>
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
@@ -108,7 +109,9 @@ std::enable_if_t<is_number<T>> CEREAL_LOAD_FUNCTION_NAME(BoundedIn& ar, T& value
   }
 }
 
-inline void CEREAL_SAVE_FUNCTION_NAME(CompactOut& ar, const bool& value) { ar.varint(value ? 1 : 0); }
+inline void CEREAL_SAVE_FUNCTION_NAME(CompactOut& ar, const bool& value) {
+  ar.varint(value ? 1 : 0);
+}
 inline void CEREAL_LOAD_FUNCTION_NAME(BoundedIn& ar, bool& value) {
   const std::uint64_t raw = ar.varint();
   if (raw > 1) throw Malformed("a flag that is neither 0 nor 1");
@@ -127,9 +130,14 @@ template <typename T>
 void CEREAL_SAVE_FUNCTION_NAME(CompactOut& ar, const cereal::SizeTag<T>& tag) {
   ar.varint(tag.size);
 }
+
+// Grows as the elements are read: bytes that claim many and then end cost what they hold.
 template <typename T>
-void CEREAL_LOAD_FUNCTION_NAME(BoundedIn& ar, cereal::SizeTag<T>& tag) {
-  tag.size = ar.count();
+void CEREAL_LOAD_FUNCTION_NAME(BoundedIn& ar, std::vector<T>& list) {
+  list.clear();
+  const std::size_t size = ar.count();
+  list.reserve(std::min<std::size_t>(size, 16));
+  while (list.size() < size) ar(list.emplace_back());
 }
 
 }  // namespace holdfast::crdt

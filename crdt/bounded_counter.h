@@ -2,15 +2,16 @@
 // BoundedCounter: one SKU's stock, which several replicas sell from without asking each other.
 //
 // A replica sells only what it holds *rights* to. Receiving makes rights, holding uses them up,
-// releasing and returning give them back, a grant hands them over, a seizure takes them from one that
-// cannot be reached. State: one StockRow per origin, each written by its origin alone, every total in
-// it only growing. With every term summed over the rows that are here:
+// releasing and returning give them back, a grant hands them over, a seizure takes them from one
+// that cannot be reached. State: one StockRow per origin, each written by its origin alone, every
+// total in it only growing. With every term summed over the rows that are here:
 //
 //     on_hand   = Σ received − withdrawn − sold + returned + voided
 //     held      = Σ held − released − sold
 //     available = on_hand − held
 //     allowance = Σ allowance_added − allowance_removed
-//     rights(i) = received_i − withdrawn_i + allowance_i − (held_i − released_i) + returned_i + voided_i
+//     rights(i) = received_i − withdrawn_i + allowance_i − (held_i − released_i)
+//               + returned_i + voided_i
 //               + Σj granted_j[i] − Σj granted_i[j] + Σj seized_i[j] − Σj seized_j[i]
 //     unseen(t) = Σi max(0, seized_i[t] − seen_t[i])
 //     debt(t)   = max(0, −(rights(t) + unseen(t)))
@@ -26,7 +27,7 @@
 // count the rights of a replica that was never seized from as at least 0 (view_available).
 //
 // Threads  none of its own. Cost  R = origins with a row: sums O(1), rights(i) O(R log R).
-// Papers   Balegas et al., SRDS 2015, arXiv:1503.09052 (the grant is its transfer); O'Neil, TODS 1986
+// Papers   Balegas et al., SRDS 2015, arXiv:1503.09052 (a grant is its transfer); O'Neil, TODS 1986
 //          (escrow). Seizures, seen and debt are ours.
 
 #include <algorithm>
@@ -72,8 +73,8 @@ class BoundedCounter {
   bool ever_seized(ReplicaId target) const;
   Units exposure() const;
   Units total_debt() const;
-  // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted as
-  // at least 0 where never seized, less the allowance.
+  // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted
+  // as at least 0 where never seized, less the allowance.
   Units view_available() const;
   Units oversold() const { return std::max<Units>(0, -view_available()); }
   // Raising any sum by `units` stays within the range of totals.

@@ -83,6 +83,7 @@ void validate(const StockRow& r) {
                             r.released, r.sold, r.returned, r.voided})
     require(is_total(total), "a total out of range");
   require(r.released + r.sold <= r.held, "more units ended than were held");
+  require(r.peers.size() <= kOriginsMax, "totals of too many peers");
   const PeerTotals* last = nullptr;
   for (const PeerTotals& peer : r.peers) {
     require(last == nullptr || last->peer < peer.peer, "peers out of order");
@@ -110,7 +111,9 @@ void validate(const KeyRow& r) {
   require(r.units >= -kUnitsMax && r.units <= kUnitsMax, "units out of range");
 }
 
-void validate(const SkuRow& r) { require(is_total(r.low_stock_threshold), "threshold out of range"); }
+void validate(const SkuRow& r) {
+  require(is_total(r.low_stock_threshold), "threshold out of range");
+}
 
 void validate(const MemberRow& r) {
   for (std::size_t i = 1; i < r.acknowledged.size(); ++i)

@@ -5,8 +5,8 @@
 //     string  = length:varint  bytes
 //
 // Payloads are the fields of rows.h in their order, through the archives of archive.h, followed by
-// `extra`. Equal rows have equal bytes. Decoding believes nothing: bytes that are not exactly what this
-// code would have written for some valid row (of this format or a later one) are refused.
+// `extra`. Equal rows have equal bytes. Decoding believes nothing: bytes that are not exactly what
+// this code would have written for some valid row (of this format or a later one) are refused.
 //
 // Errors  absl::StatusCode::kInvalidArgument, saying what is wrong. Nothing throws.
 

@@ -14,7 +14,8 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
   piece.upto = std::max(after, state.head(origin));
   const Feed* feed = state.feed(origin);
   if (feed == nullptr) return piece;
-  for (auto at = feed->begin_after(after); at != feed->end(); ++at) {
+  // Rows above the head are of a delta that was refused halfway: they are not told on.
+  for (auto at = feed->begin_after(after); at != feed->end() && at->first <= piece.upto; ++at) {
     if (piece.rows.size() >= bytes_max) {
       piece.last = false;
       piece.upto = std::prev(at)->first;
@@ -26,6 +27,7 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
 }
 
 absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
+  if (!piece.origin) return absl::InvalidArgumentError("a piece of nobody's rows");
   if (piece.after < piece.from || piece.upto < piece.after)
     return absl::InvalidArgumentError("a piece that ends before it begins");
   auto rows = decode_rows(piece.rows);
@@ -38,6 +40,8 @@ absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   }
 
   if (piece.after == piece.from) {
+    if (staged_.size() >= kOriginsMax && !staged_.contains(piece.origin))
+      return absl::InvalidArgumentError("deltas of too many replicas at once");
     Staged fresh;
     fresh.delta.origin = piece.origin;
     fresh.delta.from = piece.from;

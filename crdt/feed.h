@@ -10,7 +10,7 @@
 
 namespace holdfast::crdt {
 
-// What every row in memory begins with. Its memory stays where it is for as long as a feed names it.
+// What every row in memory begins with. It stays where it is for as long as a feed names it.
 struct FeedItem {
   Sequence sequence = 0;  // of its latest stamped write; 0: none yet
   ReplicaId origin;
@@ -30,6 +30,11 @@ class Feed {
     if (item.sequence != 0 && item.sequence != sequence) items_.erase(item.sequence);
     item.sequence = sequence;
     return true;
+  }
+  // The row whose latest write is `sequence`; nullptr: none.
+  const FeedItem* at(Sequence sequence) const {
+    const auto found = items_.find(sequence);
+    return found == items_.end() ? nullptr : found->second;
   }
   void remove(FeedItem& item) { items_.erase(item.sequence); }
 

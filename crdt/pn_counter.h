@@ -1,10 +1,12 @@
 #pragma once
-// PnCounter: a count that every replica may raise and lower without asking, as two sums that only grow.
+// PnCounter: a count that every replica may raise and lower without asking: two sums that only
+// grow.
 //
 // State, per origin: `up` and `down`, written by that origin alone and never falling. The value is
 // Σ up − Σ down; merging takes, per origin, the later (hence larger) pair. Joining is commutative,
 // associative and idempotent, and no update is lost or counted twice. There is no lower bound: two
-// replicas that each see one unit may both take it. What must not go below zero is a BoundedCounter.
+// replicas that each see one unit may both take it. What must not go below zero is a
+// BoundedCounter.
 //
 // The pairs live in the rows of their origins; this keeps their sum, so that reading costs O(1) and
 // replacing one origin's pair O(1).

@@ -1,11 +1,11 @@
 #pragma once
-// Rows: all replicated state. Each is keyed (origin replica, kind, key); only the origin writes it, and
-// stamps each write with its next sequence number. Merging two copies of a row keeps the larger
+// Rows: all replicated state. Each is keyed (origin replica, kind, key); only the origin writes it,
+// and stamps each write with its next sequence number. Merging two copies of a row keeps the larger
 // sequence, which is commutative, associative and idempotent. The CRDT is the join over origins
 // (bounded_counter.h, state.h).
 //
-// Forward compatibility: a payload may be longer than this version knows. What is left over after the
-// known fields is kept in `extra` and written back byte for byte.
+// Forward compatibility: a payload may be longer than this version knows. What is left over after
+// the known fields is kept in `extra` and written back byte for byte.
 
 #include <cstdint>
 #include <string>
@@ -66,11 +66,11 @@ struct HoldRow {
   std::uint64_t digest = 0;  // of the request: lines summed and sorted, defaults filled in
   HoldState state = HoldState::held;
   absl::InlinedVector<HoldLine, 1> lines;  // ascending by sku
-  std::uint64_t number = 0;                // the origin's holds in the order of their making, from 1
-  std::int64_t deadline = 0;               // ms of the home's own life (see node/README.md)
-  std::int64_t expires_at = 0;             // the same in ms of wall time; for people
-  std::int64_t created_at = 0;             // wall, ms
-  std::int64_t ended_at = 0;               // wall, ms; 0 while held
+  std::uint64_t number = 0;     // the origin's holds in the order of their making, from 1
+  std::int64_t deadline = 0;    // ms of the home's own life (see node/README.md)
+  std::int64_t expires_at = 0;  // the same in ms of wall time; for people
+  std::int64_t created_at = 0;  // wall, ms
+  std::int64_t ended_at = 0;    // wall, ms; 0 while held
   ReplicaId adopted_from;
   std::string metadata;  // JSON text, or empty
   std::string extra;
@@ -81,7 +81,7 @@ struct HoldRow {
 struct KeyRow {
   std::uint64_t digest = 0;  // of the parsed request
   std::string answer;        // as node/ encodes it
-  std::string sku;           // the effect, so that a duplicate can be undone: `units` of `effect` on `sku`
+  std::string sku;  // the effect, so that a duplicate can be undone: `units` of `effect` on `sku`
   std::uint8_t effect = 0;
   Units units = 0;
   std::int64_t created_at = 0;  // wall, ms
@@ -94,7 +94,7 @@ struct KeyRow {
 struct SkuRow {
   std::uint64_t time = 0;  // hybrid logical clock: wall ms << 16 | counter
   std::string name;
-  std::string attributes;       // JSON object text, or empty
+  std::string attributes;  // JSON object text, or empty
   Units low_stock_threshold = 0;
   std::int64_t created_at = 0;  // wall, ms
   std::string extra;

@@ -10,8 +10,8 @@ namespace holdfast::crdt {
 
 namespace {
 
-// Lower stands before higher: committed, released on request, held, expired; a home before an adopter;
-// then the lower replica id.
+// Lower stands before higher: committed, released on request, held, expired; a home before an
+// adopter; then the lower replica id.
 auto rank(const Hold& hold) {
   static constexpr int kByState[] = {2, 0, 1, 3};  // held, committed, released, expired
   return std::tuple(kByState[static_cast<int>(hold.row.state)], bool(hold.row.adopted_from),
@@ -127,6 +127,14 @@ Key* State::key(std::string_view key) const {
   for (Key* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
     if (copy->origin < best->origin) best = copy;
   return best;
+}
+
+Key* State::key_of(std::string_view key, ReplicaId origin) const {
+  const auto at = keys_.find(key);
+  if (at == keys_.end()) return nullptr;
+  Key* copy = at->second.get();
+  while (copy != nullptr && copy->origin != origin) copy = copy->next_copy.get();
+  return copy;
 }
 
 const Member* State::member(ReplicaId replica) const {
@@ -339,10 +347,7 @@ FeedItem& State::cell_for(ReplicaId from, DecodedRow& row, bool& made) {
       return insert_hold(row.key, from, std::get<HoldRow>(std::move(row.payload)));
     }
     case RowKind::key: {
-      const auto at = keys_.find(row.key);
-      Key* found = at == keys_.end() ? nullptr : at->second.get();
-      while (found != nullptr && found->origin != from) found = found->next_copy.get();
-      if (found != nullptr) return *found;
+      if (Key* found = key_of(row.key, from)) return *found;
       made = true;
       return insert_key(row.key, from, std::get<KeyRow>(std::move(row.payload)));
     }
@@ -404,10 +409,9 @@ namespace {
 // A later version of a row never takes back a total.
 bool grows(const StockRow& before, const StockRow& after) {
   using Total = Units StockRow::*;
-  for (const Total total :
-       {&StockRow::received, &StockRow::withdrawn, &StockRow::allowance_added,
-        &StockRow::allowance_removed, &StockRow::held, &StockRow::released, &StockRow::sold,
-        &StockRow::returned, &StockRow::voided})
+  for (const Total total : {&StockRow::received, &StockRow::withdrawn, &StockRow::allowance_added,
+                            &StockRow::allowance_removed, &StockRow::held, &StockRow::released,
+                            &StockRow::sold, &StockRow::returned, &StockRow::voided})
     if (after.*total < before.*total) return false;
   return std::all_of(before.peers.begin(), before.peers.end(), [&](const PeerTotals& old) {
     const PeerTotals* now = after.find(old.peer);
@@ -423,6 +427,12 @@ absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
     return absl::ResourceExhaustedError("more than " + std::to_string(kOriginsMax) + " replicas");
   if (row.kind == RowKind::member && row.key != to_string(from))
     return absl::InvalidArgumentError("a member row about another replica");
+  // Before anything is made for it. Most rows come behind all others, where none can be in the way.
+  if (const Feed& feed = origin(from).feed; row.sequence <= feed.last()) {
+    const FeedItem* there = feed.at(row.sequence);
+    if (there != nullptr && (there->kind != row.kind || row_key(*there) != row.key))
+      return absl::InvalidArgumentError("two rows of one origin with one sequence: " + row.key);
+  }
   bool made = false;
   FeedItem& item = cell_for(from, row, made);
   if (!made && item.sequence >= row.sequence) return nullptr;
@@ -432,8 +442,7 @@ absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
   item.kind = row.kind;
   item.origin = from;
   item.format = row.format;
-  if (!place(item, row.sequence))
-    return absl::InvalidArgumentError("two rows of one origin with one sequence: " + row.key);
+  HOLDFAST_CHECK(place(item, row.sequence));
   if (!made) set_payload(item, std::move(row));
   return &item;
 }
@@ -464,7 +473,8 @@ bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) 
   if (!saving_.empty()) return false;
   std::erase_if(gone_, [&](const std::unique_ptr<Key>& key) {
     if (key->unsaved) return false;  // still listed for the next checkpoint
-    drop(*key, key->key);
+    // Written anew since: the store has the later row in the same place, or will have.
+    if (key_of(key->key, key->origin) == nullptr) drop(*key, key->key);
     return true;
   });
   return true;

@@ -2,12 +2,13 @@
 // State: every row of every origin, in memory, joined.
 //
 // Invariants
-//   I1  Only rows of `self` are changed here; rows of others are replaced by later versions (merge).
+//   I1  Only rows of `self` are changed here; rows of others are replaced by later versions.
 //   I2  A row's sequence is that of its latest stamped write; a feed holds each row once.
-//   I3  V[o] = head(o) never goes back, and every row of o at or below it is here (or a later version).
+//   I3  V[o] = head(o) never goes back; every row of o at or below it is here, in that version or a
+//       later one.
 //   I4  The joins (products' stock, the hold and key indexes, digest) equal those of the rows.
-// Own changes take effect at once and are stamped at the next seal(): however often a row changed in
-// between, it is written once, with one new sequence.
+// Own changes take effect at once and are stamped at the next seal(): however often a row changed
+// in between, it is written once, with one new sequence.
 //
 // Threads  none of its own; one owner. No clock, no I/O. Deterministic.
 
@@ -97,7 +98,7 @@ class State {
   VersionVector vector() const;
   // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
   std::uint64_t boot_of(ReplicaId origin, Sequence sequence) const;
-  // Over all stock, hold and sku rows: equal where the same rows are. Own unstamped changes not counted.
+  // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
   std::uint64_t digest() const { return digest_; }
   std::size_t hold_count() const { return holds_by_number_.size(); }
   std::size_t open_holds() const { return open_holds_; }
@@ -127,12 +128,12 @@ class State {
   // Drops the key rows written before `wall_ms`, of any origin; at most `count_max` of them.
   void drop_keys_before(std::int64_t wall_ms, std::size_t count_max);
   bool has_unsealed() const { return !dirty_.empty(); }
-  // Stamps every own row touched since the last seal and appends them to `out` in order of sequence.
+  // Stamps the own rows touched since the last seal; appends them to `out` in order of sequence.
   void seal(std::string& out);
 
   // ── merging ──
-  // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not newer.
-  // Error: the row contradicts what one writer could have written.
+  // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not
+  // newer. Error, and nothing changed: the row contradicts what one writer could have written.
   absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);
   // Everything of `origin` up to `to` has been merged.
   void advance(ReplicaId origin, Sequence to);
@@ -140,8 +141,9 @@ class State {
   // ── checkpoints ──
   // What has changed since the last begin_checkpoint is what this one will save.
   void begin_checkpoint();
-  // Hands over up to `rows_max` rows as they are now (nothing may be unsealed). True: that was the last.
-  using SaveRow = std::function<void(const FeedItem& item, std::string_view key, std::string&& bytes)>;
+  // Hands over up to `rows_max` rows as they are now; nothing may be unsealed. True: no more.
+  using SaveRow =
+      std::function<void(const FeedItem& item, std::string_view key, std::string&& bytes)>;
   using DropRow = std::function<void(const FeedItem& item, std::string_view key)>;
   bool save(std::size_t rows_max, const SaveRow& put, const DropRow& drop);
   std::size_t unsaved() const { return unsaved_.size(); }
@@ -163,6 +165,7 @@ class State {
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   Hold* hold_of(std::string_view id, ReplicaId origin) const;
+  Key* key_of(std::string_view key, ReplicaId origin) const;
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
 

@@ -19,7 +19,7 @@ struct ClockWithoutNow {
 
 // Steady: never goes back while the process lives. Means nothing in another process.
 using Instant = ClockWithoutNow<struct Steady>::time_point;
-// Milliseconds since 1970, UTC. May jump. For people, and for ordering descriptions; never for stock.
+// Milliseconds since 1970, UTC. May jump. For people, and for ordering descriptions, not for stock.
 using WallTime = ClockWithoutNow<struct Wall>::time_point;
 
 struct Now {

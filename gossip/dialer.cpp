@@ -15,7 +15,11 @@ void Dialer::reached(const std::string& address, crdt::ReplicaId replica) {
   const auto at = targets_.find(address);
   if (at == targets_.end()) return;
   at->second.replica = replica;
-  at->second.failures = 0;
+}
+
+void Dialer::lasted(const std::string& address) {
+  const auto at = targets_.find(address);
+  if (at != targets_.end()) at->second.failures = 0;
 }
 
 void Dialer::failed(const std::string& address, crdt::Instant now, Rng& rng) {

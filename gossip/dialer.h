@@ -1,9 +1,9 @@
 #pragma once
 // Dialer: which addresses to dial, and when. Pure; the random numbers are the caller's.
 //
-// An address is dialled while no link to the replica behind it is up, with exponential, jittered delay
-// from kFirst to kMost, so that a healed region is not stormed. Our own address, once it is known as
-// such, is never dialled again.
+// An address is dialled while no link to the replica behind it is up, with exponential, jittered
+// delay from kFirst to kMost, so that a healed region is not stormed. Our own address, once it is
+// known as such, is never dialled again.
 
 #include <map>
 #include <set>
@@ -20,11 +20,17 @@ class Dialer {
  public:
   static constexpr crdt::Millis kFirst{100};
   static constexpr crdt::Millis kMost{2000};
+  static constexpr crdt::Millis kLasting{5000};
 
   void add(const std::string& address);
   void add(const std::string& address, crdt::ReplicaId replica);  // as its member row says
-  // The replica that a dial of `address` reached.
+  // The replica that a dial of `address` reached, proved.
   void reached(const std::string& address, crdt::ReplicaId replica);
+  // Its link worked for kLasting: the next failure is the first again. One that is refused right
+  // after its handshake is not, or it would come back ten times a second for ever.
+  void lasted(const std::string& address);
+  // A dial came to nothing, or its link ended. The next is in (½ … 1) × min(kMost, kFirst × 2ⁿ), n
+  // the failures before this one.
   void failed(const std::string& address, crdt::Instant now, Rng& rng);
   void never(const std::string& address);  // it is our own
   // Everything may be dialled at once: a fault was lifted.

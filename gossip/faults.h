@@ -1,6 +1,6 @@
 #pragma once
-// Faults on links, for drills: frames to and from a region or a node are dropped, lost by chance, or
-// delayed, on this node and in memory only.
+// Faults on links, for drills: frames to and from a region or a node are dropped, lost by chance,
+// or delayed, on this node and in memory only.
 
 #include <cstdint>
 #include <map>

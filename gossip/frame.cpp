@@ -44,7 +44,7 @@ void serialize(A& ar, Resume& f) {
 }
 template <typename A>
 void serialize(A& ar, Heartbeat& f) {
-  ar(f.number, f.echo, f.sequence, f.wall_ms);
+  ar(f.number, f.echo, f.sequence, f.wall_ms, f.held_ms);
 }
 template <typename A>
 void serialize(A& ar, Call& f) {

@@ -3,9 +3,9 @@
 //
 //     frame = kind:1  checksum:8 (XXH3 of kind and body, little endian)  body
 //
-// Bodies are the fields below in their order, through crdt/archive.h. A frame that is not exactly what
-// this code would have written is refused (kInvalidArgument, saying why), before anything that it claims
-// is allocated. Order on a link: Hello, Prove, Start from each side, then anything else.
+// Bodies are the fields below in their order, through crdt/archive.h. A frame that is not exactly
+// what this code would have written is refused (kInvalidArgument, saying why), before anything that
+// it claims is allocated. Order on a link: Hello, Prove, Start from each side, then anything else.
 
 #include <string>
 #include <string_view>
@@ -50,10 +50,11 @@ struct Resume {
   std::vector<crdt::VectorEntry> vector;
 };
 struct Heartbeat {
-  std::uint64_t number = 0;  // counts up on this link
-  std::uint64_t echo = 0;    // the last number that came from the other side
-  Sequence sequence = 0;     // the sender's own durable head
-  std::int64_t wall_ms = 0;  // the sender's wall clock
+  std::uint64_t number = 0;   // counts up on this link
+  std::uint64_t echo = 0;     // the last number that came from the other side
+  Sequence sequence = 0;      // the sender's own durable head
+  std::int64_t wall_ms = 0;   // the sender's wall clock
+  std::uint32_t held_ms = 0;  // how long `echo` has waited for this heartbeat
 };
 // A request to the node itself (a forwarded verb, rights, a question about an id), and its answer.
 struct Call {

@@ -1,11 +1,12 @@
 #pragma once
 // Liveness: whether a peer answers, as a pure state machine.
 //
-// Each side sends numbered heartbeats and echoes the last number that it got. A peer is reachable while
-// a heartbeat sent less than `suspect_after` ago has been echoed: a round trip, so a link that carries
-// only one way counts as down on both sides. There is no verdict of death, and nothing about stock
-// depends on it: it decides only whom to ask, and what is shown.
+// Each side sends numbered heartbeats and echoes the last number that it got. A peer is reachable
+// while a heartbeat sent less than `suspect_after` ago has been echoed: a round trip, so a link
+// that carries only one way counts as down on both sides. There is no verdict of death, and nothing
+// about stock depends on it: it decides only whom to ask, and what is shown.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <utility>
@@ -21,7 +22,8 @@ class Liveness {
     if (sent_.size() > kRemembered) sent_.pop_front();
     return last_number_;
   }
-  void heard(crdt::Instant now, std::uint64_t number, std::uint64_t echo) {
+  // A heartbeat came. `held`: how long its echo had waited at the peer.
+  void heard(crdt::Instant now, std::uint64_t number, std::uint64_t echo, crdt::Millis held) {
     last_heard_ = now;
     ever_heard_ = true;
     to_echo_ = number;
@@ -29,7 +31,7 @@ class Liveness {
       if (sent_.front().first == echo) {
         echoed_sent_at_ = sent_.front().second;
         ever_echoed_ = true;
-        rtt_ = now - echoed_sent_at_;
+        rtt_ = std::max(now - echoed_sent_at_ - held, crdt::Millis(0));
       }
       sent_.pop_front();
     }
@@ -38,6 +40,10 @@ class Liveness {
     return ever_echoed_ && now - echoed_sent_at_ <= suspect_after;
   }
   std::uint64_t to_echo() const { return to_echo_; }
+  // How long that number has been waiting.
+  crdt::Millis held(crdt::Instant now) const {
+    return ever_heard_ ? now - last_heard_ : crdt::Millis(0);
+  }
   bool ever_heard() const { return ever_heard_; }
   crdt::Instant last_heard() const { return last_heard_; }
   crdt::Millis rtt() const { return rtt_; }

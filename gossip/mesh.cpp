@@ -12,6 +12,9 @@ using crdt::Now;
 
 namespace {
 
+// Of a frame that comes before its sender has proved itself.
+constexpr std::size_t kGreetingBytesMax = 16 << 10;
+
 std::vector<crdt::VectorEntry> entries(const crdt::VersionVector& vector,
                                        const crdt::State& state) {
   std::vector<crdt::VectorEntry> list;
@@ -55,7 +58,6 @@ void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
   } else if (auto* sent = std::get_if<FramesSent>(&event)) {
     if (Session* on = session(sent->link)) {
       on->outstanding -= std::min(on->outstanding, sent->bytes);
-      on->last_progress = now.instant;
     }
   } else {
     auto& in = std::get<FrameIn>(event);
@@ -66,11 +68,9 @@ void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
     if (on->established()) {
       const LinkFault fault = faults_.on(on->peer.region, on->peer.node);
       if (fault.drop || (fault.loss > 0 && rng_.chance(fault.loss))) return;
-      if (fault.delay.count() > 0) {
-        on->delayed.push_back({now.instant + fault.delay, true,
-                               std::make_shared<const std::string>(std::move(in.bytes))});
-        return;
-      }
+      if (fault.delay.count() > 0 || !on->delayed.empty())
+        return hold_back(*on, now.instant + fault.delay, true,
+                         std::make_shared<const std::string>(std::move(in.bytes)));
     }
     on_frame(now, in.link, in.bytes, state, events);
   }
@@ -85,26 +85,41 @@ void Mesh::on_link_up(Now now, LinkUp&& up) {
 }
 
 void Mesh::on_link_down(Now now, const LinkDown& down, std::vector<MeshEvent>& events) {
-  if (!down.address.empty()) dialer_.failed(down.address, now.instant, rng_);
+  if (down.link == 0) return dialer_.failed(down.address, now.instant, rng_);
   const auto at = sessions_.find(down.link);
   if (at == sessions_.end()) return;
   const std::unique_ptr<Session> gone = std::move(at->second);
   sessions_.erase(at);
-  if (gone->dialled && down.address.empty()) dialer_.failed(gone->address, now.instant, rng_);
-  if (!gone->established()) return;
-  effects_.notes.push_back({false, "link to " + gone->peer.node + " ended: " + down.reason});
+  if (gone->dialled) {
+    if (gone->first_reachable && now.instant - *gone->first_reachable >= Dialer::kLasting)
+      dialer_.lasted(gone->address);
+    dialer_.failed(gone->address, now.instant, rng_);
+  }
+  if (gone->established())
+    effects_.notes.push_back({false, "link to " + gone->peer.node + " ended: " + down.reason});
   lose_calls(down.link, events);
 }
 
 void Mesh::lose_calls(LinkId link, std::vector<MeshEvent>& events) {
   CallsLost lost;
-  for (const auto& [id, on] : calls_)
-    if (on == link) lost.ids.push_back(id);
+  for (const auto& [id, call] : calls_)
+    if (call.link == link) lost.ids.push_back(id);
   for (const std::uint64_t id : lost.ids) calls_.erase(id);
   if (!lost.ids.empty()) events.push_back(std::move(lost));
 }
 
+void Mesh::forget_old_calls(Now now, std::vector<MeshEvent>& events) {
+  CallsLost lost;
+  while (!calls_.empty() && now.instant - calls_.begin()->second.at >= config_.call_limit) {
+    lost.ids.push_back(calls_.begin()->first);
+    calls_.erase(calls_.begin());
+  }
+  if (!lost.ids.empty()) events.push_back(std::move(lost));
+}
+
 void Mesh::drop(Session& session, const std::string& reason, bool warning) {
+  if (session.phase == Session::Phase::closing) return;
+  session.phase = Session::Phase::closing;
   effects_.notes.push_back(
       {warning, "closing link" + (session.peer.node.empty() ? "" : " to " + session.peer.node) +
                     (session.address.empty() ? "" : " (" + session.address + ")") + ": " + reason});
@@ -123,9 +138,9 @@ void Mesh::send_bytes(Session& session, FrameBytes bytes) {
   if (session.established()) {
     const LinkFault fault = faults_.on(session.peer.region, session.peer.node);
     if (fault.drop || (fault.loss > 0 && rng_.chance(fault.loss))) return;
-    if (fault.delay.count() > 0) {
-      session.delayed.push_back({now_.instant + fault.delay, false, std::move(bytes)});
-      wake(now_.instant + fault.delay);
+    if (fault.delay.count() > 0 || !session.delayed.empty()) {
+      session.outstanding += bytes->size();
+      hold_back(session, now_.instant + fault.delay, false, std::move(bytes));
       return;
     }
   }
@@ -133,19 +148,30 @@ void Mesh::send_bytes(Session& session, FrameBytes bytes) {
   effects_.send.emplace_back(session.link, std::move(bytes));
 }
 
+// In order, also while a delay is being shortened or lifted.
+void Mesh::hold_back(Session& session, Instant due, bool inbound, FrameBytes bytes) {
+  if (!session.delayed.empty()) due = std::max(due, session.delayed.back().due);
+  session.delayed.push_back({due, inbound, std::move(bytes)});
+  wake(due);
+}
+
 void Mesh::release_delayed(Now now, const crdt::State& state, std::vector<MeshEvent>& events) {
   for (auto& [link, session] : sessions_) {
     while (!session->delayed.empty() && session->delayed.front().due <= now.instant) {
+      // One event at a time: the engine must merge a delta before that which follows it is judged.
+      if (!events.empty()) break;
       Session::Delayed frame = std::move(session->delayed.front());
       session->delayed.pop_front();
-      if (frame.inbound) {
-        on_frame(now, link, *frame.bytes, state, events);
-      } else {
-        session->outstanding += frame.bytes->size();
+      const bool dropped = faults_.on(session->peer.region, session->peer.node).drop;
+      if (!frame.inbound && dropped) {
+        session->outstanding -= std::min(session->outstanding, frame.bytes->size());
+      } else if (!frame.inbound) {
         effects_.send.emplace_back(link, std::move(frame.bytes));
+      } else if (!dropped) {
+        on_frame(now, link, *frame.bytes, state, events);
       }
     }
-    if (!session->delayed.empty()) wake(session->delayed.front().due);
+    if (!session->delayed.empty()) wake(std::max(session->delayed.front().due, now.instant));
   }
 }
 
@@ -153,7 +179,10 @@ void Mesh::on_frame(Now now, LinkId link, std::string_view bytes, const crdt::St
                     std::vector<MeshEvent>& events) {
   Session* on = session(link);
   if (on == nullptr) return;
+  if (on->phase == Session::Phase::closing) return;
   on->last_frame = now.instant;
+  if (!on->established() && bytes.size() > kGreetingBytesMax)
+    return drop(*on, "a greeting that is too long", true);
   auto frame = decode(bytes);
   if (!frame.ok()) {
     ++stats_.malformed_frames;
@@ -167,12 +196,13 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
   if (auto* hello = std::get_if<Hello>(&frame)) {
     if (const absl::Status status = session.greet(std::move(*hello)); !status.ok())
       return drop(session, std::string(status.message()), true);
-    if (session.dialled) dialer_.reached(session.address, session.replica());
     if (session.replica() == config_.self) {
       if (session.dialled) dialer_.never(session.address);
       if (session.peer.boot != config_.boot)
-        return drop(session, "another live process has this node's identity: is its data "
-                             "directory a copy of this one's?", true);
+        return drop(session,
+                    "another live process has this node's identity: is its data "
+                    "directory a copy of this one's?",
+                    true);
       return drop(session, "it is this node itself", false);
     }
     if (faults_.on(session.peer.region, session.peer.node).drop)
@@ -183,10 +213,11 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     if (session.phase != Session::Phase::proving)
       return drop(session, "a proof before a greeting", true);
     if (!session.proves(*prove, config_))
-      return drop(session, "wrong cluster secret: " + session.peer.node +
-                               " has another one than this node", true);
+      return drop(session,
+                  "wrong cluster secret: " + session.peer.node + " has another one than this node",
+                  true);
+    if (session.dialled) dialer_.reached(session.address, session.replica());
     if (!admit(session, state, events)) return;
-    session.last_progress = now.instant;
     return beat(now, session, state);
   }
   if (!session.established()) return drop(session, "a frame before the handshake", true);
@@ -196,28 +227,33 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
   } else if (auto* piece = std::get_if<PieceFrame>(&frame)) {
     stage(session, std::move(piece->piece), state, events);
   } else if (auto* ack = std::get_if<Ack>(&frame)) {
-    session.last_progress = now.instant;
     for (const crdt::VectorEntry& entry : ack->vector) {
       Cursor& cursor = session.cursors[entry.origin];
       cursor.known = std::max(cursor.known, entry.sequence);
+      cursor.last_progress = now.instant;
     }
   } else if (auto* resume = std::get_if<Resume>(&frame)) {
+    // Of those that it doesn't name it has nothing.
+    for (auto& [origin, cursor] : session.cursors) {
+      cursor.known = cursor.sent = 0;
+      cursor.open = false;
+    }
     for (const crdt::VectorEntry& entry : resume->vector) {
       Cursor& cursor = session.cursors[entry.origin];
       cursor.known = cursor.sent = entry.sequence;
-      cursor.open = false;
     }
   } else if (auto* beat_in = std::get_if<Heartbeat>(&frame)) {
-    session.liveness.heard(now.instant, beat_in->number, beat_in->echo);
+    session.liveness.heard(now.instant, beat_in->number, beat_in->echo, Millis(beat_in->held_ms));
     session.marks.emplace_back(beat_in->sequence, beat_in->wall_ms);
     if (session.marks.size() > 64) session.marks.pop_front();
     const bool reachable = session.liveness.reachable(now.instant, config_.suspect_after);
     if (reachable && !session.was_reachable) {
       session.was_reachable = true;
-      for (auto& [origin, cursor] : session.cursors) {  // what was sent into the dark is sent again
-        cursor.sent = cursor.known;
-        cursor.open = false;
-      }
+      if (!session.first_reachable) session.first_reachable = now.instant;
+      // What was sent into the dark is sent again. A delta that is under way goes on: if a piece of
+      // it was lost, the peer will say so, and one that is long must not begin anew at each hiccup.
+      for (auto& [origin, cursor] : session.cursors)
+        if (!cursor.open) cursor.sent = cursor.known;
       effects_.notes.push_back({false, session.peer.node + " is reachable"});
     }
     // An echo at once while the peer waits for its first one: reachable after one round trip.
@@ -226,13 +262,13 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     events.push_back(CallIn{session.replica(), session.link, call->id, std::move(call->body)});
   } else if (auto* answer = std::get_if<Answer>(&frame)) {
     const auto at = calls_.find(answer->id);
-    if (at == calls_.end() || at->second != session.link) return;  // given up long ago
+    if (at == calls_.end() || at->second.link != session.link) return;  // given up long ago
     calls_.erase(at);
     events.push_back(AnswerIn{answer->id, std::move(answer->body)});
   }
 }
 
-// A link has proved itself. At most one stays between two replicas: that which the lower id dialled.
+// A link has proved itself. One stays between two replicas: that which the lower id dialled.
 bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events) {
   if (Session* other = established(session.replica())) {
     const bool other_alive = now_.instant - other->last_frame < config_.suspect_after;
@@ -248,7 +284,6 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
       return false;
     }
     drop(*other, "replaced by a newer link", false);
-    other->phase = Session::Phase::greeting;  // says no more
     lose_calls(other->link, events);
   }
   session.phase = Session::Phase::established;
@@ -264,10 +299,10 @@ void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
                  std::vector<MeshEvent>& events) {
   for (const crdt::VectorEntry& entry : start.vector) {
     if (entry.origin == config_.self && entry.sequence > state.head(config_.self)) {
-      events.push_back(Forked{
-          session.peer.node + " has writes of this replica up to " +
-          std::to_string(entry.sequence) + ", its own data directory only up to " +
-          std::to_string(state.head(config_.self))});
+      events.push_back(Forked{session.peer.node + " has writes of this replica up to " +
+                              std::to_string(entry.sequence) +
+                              ", its own data directory only up to " +
+                              std::to_string(state.head(config_.self))});
       return;
     }
     Cursor& cursor = session.cursors[entry.origin];
@@ -315,10 +350,13 @@ void Mesh::reject(LinkId link, const std::string& reason) {
 
 void Mesh::beat(Now now, Session& session, const crdt::State& state) {
   session.last_beat = now.instant;
-  send(session, Heartbeat{.number = session.liveness.next_number(now.instant),
-                          .echo = session.liveness.to_echo(),
-                          .sequence = state.head(config_.self),
-                          .wall_ms = now.wall.time_since_epoch().count()});
+  send(
+      session,
+      Heartbeat{.number = session.liveness.next_number(now.instant),
+                .echo = session.liveness.to_echo(),
+                .sequence = state.head(config_.self),
+                .wall_ms = now.wall.time_since_epoch().count(),
+                .held_ms = static_cast<std::uint32_t>(session.liveness.held(now.instant).count())});
 }
 
 void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& events) {
@@ -326,6 +364,7 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
   if (now.instant < wake_at_) return;
   wake_at_ = now.instant + config_.heartbeat;
   release_delayed(now, state, events);
+  forget_old_calls(now, events);
   for (const auto& [replica, member] : state.members())
     if (replica != config_.self && !member->row.gossip_address.empty())
       dialer_.add(member->row.gossip_address, replica);
@@ -333,10 +372,8 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
   std::set<ReplicaId> linked;
   for (auto& [link, session] : sessions_) {
     if (!session->established()) {
-      if (now.instant - session->opened >= config_.handshake) {
+      if (now.instant - session->opened >= config_.handshake)
         drop(*session, "no handshake in time", true);
-        session->opened = now.instant;
-      }
       continue;
     }
     linked.insert(session->replica());
@@ -345,7 +382,8 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
     const bool faulted = faults_.on(session->peer.region, session->peer.node).drop;
     if (now.instant - session->last_frame >= config_.silence && !faulted) {
       drop(*session, "silent for too long", true);
-      session->last_frame = now.instant;
+      lose_calls(link, events);
+      continue;
     }
     const bool reachable = session->liveness.reachable(now.instant, config_.suspect_after);
     if (session->was_reachable && !reachable) {
@@ -382,23 +420,25 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
   for (const auto& [origin, head] : state.vector()) {
     if (origin == session.replica()) continue;
     Cursor& cursor = session.cursors[origin];
+    if (idle && cursor.writing) {
+      cursor.writing = false;
+      cursor.last_progress = now.instant;
+    }
     if (idle && cursor.sent > cursor.known && !cursor.open &&
-        now.instant - session.last_progress >= config_.rewind_after) {
+        now.instant - cursor.last_progress >= config_.rewind_after) {
       cursor.sent = cursor.known;
-      session.last_progress = now.instant;
+      cursor.last_progress = now.instant;
     }
-    if (cursor.sent >= head && !cursor.open) {
-      cursor.lacking = false;
-      continue;
-    }
+    if (!cursor.open) cursor.sent = std::max(cursor.sent, cursor.known);
+    if (cursor.sent >= head && !cursor.open) continue;
     if (origin == config_.self) {
       if (!may_push && !cursor.open) {
         wake(session.last_push + config_.push);
         continue;
       }
     } else if (!cursor.open) {
-      if (!cursor.lacking) {
-        cursor.lacking = true;
+      if (cursor.sent >= cursor.lacking) {  // has what was here then; what is new begins to count
+        cursor.lacking = head;
         cursor.lacking_since = now.instant;
       }
       if (now.instant - cursor.lacking_since < config_.relay_after) {
@@ -412,6 +452,8 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
       send_bytes(session, encoded_piece(state, origin, cursor.from, cursor.sent, piece));
       cursor.sent = piece.upto;
       cursor.open = !piece.last;
+      cursor.writing = true;
+      cursor.last_progress = now.instant;
       session.last_push = now.instant;
     }
   }
@@ -480,7 +522,7 @@ std::uint64_t Mesh::call(ReplicaId peer, std::string body) {
   Session* on = established(peer);
   if (on == nullptr || !on->was_reachable) return 0;
   const std::uint64_t id = ++last_call_;
-  calls_[id] = on->link;
+  calls_[id] = {on->link, now_.instant};
   send(*on, Call{id, std::move(body)});
   return id;
 }

@@ -1,9 +1,12 @@
 #pragma once
-// Mesh: a node's links to its peers, as a pure state machine: (network event | tick | cut, now) → effects.
+// Mesh: a node's links to its peers, as a pure state machine:
 //
-// It decides whom to dial (Dialer), greets and authenticates (Session), sends each peer what it lacks,
-// stages what peers send, watches who answers (heartbeats with echo), carries calls, and applies link
-// faults. It owns no socket, clock or random source; the state that it reads is the engine's.
+//     (network event | tick | cut, now) → effects
+//
+// It decides whom to dial (Dialer), greets and authenticates (Session), sends each peer what it
+// lacks, stages what peers send, watches who answers (heartbeats with echo), carries calls, and
+// applies link faults. It owns no socket, clock or random source; the state that it reads is the
+// engine's.
 //
 // Order contract: everything in Effects is released only when the batch in which it was made is
 // durable. So no row leaves, and nothing is acknowledged, before it is on disk.
@@ -43,11 +46,11 @@ struct AnswerIn {
   std::uint64_t id = 0;
   std::string body;
 };
-// Calls that will not be answered: their link ended, or carries nothing.
+// Calls that will not be answered: their link ended or carries nothing, or it has been too long.
 struct CallsLost {
   std::vector<std::uint64_t> ids;
 };
-// A peer has rows of this replica that this replica never wrote: its disk was rolled back or cloned.
+// A peer has rows of this replica that it never wrote: its disk was rolled back or cloned.
 struct Forked {
   std::string detail;
 };
@@ -75,7 +78,7 @@ struct PeerView {
   bool reachable = false;
   std::int64_t last_heard_ms = -1;  // ago
   std::int64_t rtt_ms = -1;
-  std::int64_t as_of = 0;  // wall ms up to which its writes are here; 0: unknown
+  std::int64_t as_of = 0;     // wall ms up to which its writes are here; 0: unknown
   Sequence acknowledged = 0;  // of this replica's rows
 };
 
@@ -101,8 +104,9 @@ class Mesh {
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   PeerView view(crdt::Now now, ReplicaId peer) const;
-  // 0: not sent, the peer is not reachable. Else AnswerIn or CallsLost follows, or nothing for as long
-  // as the link lives: the caller keeps its own deadline.
+  // 0: not sent, the peer is not reachable. Else AnswerIn or CallsLost follows, the latter at once
+  // when the link ends or carries nothing, at the latest after MeshConfig::call_limit: callers that
+  // wait for a person keep a shorter deadline of their own.
   std::uint64_t call(ReplicaId peer, std::string body);
   void answer(LinkId link, std::uint64_t id, std::string body);
 
@@ -135,6 +139,8 @@ class Mesh {
   void send_bytes(Session& session, FrameBytes bytes);
   void drop(Session& session, const std::string& reason, bool warning);
   void lose_calls(LinkId link, std::vector<MeshEvent>& events);
+  void forget_old_calls(crdt::Now now, std::vector<MeshEvent>& events);
+  void hold_back(Session& session, crdt::Instant due, bool inbound, FrameBytes bytes);
   void release_delayed(crdt::Now now, const crdt::State& state, std::vector<MeshEvent>& events);
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
   FrameBytes encoded_piece(const crdt::State& state, ReplicaId origin, Sequence from,
@@ -145,7 +151,11 @@ class Mesh {
   Dialer dialer_;
   Faults faults_;
   std::map<LinkId, std::unique_ptr<Session>> sessions_;
-  std::map<std::uint64_t, LinkId> calls_;  // in flight
+  struct CallOut {
+    LinkId link = 0;
+    crdt::Instant at{};
+  };
+  std::map<std::uint64_t, CallOut> calls_;  // in flight, by number: the oldest first
   std::uint64_t last_call_ = 0;
   MeshEffects effects_;
   MeshStats stats_;

@@ -1,6 +1,6 @@
 #pragma once
-// A seeded generator with distributions of its own (the standard library's differ between libraries):
-// SplitMix64, Steele et al. 2014. Not for secrets.
+// A seeded generator with distributions of its own (the standard library's differ between
+// libraries): SplitMix64, Steele et al. 2014. Not for secrets.
 
 #include <cstdint>
 

@@ -23,6 +23,10 @@ Session::Session(LinkUp&& up, crdt::Instant now, const MeshConfig& config)
 absl::Status Session::greet(Hello&& hello) {
   if (phase != Phase::greeting || peer.replica)
     return absl::InvalidArgumentError("a second greeting on one link");
+  // Before anything of it is told to anyone.
+  if (!crdt::valid_name(hello.cluster) || !crdt::valid_name(hello.region) ||
+      !crdt::valid_name(hello.node))
+    return absl::InvalidArgumentError("a greeting whose names are none");
   if (hello.cluster != cluster_)
     return absl::FailedPreconditionError("it belongs to cluster '" + hello.cluster +
                                          "', this node to '" + cluster_ + "'");

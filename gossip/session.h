@@ -1,13 +1,16 @@
 #pragma once
 // Session: one link's conversation, as plain state and small pure steps; mesh.h drives it.
 //
-//     greeting ──Hello──▶ proving ──Prove──▶ established ──▶ (link ends)
+//     greeting ──Hello──▶ proving ──Prove──▶ established
+//         └──────────────────┴──────────────────┴──▶ closing ──▶ (link ends)
 //
-// Both sides send Hello at once. Each then sends Prove: HMAC(secret, role, dialler's Hello, acceptor's
-// Hello). The role keeps one side's proof from being reflected; the nonces in the Hellos make it new.
-// No cursor outlives its session: a new one starts from the vector that the receiver states.
+// Closing: this side has asked for the link's end; what still comes on it is not looked at.
+// Both sides send Hello at once. Each then sends Prove: HMAC(secret, role, dialler's Hello,
+// acceptor's Hello). The role keeps one side's proof from being reflected; the nonces in the Hellos
+// make it new. No cursor outlives its session: a new one starts at what the receiver states.
 
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "absl/container/btree_map.h"
@@ -26,28 +29,31 @@ struct MeshConfig {
   std::vector<std::string> peers;
   crdt::Millis heartbeat{500};
   crdt::Millis suspect_after{2500};
-  crdt::Millis push{5};           // own rows are coalesced this long
-  crdt::Millis relay_after{500};  // others' rows go to a peer that has lacked them this long
-  crdt::Millis handshake{5000};   // a link that has not proved itself by then is closed
-  crdt::Millis silence{12000};    // an established link without a frame this long is closed
+  crdt::Millis push{5};             // own rows are coalesced this long
+  crdt::Millis relay_after{500};    // others' rows go to a peer that has lacked them this long
+  crdt::Millis handshake{5000};     // a link that has not proved itself by then is closed
+  crdt::Millis silence{12000};      // an established link without a frame this long is closed
   crdt::Millis rewind_after{5000};  // sent, not acknowledged, and nothing moves: send again
+  crdt::Millis call_limit{60000};   // a call that is not answered by then is lost
   std::size_t piece_bytes = 256 << 10;
-  std::size_t window_bytes = 1 << 20;  // queued on a link and not yet written: a slow peer costs this
+  std::size_t window_bytes = 1 << 20;  // on a link, unwritten: what a slow peer costs
 };
 
 // How far a peer has one origin's rows.
 struct Cursor {
-  Sequence known = 0;  // acknowledged, or the peer showed that it has them
-  Sequence sent = 0;   // sent on this link; ≥ known while nothing is lost
-  Sequence from = 0;   // where the delta that is being sent began
-  bool open = false;   // between the first and the last piece of a delta
-  bool lacking = false;
+  Sequence known = 0;    // acknowledged, or the peer showed that it has them
+  Sequence sent = 0;     // sent on this link; ≥ known while nothing is lost
+  Sequence from = 0;     // where the delta that is being sent began
+  bool open = false;     // between the first and the last piece of a delta
+  Sequence lacking = 0;  // the head here at `lacking_since`; the peer has been below it since
   crdt::Instant lacking_since{};
+  bool writing = false;           // pieces of it are with the transport
+  crdt::Instant last_progress{};  // a piece was given away or written, or acknowledged
 };
 
 class Session {
  public:
-  enum class Phase { greeting, proving, established };
+  enum class Phase { greeting, proving, established, closing };
 
   Session(LinkUp&& up, crdt::Instant now, const MeshConfig& config);
 
@@ -68,11 +74,11 @@ class Session {
   crdt::Instant last_frame;
   crdt::Instant last_beat{};
   crdt::Instant last_push{};
-  crdt::Instant last_progress{};
   Hello peer;
   Liveness liveness;
   bool was_reachable = false;
-  bool started = false;       // the peer's Start has come
+  std::optional<crdt::Instant> first_reachable;
+  bool started = false;         // the peer's Start has come
   std::size_t outstanding = 0;  // bytes given to the transport and not yet written
   absl::btree_map<ReplicaId, Cursor> cursors;
   crdt::VersionVector acknowledged;  // what this side has told the peer that it has

@@ -211,6 +211,37 @@ V take_variant(BoundedIn& ar, std::size_t index) {
   }
 }
 
+// ── form: a peer's commands are held to what api/ asks of a client's ──
+
+void require(bool holds, const char* problem) {
+  if (!holds) throw Malformed(problem);
+}
+void check_lines(const std::vector<Line>& lines) {
+  require(!lines.empty(), "no lines");
+  for (const Line& line : lines) {
+    require(crdt::valid_name(line.sku), "not a SKU");
+    require(line.quantity >= 1 && line.quantity <= crdt::kLineUnitsMax, "quantity out of range");
+  }
+}
+void check_form(const ReservationCommand& command) {
+  std::visit([](const auto& c) { require(crdt::valid_name(c.id), "not a reservation's id"); },
+             command);
+  if (const auto* reserve = std::get_if<Reserve>(&command)) check_lines(reserve->lines);
+  if (const auto* giving_back = std::get_if<Return>(&command)) check_lines(giving_back->lines);
+  const auto* commit = std::get_if<Commit>(&command);
+  if (commit != nullptr && commit->lines) check_lines(*commit->lines);
+}
+void check_form(const CallBody& body) {
+  if (const auto* forward = std::get_if<Forward>(&body)) check_form(forward->command);
+}
+void check_form(const AnswerBody& body) {
+  const auto* granted = std::get_if<Granted>(&body);
+  if (granted == nullptr) return;
+  require(granted->given >= 0 && granted->given <= granted->total &&
+              granted->total <= crdt::kUnitsMax,
+          "granted units out of range");
+}
+
 }  // namespace
 
 void save(CompactOut& ar, const Forward& forward) { put_variant(ar, forward.command); }
@@ -240,6 +271,7 @@ absl::StatusOr<CallBody> decode_call(std::string_view bytes) {
     BoundedIn in(bytes);
     CallBody body = take_variant<CallBody>(in, in.varint());
     in.expect_end();
+    check_form(body);
     return body;
   });
 }
@@ -254,6 +286,7 @@ absl::StatusOr<AnswerBody> decode_answer(std::string_view bytes) {
     BoundedIn in(bytes);
     AnswerBody body = take_variant<AnswerBody>(in, in.varint());
     in.expect_end();
+    check_form(body);
     return body;
   });
 }

@@ -65,6 +65,7 @@ struct Granted {
 };
 using AnswerBody = std::variant<Outcome, Found, Granted>;
 
+// Decoded commands are of good form (names, ranges), as those that api/ makes.
 std::string encode_call(const CallBody& body);
 absl::StatusOr<CallBody> decode_call(std::string_view bytes);
 std::string encode_answer(const AnswerBody& body);

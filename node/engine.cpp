@@ -254,7 +254,8 @@ void Engine::tick(Now now) {
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
   const Times at = times(now);
-  const std::size_t ended = ledger_.expire(at, kExpiriesAtOnce);
+  const std::size_t ended = ledger_.expire(
+      at, kExpiriesAtOnce, [&](const crdt::Hold& hold) { offer_freed(hold, at); });
   counted_.expiries += ended;
   if (ended == kExpiriesAtOnce) wake(now.instant);
   rights_.tick(now.instant, at);

@@ -146,6 +146,7 @@ class Engine {
   void end_search(Search&& search);
   void lost_away(crdt::Now now, Away&& away, bool sent);
   void deliver_served(crdt::Now now);
+  void offer_freed(const crdt::Hold& hold, Times now);
   std::uint64_t hold_token(const Caller& caller);
 
   // engine_peers.cpp: what peers ask and answer

@@ -92,9 +92,14 @@ void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand
     if (outcome.succeeded()) ++counted_.returns;
     finish(caller, std::move(outcome));
   }
-  if (rights_.size() > 0)  // units may have come free for carts that wait
-    for (const crdt::HoldLine& line : hold.row.lines)
-      rights_.gained(*state_.product(line.sku), at);
+  offer_freed(hold, at);
+}
+
+// Units of this hold may have come free: for the carts that wait, before anyone who comes later.
+void Engine::offer_freed(const Hold& hold, Times now) {
+  if (rights_.size() == 0) return;
+  for (const crdt::HoldLine& line : hold.row.lines)
+    rights_.gained(*state_.product(line.sku), now);
 }
 
 void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {

@@ -63,6 +63,12 @@ Product* Ledger::known(std::string_view sku) const {
   return product != nullptr && !product->descriptions.empty() ? product : nullptr;
 }
 
+Units Ledger::granted_to(const Product& product, ReplicaId to) const {
+  const crdt::StockCell* own = product.stock.find(state_.self());
+  const crdt::PeerTotals* entry = own == nullptr ? nullptr : own->row.find(to);
+  return entry == nullptr ? 0 : entry->granted;
+}
+
 StockChange Ledger::change(const Product& product, Units delta) const {
   return {.sku = product.sku,
           .delta = delta,
@@ -203,6 +209,7 @@ Outcome Ledger::grant(const GrantTo& command, ReplicaId to, Times now) {
   if (command.quantity > most)
     return refused(Code::insufficient_rights, "this node has rights to " + std::to_string(most) +
                                                   " units of '" + command.sku + "' to give");
+  if (command.quantity > crdt::kUnitsMax - granted_to(*product, to)) return no_room(command.sku);
   state_.change_stock(*product, [&](StockRow& row) { row.at(to).granted += command.quantity; });
   StockChange shown = change(*product, command.quantity);
   shown.to = crdt::to_string(to);
@@ -214,9 +221,7 @@ Outcome Ledger::grant(const GrantTo& command, ReplicaId to, Times now) {
 Granted Ledger::grant_on_request(const AskRights& ask, ReplicaId to) {
   Product* product = state_.product(ask.sku);
   if (product == nullptr) return {};
-  const crdt::StockCell* own = product->stock.find(state_.self());
-  const crdt::PeerTotals* entry = own == nullptr ? nullptr : own->row.find(to);
-  const Units total = entry == nullptr ? 0 : entry->granted;
+  const Units total = granted_to(*product, to);
   const Units give = std::min(free(*product), std::max<Units>(0, ask.need));
   if (total != ask.granted_seen || give == 0 || give > crdt::kUnitsMax - total)
     return {.given = 0, .total = total};
@@ -399,7 +404,7 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
   return outcome;
 }
 
-std::size_t Ledger::expire(Times now, std::size_t count_max) {
+std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) {
   std::size_t ended = 0;
   while (ended < count_max && !due_.empty() && due_.top().first <= now.life_ms) {
     const auto [deadline, hold] = due_.top();
@@ -407,6 +412,7 @@ std::size_t Ledger::expire(Times now, std::size_t count_max) {
     if (hold->row.state != HoldState::held || hold->row.deadline != deadline) continue;
     end(*hold, HoldState::expired, now);
     ++ended;
+    told(*hold);
   }
   return ended;
 }

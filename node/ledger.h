@@ -68,8 +68,9 @@ class Ledger {
   Outcome extend(crdt::Hold& hold, std::uint32_t ttl_seconds, Times now);
   Outcome give_back(crdt::Hold& hold, const Return& command, Times now);
 
-  // Ends what is due, at most `count_max` holds. How many ended.
-  std::size_t expire(Times now, std::size_t count_max);
+  // Ends what is due, at most `count_max` holds, and tells of each. How many ended.
+  using Ended = std::function<void(const crdt::Hold&)>;
+  std::size_t expire(Times now, std::size_t count_max, const Ended& told);
   // Life time at which the next hold is due; nothing open: the maximum.
   std::int64_t next_deadline() const;
   void watch(crdt::Hold& hold);  // after recovery: an open hold that may expire
@@ -82,6 +83,7 @@ class Ledger {
  private:
   void remember(const IdempotencyKey& key, std::uint64_t digest, const Outcome& outcome,
                 RowEffect effect, const std::string& sku, Units units, Times now);
+  Units granted_to(const crdt::Product& product, ReplicaId to) const;
   StockChange change(const crdt::Product& product, Units delta) const;
   Outcome closed(const crdt::Hold& hold, const char* wanted) const;
   void end(crdt::Hold& hold, crdt::HoldState state, Times now);

@@ -130,8 +130,11 @@ Outcome list_reservations(const Readers& from, const ListReservations& command) 
     const std::string_view cursor = command.cursor;
     const auto home = crdt::parse_replica_id(cursor.substr(0, 16));
     std::uint64_t number = 0;
-    if (!home || cursor.size() < 18 || cursor[16] != '.' ||
-        std::from_chars(cursor.begin() + 17, cursor.end(), number).ptr != cursor.end())
+    const bool dotted = home && cursor.size() >= 18 && cursor[16] == '.';
+    const char* digits = cursor.data() + (dotted ? 17 : 0);
+    const char* end = cursor.data() + cursor.size();
+    const auto [rest, error] = std::from_chars(digits, end, number);
+    if (!dotted || error != std::errc{} || rest != end)
       return refused(Code::invalid_cursor, "cursor is not one that a page of this list gave");
     at = holds.upper_bound({*home, number});
   }

@@ -134,14 +134,14 @@ void Rights::ask_peers(Product& product) {
     const Units amount = seems > 0 ? std::min(seems, lacking) : lacking;
     const crdt::StockCell* cell = product.stock.find(peer);
     const crdt::PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());
+    const Units granted = entry == nullptr ? 0 : entry->granted;
     const std::uint64_t call =
-        ask_(peer, {.sku = product.sku,
-                    .need = amount,
-                    .granted_seen = entry == nullptr ? 0 : entry->granted});
+        ask_(peer, {.sku = product.sku, .need = amount, .granted_seen = granted});
     if (call == 0) continue;
     Asked& asked = queue.asked[peer];
     asked.call = call;
     asked.amount = amount;
+    asked.seen = granted;
     calls_[call] = {&product, peer};
     lacking -= amount;
   }
@@ -157,10 +157,10 @@ void Rights::answered(std::uint64_t call, const Granted& granted, Times now) {
   Asked& asked = queue->second.asked[peer];
   asked.call = 0;
   asked.promised = std::max(asked.promised, granted.total);
-  // Less than was asked: it has no more. A stale total alone is no such answer: ask again once its
-  // rows have come.
-  asked.none = granted.given < asked.amount &&
-               (granted.given > 0 || on_its_way(*product, peer, asked) == 0);
+  // Less than was asked: it has no more. That it had granted more than the request knew of is no such
+  // answer: it is asked again, once the rows that say so are here.
+  const bool stale = granted.given == 0 && granted.total > asked.seen;
+  asked.none = granted.given < asked.amount && !stale;
   touched_.push_back(product);
   settle(now);
 }

@@ -79,6 +79,7 @@ class Rights {
   struct Asked {
     std::uint64_t call = 0;  // in flight, 0: none
     Units amount = 0;        // of that call
+    Units seen = 0;          // the granted total that it named
     Units promised = 0;      // the granted total that its last answer named
     bool none = false;       // it gave nothing, or less than was asked
   };

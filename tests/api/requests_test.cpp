@@ -135,12 +135,13 @@ TEST_CASE("a bad reservation is refused and the field named") {
 }
 
 TEST_CASE("a quantity is an integer from 1 to a thousand million") {
-  for (const char* bad : {"0", "-1", "1.0", "1.5", "1e3", "1e400", "1000000001",
-                          "9223372036854775808", "18446744073709551616", "\"1\"", "true", "null",
-                          "[1]", "-0"}) {
+  for (const char* bad :
+       {"0", "-1", "1.0", "1.5", "1e3", "1e400", "1000000001", "9223372036854775808",
+        "18446744073709551616", "\"1\"", "true", "null", "[1]", "-0"}) {
     check_field(put(R"({"lines":[{"sku":"a","quantity":)" + std::string(bad) + "}]}"),
                 "lines[0].quantity");
-    check_field(post("/v1/skus/a/receipts", R"({"quantity":)" + std::string(bad) + "}"), "quantity");
+    check_field(post("/v1/skus/a/receipts", R"({"quantity":)" + std::string(bad) + "}"),
+                "quantity");
   }
 }
 
@@ -210,7 +211,8 @@ TEST_CASE("unknown paths are 404, and known ones with another method 405 with Al
 }
 
 TEST_CASE("queries are exact") {
-  const auto skus = accepted<node::ListSkus>({"GET", "/v1/skus?prefix=a%2D&limit=1000&cursor=%00x"});
+  const auto skus =
+      accepted<node::ListSkus>({"GET", "/v1/skus?prefix=a%2D&limit=1000&cursor=%00x"});
   CHECK(skus.prefix == "a-");
   CHECK(skus.limit == 1'000);
   CHECK(skus.cursor == std::string("\0x", 2));
@@ -247,7 +249,8 @@ TEST_CASE("verbs take {} or nothing") {
     CHECK(accepted<node::Extend>(post("/v1/reservations/a/extend", body)).ttl_seconds == 900);
     CHECK(accepted<node::PutSku>({"PUT", "/v1/skus/a", body}).name == std::nullopt);
   }
-  CHECK(accepted<node::Commit>(post("/v1/reservations/a/commit", with("\"lines\":[]").substr(0, 35) + "}"))
+  CHECK(accepted<node::Commit>(
+            post("/v1/reservations/a/commit", with("\"lines\":[]").substr(0, 35) + "}"))
             .lines->size() == 1);
   check_field(post("/v1/reservations/a/commit", R"({"lines":[]})"), "lines");
   check_field(post("/v1/reservations/a/release", R"({"lines":[]})"), "lines");
@@ -273,7 +276,8 @@ TEST_CASE("stock moves") {
   CHECK(accepted<node::Adjust>(post("/v1/skus/a/adjustments", R"({"delta":-5,"reason":"broken"})"))
             .delta == -5);
   CHECK(accepted<node::Allow>(post("/v1/skus/a/allowances", R"({"delta":5})")).delta == 5);
-  const auto grant = accepted<node::GrantTo>(post("/v1/skus/a/grants", R"({"to":"eu","quantity":5})"));
+  const auto grant =
+      accepted<node::GrantTo>(post("/v1/skus/a/grants", R"({"to":"eu","quantity":5})"));
   CHECK(grant.to == "eu");
   CHECK(grant.quantity == 5);
   check_field(post("/v1/skus/a/adjustments", R"({"delta":0})"), "delta");
@@ -334,23 +338,24 @@ TEST_CASE("faults") {
 }
 
 TEST_CASE("a batch gives each line its command or its own refusal") {
-  Parsed parsed = parse({"POST", "/v1/batch",
-                         R"({"op":"reserve","id":"r","lines":[{"sku":"a","quantity":1}],"wait_ms":0})"
-                         "\r\n\n"
-                         R"({"quantity":3,"sku":"a","key":"k","op":"receive"})"
-                         "\n"
-                         R"({"op":"commit","id":"r","lines":[{"sku":"a","quantity":0}]})"
-                         "\n{\n"
-                         R"({"op":"release","id":"r"})"
-                         "\n"
-                         R"({"op":"extend","id":"r","ttl_seconds":5})"
-                         "\n"
-                         R"({"op":"commit","id":"r","id":"s"})"
-                         "\n"
-                         R"({"op":"burn","id":"r"})"
-                         "\n[]\n"
-                         R"({"op":"release"})",
-                         "application/x-ndjson"});
+  Parsed parsed =
+      parse({"POST", "/v1/batch",
+             R"({"op":"reserve","id":"r","lines":[{"sku":"a","quantity":1}],"wait_ms":0})"
+             "\r\n\n"
+             R"({"quantity":3,"sku":"a","key":"k","op":"receive"})"
+             "\n"
+             R"({"op":"commit","id":"r","lines":[{"sku":"a","quantity":0}]})"
+             "\n{\n"
+             R"({"op":"release","id":"r"})"
+             "\n"
+             R"({"op":"extend","id":"r","ttl_seconds":5})"
+             "\n"
+             R"({"op":"commit","id":"r","id":"s"})"
+             "\n"
+             R"({"op":"burn","id":"r"})"
+             "\n[]\n"
+             R"({"op":"release"})",
+             "application/x-ndjson"});
   const auto& lines = std::get<BatchCall>(parsed).lines;
   REQUIRE(lines.size() == 10);
   CHECK(std::get<node::Reserve>(*lines[0].command).wait_ms == 0);
