@@ -43,6 +43,14 @@ void show_faults(const boost::json::object& body) {
   table.empty() ? print_line("no link faults on this node") : print(table.text(stdout_style()));
 }
 
+void show_fault(const boost::json::object& fault) {
+  print_line("set on this node, for links to " + text_at(fault, "target") + ": " +
+             (flag_at(fault, "drop")
+                  ? "everything is dropped"
+                  : grouped(number_at(fault, "delay_ms")) + " ms of delay, " +
+                        short_number(share_at(fault, "loss") * 100) + " % lost"));
+}
+
 std::string fault_target(const std::string& target) {
   return "/v1/faults/links/" + percent_encoded(target);
 }
@@ -56,11 +64,12 @@ int cluster_show(const NodeOptions& node) {
 int faults_set(const NodeOptions& node, const FaultSet& fault) {
   const boost::json::object body{
       {"drop", fault.drop}, {"delay_ms", fault.delay_ms}, {"loss", fault.loss}};
-  return ask(node, json_call("PUT", fault_target(fault.target), body), show_faults);
+  return ask(node, json_call("PUT", fault_target(fault.target), body), show_fault);
 }
 
 int faults_clear(const NodeOptions& node, const std::string& target) {
-  return ask(node, {.method = "DELETE", .target = fault_target(target)}, show_faults);
+  return ask(node, {.method = "DELETE", .target = fault_target(target)},
+             [&](const boost::json::object&) { print_line("no fault on links to " + target); });
 }
 
 int faults_list(const NodeOptions& node) {

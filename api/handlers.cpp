@@ -291,6 +291,9 @@ Parsed parse_batch_request(const Request& request, JsonReader& reader) {
   if (!takes_media_type(request.content_type, kType)) {
     return to_response(unsupported_media_type(kType));
   }
+  if (request.has_idempotency_key)
+    return to_response(invalid("Idempotency-Key",
+                               "a batch takes none: give each receive line a \"key\" of its own"));
   auto batch = parse_batch(request.body, reader);
   if (const auto* problem = std::get_if<Problem>(&batch)) return to_response(*problem);
   return std::get<BatchCall>(std::move(batch));

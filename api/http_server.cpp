@@ -423,6 +423,11 @@ void Connection::read() {
 
 void Connection::on_read(error_code ec, std::size_t bytes) {
   if (phase_ != Phase::header && phase_ != Phase::body) return;  // timed out meanwhile
+  if (ec == asio::error::eof && (phase_ == Phase::body || !input_.empty())) {
+    refuse(
+        invalid("body", "the connection's sending side was closed before the request was whole"));
+    return;
+  }
   if (ec) return close();
   if (phase_ == Phase::header && input_.empty()) set_deadline(shard_.options().request_timeout);
   input_.commit(bytes);

@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 19> kEngineCodes = {{
+constexpr std::array<CodeText, 20> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -36,6 +36,7 @@ constexpr std::array<CodeText, 19> kEngineCodes = {{
     {403, "faults_disabled", "Fault injection is disabled"},
     {503, "stopping", "The node is stopping"},
     {400, "invalid_cursor", "Invalid cursor"},
+    {503, "target_unreachable", "The target is unreachable"},
 }};
 
 // What no engine says, in no particular order.
@@ -96,7 +97,8 @@ void append_head(std::string& out, int status, std::string_view code, std::strin
 }  // namespace
 
 Problem invalid(std::string_view field, std::string_view detail) {
-  return {.detail = std::string(shortened(detail)), .field = std::string(shortened(field))};
+  const std::string name(shortened(field));
+  return {.detail = name + ": " + std::string(shortened(detail)), .field = name};
 }
 
 Problem overloaded() {

@@ -82,8 +82,13 @@ void append(std::string& out, const node::RegionStock& region) {
   ObjectText object(out);
   object.text("region", region.region);
   object.integer("rights", region.rights);
-  object.time("as_of", region.as_of);
-  object.integer("lag_ms", region.lag_ms);
+  if (region.as_of == 0) {  // never heard from
+    object.raw("as_of", "null");
+    object.raw("lag_ms", "null");
+  } else {
+    object.time("as_of", region.as_of);
+    object.integer("lag_ms", region.lag_ms);
+  }
   object.boolean("reachable", region.reachable);
 }
 

@@ -158,6 +158,12 @@ VersionVector State::vector() const {
   return vector;
 }
 
+std::size_t State::lasting_rows() const {
+  std::size_t rows = 0;
+  for (const auto& [id, origin] : origins_) rows += origin->feed.size();
+  return rows - keys_by_age_.size();
+}
+
 std::uint64_t State::boot_of(ReplicaId replica, Sequence sequence) const {
   const Member* row = member(replica);
   if (row == nullptr) return 0;

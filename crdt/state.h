@@ -103,6 +103,8 @@ class State {
   std::size_t hold_count() const { return holds_by_number_.size(); }
   std::size_t open_holds() const { return open_holds_; }
   std::size_t own_open_holds() const { return own_open_holds_; }
+  // Rows that nothing drops by age: all but key rows.
+  std::size_t lasting_rows() const;
   std::size_t product_count() const { return products_.size(); }
 
   // ── own writes ──

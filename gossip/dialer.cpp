@@ -8,7 +8,14 @@ void Dialer::add(const std::string& address) { targets_.try_emplace(address); }
 
 void Dialer::add(const std::string& address, crdt::ReplicaId replica) {
   Target& target = targets_[address];
-  if (!target.own) target.replica = replica;
+  // What a dial reached stands: the rows of replicas that once had this address are of no weight.
+  if (!target.own && !target.replica) target.replica = replica;
+}
+
+std::size_t Dialer::never_reached() const {
+  return static_cast<std::size_t>(
+      std::count_if(targets_.begin(), targets_.end(),
+                    [](const auto& t) { return !t.second.own && !t.second.replica; }));
 }
 
 void Dialer::reached(const std::string& address, crdt::ReplicaId replica) {

@@ -33,6 +33,7 @@ class Dialer {
   // the failures before this one.
   void failed(const std::string& address, crdt::Instant now, Rng& rng);
   void never(const std::string& address);  // it is our own
+  std::size_t never_reached() const;       // targets behind which no replica is known
   // Everything may be dialled at once: a fault was lifted.
   void retry_now(crdt::Instant now);
   // Addresses to dial now; they count as being dialled until reached() or failed().

@@ -12,6 +12,7 @@ using crdt::Now;
 
 namespace {
 
+constexpr Millis kStartAgain{1000};
 // Of a frame that comes before its sender has proved itself.
 constexpr std::size_t kGreetingBytesMax = 16 << 10;
 
@@ -25,7 +26,8 @@ std::vector<crdt::VectorEntry> entries(const crdt::VersionVector& vector,
 
 }  // namespace
 
-Mesh::Mesh(MeshConfig config, std::uint64_t seed) : config_(std::move(config)), rng_(seed) {
+Mesh::Mesh(MeshConfig config, std::uint64_t seed)
+    : config_(std::move(config)), rng_(seed), faults_(config_.region, config_.node) {
   for (const std::string& address : config_.peers) dialer_.add(address);
   dialer_.never(config_.gossip_address);
 }
@@ -223,6 +225,9 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
   if (!session.established()) return drop(session, "a frame before the handshake", true);
 
   if (auto* start = std::get_if<Start>(&frame)) {
+    // A second one: the peer has not heard ours. Its own first one gets no such answer, so two
+    // nodes never answer each other for ever.
+    if (session.started) this->start(session, state);
     learn(*start, session, state, events);
   } else if (auto* piece = std::get_if<PieceFrame>(&frame)) {
     stage(session, std::move(piece->piece), state, events);
@@ -243,6 +248,7 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
       cursor.known = cursor.sent = entry.sequence;
     }
   } else if (auto* beat_in = std::get_if<Heartbeat>(&frame)) {
+    last_heard_[session.replica()] = now.instant;
     session.liveness.heard(now.instant, beat_in->number, beat_in->echo, Millis(beat_in->held_ms));
     session.marks.emplace_back(beat_in->sequence, beat_in->wall_ms);
     if (session.marks.size() > 64) session.marks.pop_front();
@@ -289,10 +295,15 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
   session.phase = Session::Phase::established;
   if (!session.peer.gossip_address.empty())
     dialer_.add(session.peer.gossip_address, session.replica());
+  start(session, state);
+  return true;
+}
+
+void Mesh::start(Session& session, const crdt::State& state) {
+  session.last_start = now_.instant;
   session.acknowledged = state.vector();
   // Own changes of this turn are stamped only at its end; the vector names what is stamped.
   send(session, Start{entries(session.acknowledged, state)});
-  return true;
 }
 
 void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
@@ -330,6 +341,7 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
     session.resume_owed = true;
     return;
   }
+  session.ack_owed.insert(origin);
   events.push_back(DeltaIn{session.link, session.replica(), **std::move(delta)});
 }
 
@@ -377,6 +389,8 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
       continue;
     }
     linked.insert(session->replica());
+    if (!session->started && now.instant - session->last_start >= kStartAgain)
+      start(*session, state);  // the peer's was lost: it answers a second one of ours
     if (now.instant - session->last_beat >= config_.heartbeat) beat(now, *session, state);
     wake(session->last_beat + config_.heartbeat);
     const bool faulted = faults_.on(session->peer.region, session->peer.node).drop;
@@ -466,7 +480,8 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
     if (!session->established()) continue;
     while (!session->marks.empty() &&
            session->marks.front().first <= state.head(session->replica())) {
-      session->as_of = std::max(session->as_of, session->marks.front().second);
+      std::int64_t& as_of = as_of_[session->replica()];
+      as_of = std::max(as_of, session->marks.front().second);
       session->marks.pop_front();
     }
     if (session->resume_owed) {
@@ -475,7 +490,10 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
     }
     crdt::VersionVector news;
     for (const auto& [origin, head] : state.vector())
-      if (origin != config_.self && head > session->acknowledged[origin]) news.raise(origin, head);
+      if (origin != config_.self &&
+          (head > session->acknowledged[origin] || session->ack_owed.contains(origin)))
+        news.raise(origin, head);
+    session->ack_owed.clear();
     if (news.size() > 0) {
       session->acknowledged.join(news);
       send(*session, Ack{entries(news, state)});
@@ -504,15 +522,14 @@ std::vector<ReplicaId> Mesh::reachable_peers() const {
 
 PeerView Mesh::view(Now now, ReplicaId peer) const {
   PeerView view;
+  if (const auto at = as_of_.find(peer); at != as_of_.end()) view.as_of = at->second;
+  if (const auto at = last_heard_.find(peer); at != last_heard_.end())
+    view.last_heard_ms = (now.instant - at->second).count();
   const Session* on = established(peer);
   if (on == nullptr) return view;
   view.connected = true;
   view.reachable = on->was_reachable;
-  if (on->liveness.ever_heard()) {
-    view.last_heard_ms = (now.instant - on->liveness.last_heard()).count();
-    view.rtt_ms = on->liveness.rtt().count();
-  }
-  view.as_of = on->as_of;
+  if (on->liveness.ever_heard()) view.rtt_ms = on->liveness.rtt().count();
   if (const auto at = on->cursors.find(config_.self); at != on->cursors.end())
     view.acknowledged = at->second.known;
   return view;

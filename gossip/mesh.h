@@ -103,6 +103,8 @@ class Mesh {
 
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
+  // Configured or announced addresses behind which no replica has ever answered.
+  std::size_t never_reached() const { return dialer_.never_reached(); }
   PeerView view(crdt::Now now, ReplicaId peer) const;
   // 0: not sent, the peer is not reachable. Else AnswerIn or CallsLost follows, the latter at once
   // when the link ends or carries nothing, at the latest after MeshConfig::call_limit: callers that
@@ -129,6 +131,7 @@ class Mesh {
   void act(crdt::Now now, Session& session, Frame&& frame, const crdt::State& state,
            std::vector<MeshEvent>& events);
   bool admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events);
+  void start(Session& session, const crdt::State& state);
   void learn(const Start& start, Session& session, const crdt::State& state,
              std::vector<MeshEvent>& events);
   void stage(Session& session, crdt::Piece&& piece, const crdt::State& state,
@@ -157,6 +160,9 @@ class Mesh {
   };
   std::map<std::uint64_t, CallOut> calls_;  // in flight, by number: the oldest first
   std::uint64_t last_call_ = 0;
+  // Kept beyond a link's end: how old a lost region's figures are matters most then.
+  std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
+  std::map<ReplicaId, crdt::Instant> last_heard_;
   MeshEffects effects_;
   MeshStats stats_;
   crdt::Instant wake_at_{};

@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/container/btree_map.h"
@@ -84,9 +85,10 @@ class Session {
   crdt::VersionVector acknowledged;  // what this side has told the peer that it has
   crdt::Staging staging;
   bool resume_owed = false;
+  std::set<ReplicaId> ack_owed;  // deltas came of these: acknowledged even if they brought nothing
+  crdt::Instant last_start{};
   // Heartbeats whose sequence has not been reached here yet: (sequence, the peer's wall ms).
   std::deque<std::pair<Sequence, std::int64_t>> marks;
-  std::int64_t as_of = 0;
   // Frames under a delay fault, in order: (due, inbound, bytes).
   struct Delayed {
     crdt::Instant due;

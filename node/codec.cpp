@@ -36,7 +36,7 @@ void serialize(A& ar, JournalValue& v) {
 }
 template <typename A>
 void serialize(A& ar, Meta& m) {
-  ar(m.self, m.batch, m.life_ms, m.vector);
+  ar(m.self, m.batch, m.life_ms, m.rows, m.vector);
 }
 template <typename A>
 void serialize(A& ar, Line& l) {
@@ -145,7 +145,7 @@ Outcome take_outcome(BoundedIn& ar) {
   Outcome outcome;
   std::uint8_t code = 0, kind = 0;
   ar(code, outcome.detail, outcome.shortages, kind);
-  if (code > static_cast<std::uint8_t>(Code::invalid_cursor)) throw Malformed("unknown code");
+  if (code > static_cast<std::uint8_t>(Code::target_unreachable)) throw Malformed("unknown code");
   outcome.code = static_cast<Code>(code);
   switch (static_cast<ViewKind>(kind)) {
     case ViewKind::none:
@@ -237,9 +237,9 @@ void check_form(const CallBody& body) {
 void check_form(const AnswerBody& body) {
   const auto* granted = std::get_if<Granted>(&body);
   if (granted == nullptr) return;
-  require(granted->given >= 0 && granted->given <= granted->total &&
-              granted->total <= crdt::kUnitsMax,
-          "granted units out of range");
+  require(
+      granted->given >= 0 && granted->given <= granted->total && granted->total <= crdt::kUnitsMax,
+      "granted units out of range");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// Bytes that node/ writes itself: journal values, the meta record, answers kept in key rows, and the
-// bodies of calls between nodes. All through crdt/archive.h; decoding believes nothing.
+// Bytes that node/ writes itself: journal values, the meta record, answers kept in key rows, and
+// the bodies of calls between nodes. All through crdt/archive.h; decoding believes nothing.
 //
 // Errors  kInvalidArgument, saying what is wrong.
 
@@ -30,6 +30,7 @@ struct Meta {
   ReplicaId self;
   std::uint64_t batch = 0;  // everything up to this batch is in the rows
   std::int64_t life_ms = 0;
+  std::uint64_t rows = 0;                 // there at that batch, key rows not counted
   std::vector<crdt::VectorEntry> vector;  // boot unused
 };
 std::string encode(const JournalValue& value);

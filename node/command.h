@@ -1,8 +1,8 @@
 #pragma once
 // What a node can be asked, and what it answers: all that api/ sees of node/.
 //
-// Commands are already checked for form (names, ranges, no duplicate fields); the engine checks them
-// against the state. An Outcome is a code and, where there is something to show, a view.
+// Commands are already checked for form (names, ranges, no duplicate fields); the engine checks
+// them against the state. An Outcome is a code and, where there is something to show, a view.
 
 #include <cstdint>
 #include <functional>
@@ -40,7 +40,9 @@ struct PutSku {
   std::optional<std::string> attributes;  // JSON object text
   std::optional<Units> low_stock_threshold;
 };
-struct GetSku { std::string sku; };
+struct GetSku {
+  std::string sku;
+};
 struct ListSkus {
   std::string prefix;
   std::uint32_t limit = 100;
@@ -70,8 +72,12 @@ struct GrantTo {
   IdempotencyKey key;
 };
 
-struct GetStock { std::string sku; };
-struct GetAvailability { std::vector<std::string> skus; };
+struct GetStock {
+  std::string sku;
+};
+struct GetAvailability {
+  std::vector<std::string> skus;
+};
 
 struct Reserve {
   std::string id;
@@ -85,7 +91,9 @@ struct Commit {
   std::string id;
   std::optional<std::vector<Line>> lines;  // none: everything that is held
 };
-struct Release { std::string id; };
+struct Release {
+  std::string id;
+};
 struct Extend {
   std::string id;
   std::uint32_t ttl_seconds = 900;
@@ -95,7 +103,9 @@ struct Return {
   std::vector<Line> lines;
   IdempotencyKey key;  // required
 };
-struct GetReservation { std::string id; };
+struct GetReservation {
+  std::string id;
+};
 struct ListReservations {
   std::optional<crdt::HoldState> state;
   std::optional<std::string> sku;
@@ -111,37 +121,40 @@ struct SetFault {
   std::uint32_t delay_ms = 0;
   double loss = 0;  // 0 … 1
 };
-struct ClearFault { std::string target; };
+struct ClearFault {
+  std::string target;
+};
 struct ListFaults {};
 
-using Command = std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
-                             GetAvailability, Reserve, Commit, Release, Extend, Return,
-                             GetReservation, ListReservations, GetCluster, GetStats, SetFault,
-                             ClearFault, ListFaults>;
+using Command =
+    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
+                 GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
+                 ListReservations, GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
 
 // ── outcomes ────────────────────────────────────────────────────────────────────────────────────
 
 // Encoded in key rows and in answers between nodes: append only, never renumber.
 enum class Code : std::uint8_t {
-  ok = 0,                    // 200
-  created = 1,               // 201
-  accepted = 2,              // 202: done here, the asked durability was not reached in time
-  unknown_sku = 3,           // 404
-  unknown_reservation = 4,   // 404
-  insufficient_stock = 5,    // 409, shortages
-  insufficient_rights = 6,   // 409: an adjustment, allowance or grant beyond this node's rights
-  reservation_conflict = 7,  // 409: the same id with another body
-  reservation_closed = 8,    // 409: it has ended, and not in the way that is asked
+  ok = 0,                      // 200
+  created = 1,                 // 201
+  accepted = 2,                // 202: done here, the asked durability was not reached in time
+  unknown_sku = 3,             // 404
+  unknown_reservation = 4,     // 404
+  insufficient_stock = 5,      // 409, shortages
+  insufficient_rights = 6,     // 409: an adjustment, allowance or grant beyond this node's rights
+  reservation_conflict = 7,    // 409: the same id with another body
+  reservation_closed = 8,      // 409: it has ended, and not in the way that is asked
   idempotency_key_reused = 9,  // 422
-  out_of_range = 10,         // 422: a total would pass 2^53-1, or a line names what is not held/sold
-  unknown_target = 11,       // 404: no such region, node or fault target
-  home_unreachable = 12,     // 503
-  outcome_unknown = 13,      // 504
-  overloaded = 14,           // 503, Retry-After
-  storage_full = 15,         // 507
-  faults_disabled = 16,      // 403
-  stopping = 17,             // 503
-  invalid_cursor = 18,       // 400
+  out_of_range = 10,        // 422: a total would pass 2^53-1, or a line names what is not held/sold
+  unknown_target = 11,      // 404: no such region, node or fault target
+  home_unreachable = 12,    // 503
+  outcome_unknown = 13,     // 504
+  overloaded = 14,          // 503, Retry-After
+  storage_full = 15,        // 507
+  faults_disabled = 16,     // 403
+  stopping = 17,            // 503
+  invalid_cursor = 18,      // 400
+  target_unreachable = 19,  // 503: a grant to a region of which no node can be reached now
 };
 
 struct SkuView {
@@ -188,7 +201,9 @@ struct AvailabilityItem {
   Units available = 0;
   Units local_available = 0;
 };
-struct Availability { std::vector<AvailabilityItem> items; };
+struct Availability {
+  std::vector<AvailabilityItem> items;
+};
 
 struct Shortage {
   std::string sku;
@@ -218,7 +233,7 @@ struct NodeView {
   std::uint32_t wire_version = 0;
   bool self = false;
   bool reachable = false;
-  std::string state;  // "live", "unreachable"
+  std::string state;               // "live", "unreachable"
   std::int64_t last_heard_ms = 0;  // ago; -1: never
   std::int64_t lag_ms = 0;
   crdt::Sequence sequence = 0;  // how far this node has the replica's rows
@@ -237,7 +252,9 @@ struct ClusterView {
   std::uint64_t skus = 0, open_holds = 0, reservations = 0;
   std::string digest;  // of all joined rows: equal on nodes that have the same rows
 };
-struct Faults { std::vector<LinkFault> items; };
+struct Faults {
+  std::vector<LinkFault> items;
+};
 
 // Monotone counters and gauges of the engine, for /metrics. Names are the metric names in api/.
 struct Stats {
@@ -256,8 +273,8 @@ struct Stats {
 
 struct Outcome {
   Code code = Code::ok;
-  std::string detail;                // for problems: what happened and what to do
-  std::vector<Shortage> shortages;   // with insufficient_stock
+  std::string detail;               // for problems: what happened and what to do
+  std::vector<Shortage> shortages;  // with insufficient_stock
   std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
                std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
                Faults, std::unique_ptr<Stats>>

@@ -1,8 +1,8 @@
 #pragma once
 // A node's configuration: TOML, read once, checked, never changed afterwards.
 //
-// Every key can be set on the command line as `--set section.key=value`. An unknown key, a wrong type
-// or a value out of range is an error that names the key, and the place in the file.
+// Every key can be set on the command line as `--set section.key=value`. An unknown key, a wrong
+// type or a value out of range is an error that names the key, and the place in the file.
 
 #include <cstdint>
 #include <string>
@@ -23,19 +23,21 @@ struct Config {
   std::uint32_t http_connections_max = 10'000;
   // [gossip]
   std::string gossip_listen = "127.0.0.1:7940";
-  std::string gossip_advertise;     // what peers dial; default: gossip_listen
-  std::vector<std::string> peers;   // host:port of other nodes; one is enough to join
-  std::string cluster = "holdfast"; // a node of another cluster is refused
-  std::string secret;               // at least 16 bytes; or secret_file; shared by all nodes
-  std::uint32_t heartbeat_ms = 500;     // 50 … 60,000
-  std::uint32_t suspect_after_ms = 2500;  // unreachable after this long without an echo; ≥ 3 heartbeats
-  std::uint32_t push_ms = 5;            // own rows are coalesced this long before they are pushed
-  std::uint32_t relay_after_ms = 500;   // others' rows are relayed to a peer that lacks them this long
+  std::string gossip_advertise;      // what peers dial; default: gossip_listen
+  std::vector<std::string> peers;    // host:port of other nodes; one is enough to join
+  std::string cluster = "holdfast";  // a node of another cluster is refused
+  std::string secret;                // at least 16 bytes; or secret_file; shared by all nodes
+  std::uint32_t heartbeat_ms = 500;  // 50 … 60,000
+  std::uint32_t suspect_after_ms =
+      2500;                   // unreachable after this long without an echo; ≥ 3 heartbeats
+  std::uint32_t push_ms = 5;  // own rows are coalesced this long before they are pushed
+  std::uint32_t relay_after_ms =
+      500;  // others' rows are relayed to a peer that lacks them this long
   // [store]
   std::uint64_t min_free_bytes = 256ull << 20;   // less free space than this: writes get 507
   std::uint64_t checkpoint_bytes = 64ull << 20;  // journal written since the last checkpoint
   // [engine]
-  std::uint32_t inbox_max = 65'536;        // requests waiting for the engine; beyond: 503
+  std::uint32_t inbox_max = 65'536;          // requests waiting for the engine; beyond: 503
   std::uint32_t inbox_delay_ms_max = 1'000;  // and in time
   std::uint32_t open_holds_max = 5'000'000;
   // [faults]
@@ -44,9 +46,10 @@ struct Config {
   std::string log_level = "info";  // trace, debug, info, warn, error
 };
 
-// Reads `path` (TOML), then applies `overrides` ("section.key=value", value as TOML or a bare string).
-// Errors: kNotFound (no such file), kInvalidArgument (syntax, unknown key, type, range, missing name,
-// region, data_dir or secret), each saying file, line and key.
-absl::StatusOr<Config> load_config(const std::string& path, const std::vector<std::string>& overrides);
+// Reads `path` (TOML), then applies `overrides` ("section.key=value", value as TOML or a bare
+// string). Errors: kNotFound (no such file), kInvalidArgument (syntax, unknown key, type, range,
+// missing name, region, data_dir or secret), each saying file, line and key.
+absl::StatusOr<Config> load_config(const std::string& path,
+                                   const std::vector<std::string>& overrides);
 
 }  // namespace holdfast::node

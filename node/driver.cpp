@@ -22,9 +22,10 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   for (Arrived& arrived : requests) {
     if (now.instant - arrived.at > options_.inbox_delay_max &&
         std::holds_alternative<Reserve>(arrived.request.command)) {
-      late.push_back({arrived.request.token,
-                      refused(Code::overloaded, "this node has more work than it can do in time; try "
-                                                "again in a second, or another node")});
+      late.push_back(
+          {arrived.request.token, refused(Code::overloaded,
+                                          "this node has more work than it can do in time; try "
+                                          "again in a second, or another node")});
       continue;
     }
     engine_.on_request(now, std::move(arrived.request));

@@ -1,12 +1,13 @@
 #pragma once
-// Driver: the only loop body. It joins the engine to its ports (Store, Clock, Transport); the product
-// runs it on a thread (runtime.h), the simulator in virtual time.
+// Driver: the only loop body. It joins the engine to its ports (Store, Clock, Transport); the
+// product runs it on a thread (runtime.h), the simulator in virtual time.
 //
 // Order contract: what a batch shows or sends is released by the store, when the batch is durable.
 // While a batch is being written the engine goes on; the next batch is what has gathered meanwhile
 // (group commit that adapts to the disk).
 //
-// Threads  turn() and stop(): one owner. The release of a batch runs on the store's thread; it calls
+// Threads  turn() and stop(): one owner. The release of a batch runs on the store's thread; it
+// calls
 //          only the transport and the sinks below, which allow any thread.
 
 #include <functional>
@@ -23,9 +24,9 @@ struct DriverPorts {
   Store& store;
   Clock& clock;
   gossip::Transport& transport;
-  Deliver deliver;                                  // replies, any thread
-  std::function<void(const gossip::Note&)> note;    // for the log, any thread
-  std::function<void()> released;                   // a batch became durable: turn() may seal again
+  Deliver deliver;                                // replies, any thread
+  std::function<void(const gossip::Note&)> note;  // for the log, any thread
+  std::function<void()> released;                 // a batch became durable: turn() may seal again
 };
 
 struct DriverOptions {

@@ -29,13 +29,14 @@ Engine::Engine(EngineConfig config)
       state_(config_.self),
       mesh_(config_.mesh, config_.seed),
       ledger_(state_, [this](const crdt::Product& product) { return rights_.aside(product); }),
-      rights_(state_,
-              [this](ReplicaId peer, const AskRights& ask) {
-                const std::uint64_t call = mesh_.call(peer, encode_call(ask));
-                if (call != 0) ++counted_.rights_requests_sent;
-                return call;
-              },
-              [this] { return mesh_.reachable_peers(); }) {
+      rights_(
+          state_,
+          [this](ReplicaId peer, const AskRights& ask) {
+            const std::uint64_t call = mesh_.call(peer, encode_call(ask));
+            if (call != 0) ++counted_.rights_requests_sent;
+            return call;
+          },
+          [this] { return mesh_.reachable_peers(); }) {
   rights_.serve_from(ledger_);
 }
 
@@ -44,9 +45,11 @@ Engine::Engine(EngineConfig config)
 absl::Status Engine::load_meta(std::string_view bytes) {
   auto meta = decode_meta(bytes);
   if (!meta.ok()) return absl::DataLossError(std::string(meta.status().message()));
-  if (meta->self != config_.self) return absl::DataLossError("the meta record names another replica");
+  if (meta->self != config_.self)
+    return absl::DataLossError("the meta record names another replica");
   batch_ = meta->batch;
   life_before_ms_ = meta->life_ms;
+  rows_saved_ = meta->rows;
   for (const crdt::VectorEntry& entry : meta->vector) state_.advance(entry.origin, entry.sequence);
   return absl::OkStatus();
 }
@@ -55,11 +58,20 @@ absl::Status Engine::load_row(const RowAddress& address, std::string_view bytes)
   auto row = crdt::decode_row(bytes);
   if (!row.ok()) return absl::DataLossError(std::string(row.status().message()));
   const auto merged = state_.merge(address.origin, *std::move(row));
-  return merged.ok() ? absl::OkStatus() : absl::DataLossError(std::string(merged.status().message()));
+  return merged.ok() ? absl::OkStatus()
+                     : absl::DataLossError(std::string(merged.status().message()));
+}
+
+absl::Status Engine::rows_loaded() {
+  state_.all_saved();
+  if (state_.lasting_rows() >= rows_saved_) return absl::OkStatus();
+  return absl::DataLossError("the data directory holds " + std::to_string(state_.lasting_rows()) +
+                             " rows, but " + std::to_string(rows_saved_) +
+                             " had been saved: part of the store is lost; start this node with an "
+                             "empty data directory: it joins as a new replica");
 }
 
 absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
-  if (journal_since_checkpoint_ == 0) state_.all_saved();  // what came before is rows
   auto entry = decode_journal_value(value);
   if (!entry.ok()) return absl::DataLossError(std::string(entry.status().message()));
   for (JournalPart& part : entry->parts) {
@@ -79,7 +91,6 @@ absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
 
 void Engine::start(Now now) {
   HOLDFAST_CHECK(!running_);
-  if (journal_since_checkpoint_ == 0) state_.all_saved();
   running_ = true;
   started_ = now.instant;
   for (const auto& [key, hold] : state_.holds())
@@ -116,17 +127,16 @@ void Engine::finish(const Caller& caller, Outcome&& outcome) {
 
 // Reasons to refuse new work that do not depend on what it is about. What ends a hold goes on.
 std::optional<Outcome> Engine::refuse_write(const Command& command) const {
-  const bool adds = std::holds_alternative<PutSku>(command) ||
-                    std::holds_alternative<Receive>(command) ||
-                    std::holds_alternative<Adjust>(command) ||
-                    std::holds_alternative<Allow>(command) ||
-                    std::holds_alternative<GrantTo>(command) ||
-                    std::holds_alternative<Reserve>(command) ||
-                    std::holds_alternative<Extend>(command);
+  const bool adds =
+      std::holds_alternative<PutSku>(command) || std::holds_alternative<Receive>(command) ||
+      std::holds_alternative<Adjust>(command) || std::holds_alternative<Allow>(command) ||
+      std::holds_alternative<GrantTo>(command) || std::holds_alternative<Reserve>(command) ||
+      std::holds_alternative<Extend>(command);
   if (adds && storage_full_)
-    return refused(Code::storage_full,
-                   "the disk of this node is nearly full; free space and try again (reads, commits, "
-                   "releases and returns go on)");
+    return refused(
+        Code::storage_full,
+        "the disk of this node is nearly full; free space and try again (reads, commits, "
+        "releases and returns go on)");
   return std::nullopt;
 }
 
@@ -168,9 +178,16 @@ void Engine::on(Now now, const Caller& caller, Allow&& command) {
 void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
   const auto to = resolve(readers(now), command.to);
   if (!to)
-    return finish(caller, refused(Code::unknown_target,
-                                  "'" + command.to + "' is not another region, node or replica that "
-                                                     "this node knows; see GET /v1/cluster"));
+    return finish(caller,
+                  refused(Code::unknown_target, "'" + command.to +
+                                                    "' is not another region, node or replica that "
+                                                    "this node knows; see GET /v1/cluster"));
+  if (!mesh_.reachable(*to) && state_.member(*to)->row.region == command.to)
+    return finish(caller,
+                  refused(Code::target_unreachable,
+                          "no node of region '" + command.to +
+                              "' can be reached now, so nobody could sell what it is given; "
+                              "try again later, or name one of its nodes to insist"));
   Outcome outcome = ledger_.grant(command, *to, times(now));
   if (outcome.succeeded()) {
     ++counted_.grants_given;
@@ -241,8 +258,8 @@ void Engine::on(Now, const Caller& caller, ListFaults&&) {
   if (!config_.faults_enabled) return finish(caller, faults_are_off());
   Faults faults;
   for (const auto& [target, fault] : mesh_.faults())
-    faults.items.push_back({target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()),
-                            fault.loss});
+    faults.items.push_back(
+        {target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()), fault.loss});
   Outcome outcome;
   outcome.view = std::move(faults);
   finish(caller, std::move(outcome));
@@ -254,8 +271,8 @@ void Engine::tick(Now now) {
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
   const Times at = times(now);
-  const std::size_t ended = ledger_.expire(
-      at, kExpiriesAtOnce, [&](const crdt::Hold& hold) { offer_freed(hold, at); });
+  const std::size_t ended =
+      ledger_.expire(at, kExpiriesAtOnce, [&](const crdt::Hold& hold) { offer_freed(hold, at); });
   counted_.expiries += ended;
   if (ended == kExpiriesAtOnce) wake(now.instant);
   rights_.tick(now.instant, at);
@@ -269,8 +286,8 @@ void Engine::tick(Now now) {
   wake(mesh_.wake_at());
   wake(rights_.wake_at());
   if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
-    wake(now.instant + Millis(std::max<std::int64_t>(1, std::min<std::int64_t>(
-                                  due - at.life_ms, 3'600'000))));
+    wake(now.instant +
+         Millis(std::max<std::int64_t>(1, std::min<std::int64_t>(due - at.life_ms, 3'600'000))));
   if (moved_since_member_) wake(member_due_);
 }
 
@@ -327,8 +344,10 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
     checkpoint_wanted_ = false;
     checkpointing_ = true;
     journal_since_checkpoint_ = 0;
-    checkpoint_meta_ = {
-        .self = state_.self(), .batch = batch_, .life_ms = times(now).life_ms};
+    checkpoint_meta_ = {.self = state_.self(),
+                        .batch = batch_,
+                        .life_ms = times(now).life_ms,
+                        .rows = state_.lasting_rows()};
     for (const auto& [origin, sequence] : state_.vector())
       checkpoint_meta_.vector.push_back({origin, sequence, 0});
     state_.begin_checkpoint();
@@ -366,7 +385,8 @@ Stats Engine::stats(Now) const {
   stats.peers_known = other_members(state_).size();
   stats.peers_reachable = mesh_.reachable_peers().size();
   stats.storage_full = storage_full_;
-  stats.degraded = storage_full_ || stats.peers_reachable < stats.peers_known;
+  stats.degraded =
+      storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
   stats.ready = running_ && !fatal_;
   return stats;
 }

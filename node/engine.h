@@ -1,14 +1,15 @@
 #pragma once
-// Engine: one replica as a pure state machine. (state, event, now) → effects; no socket, clock, file,
-// lock, logger or random source. The driver (driver.h) feeds it and carries out what it says.
+// Engine: one replica as a pure state machine. (state, event, now) → effects; no socket, clock,
+// file, lock, logger or random source. The driver (driver.h) feeds it and carries out what it says.
 //
 // A turn: on_request / on_net for each event, tick(), then take_reads(), and, if the store can take
 // another batch, seal(). Events take effect in memory at once; everything that shows or depends on
 // them leaves with the batch that seal() cuts, after that batch is durable. Reads of stock and
 // availability alone may leave before (they may show what is not durable yet).
 //
-// The replica's life: milliseconds that its processes have run, kept in each journal value. Deadlines
-// of holds are readings of it, so neither a clock's jump nor downtime expires a hold early.
+// The replica's life: milliseconds that its processes have run, kept in each journal value.
+// Deadlines of holds are readings of it, so neither a clock's jump nor downtime expires a hold
+// early.
 //
 // Invariants (beside those of State and Ledger)
 //   E1  One request, one reply.
@@ -64,6 +65,7 @@ class Engine {
   // Errors: kDataLoss, saying what does not fit.
   absl::Status load_meta(std::string_view bytes);
   absl::Status load_row(const RowAddress& address, std::string_view bytes);
+  absl::Status rows_loaded();  // after the last row, before the first entry
   absl::Status load_entry(std::uint64_t batch, std::string_view value);
   // Writes this boot into the member row; the first seal() after it carries that and nothing else.
   void start(crdt::Now now);
@@ -91,7 +93,7 @@ class Engine {
  private:
   // Who waits for an outcome: a client here, or another node's call.
   struct Caller {
-    std::uint64_t token = 0;   // of the client, or the call's id
+    std::uint64_t token = 0;  // of the client, or the call's id
     gossip::LinkId link = 0;  // 0: a client
   };
   struct Away {  // a command that another node decides
@@ -109,7 +111,7 @@ class Engine {
   };
 
   Times times(crdt::Now now) const;
-  Readers readers(crdt::Now now) const { return {state_, ledger_, mesh_, now}; }
+  Readers readers(crdt::Now now) const { return {state_, ledger_, mesh_, now, times(now).life_ms}; }
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
   void finish(const Caller& caller, Outcome&& outcome);
   std::optional<Outcome> refuse_write(const Command& command) const;
@@ -132,7 +134,7 @@ class Engine {
   void on(crdt::Now now, const Caller& caller, ClearFault&& command);
   void on(crdt::Now now, const Caller& caller, ListFaults&& command);
   template <typename C>
-    requires std::constructible_from<ReservationCommand, C>
+  requires std::constructible_from<ReservationCommand, C>
   void on(crdt::Now now, const Caller& caller, C&& command) {
     on_reservation(now, caller, ReservationCommand(std::forward<C>(command)));
   }
@@ -189,6 +191,7 @@ class Engine {
   bool moved_since_member_ = false;
   crdt::Instant keys_due_{};
   std::uint64_t journal_since_checkpoint_ = 0;
+  std::uint64_t rows_saved_ = 0;  // that the meta record promised
   bool checkpointing_ = false, checkpoint_wanted_ = false;
   Meta checkpoint_meta_;
   Stats counted_;

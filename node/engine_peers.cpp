@@ -27,9 +27,11 @@ void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
     } else if (auto* lost = std::get_if<gossip::CallsLost>(&event)) {
       for (const std::uint64_t call : lost->ids) on_lost(now, call);
     } else if (auto* forked = std::get_if<gossip::Forked>(&event)) {
-      fatal_ = "this data directory is not the latest of its replica: " + forked->detail +
-               ". Going on could sell units twice. Was it restored or copied? Restore it with "
-               "`holdfast restore`, or start with an empty directory.";
+      fatal_ =
+          "this data directory is not the latest of its replica: " + forked->detail +
+          ". Going on could sell units twice. Was it copied or rolled back? Start this node with "
+          "an "
+          "empty data directory: it joins as a new replica, and the others bring it their rows.";
     }
   }
 }
@@ -158,11 +160,15 @@ void Engine::on_lost(Now now, std::uint64_t call) {
 void Engine::check_calls(Now now) {
   std::vector<std::uint64_t> late;
   for (const auto& [call, away] : away_)
-    if (away.until <= now.instant) late.push_back(call);
-    else wake(away.until);
+    if (away.until <= now.instant)
+      late.push_back(call);
+    else
+      wake(away.until);
   for (const auto& [number, search] : searches_)
-    if (search.until <= now.instant) late.insert(late.end(), search.calls.begin(), search.calls.end());
-    else wake(search.until);
+    if (search.until <= now.instant)
+      late.insert(late.end(), search.calls.begin(), search.calls.end());
+    else
+      wake(search.until);
   for (const std::uint64_t call : late) on_lost(now, call);
 }
 

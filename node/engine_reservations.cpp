@@ -44,7 +44,8 @@ void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& 
   if (rights_.waiting(id)) {  // its outcome is being decided here
     if (auto* again = std::get_if<Reserve>(&command)) {
       auto checked = ledger_.check(std::move(*again));
-      if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
+      if (auto* refusal = std::get_if<Outcome>(&checked))
+        return finish(caller, std::move(*refusal));
       const Cart& cart = std::get<Cart>(checked);
       return rights_.join(cart.request.id, cart.digest, hold_token(caller));
     }
@@ -98,8 +99,7 @@ void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand
 // Units of this hold may have come free: for the carts that wait, before anyone who comes later.
 void Engine::offer_freed(const Hold& hold, Times now) {
   if (rights_.size() == 0) return;
-  for (const crdt::HoldLine& line : hold.row.lines)
-    rights_.gained(*state_.product(line.sku), now);
+  for (const crdt::HoldLine& line : hold.row.lines) rights_.gained(*state_.product(line.sku), now);
 }
 
 void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
@@ -169,7 +169,8 @@ void Engine::deliver_served(Now now) {
 void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command) {
   const crdt::Member* member = state_.member(to);
   const std::string node = member == nullptr ? "" : member->row.node;
-  if (caller.link != 0) return finish(caller, unreachable(id_of(command), node));  // one hop at most
+  if (caller.link != 0)
+    return finish(caller, unreachable(id_of(command), node));  // one hop at most
   Millis within = kAnswerWithin;
   if (const auto* made = std::get_if<Reserve>(&command)) within += Millis(made->wait_ms);
   const std::uint64_t call = mesh_.call(to, encode_call(Forward{command}));
@@ -182,16 +183,17 @@ void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCom
 // No answer will come for a forwarded command.
 void Engine::lost_away(Now now, Away&& away, bool sent) {
   const std::string& id = id_of(away.command);
-  if (is_read(away.command)) {  // what is known here is an answer too, and says that it is not final
+  if (is_read(
+          away.command)) {  // what is known here is an answer too, and says that it is not final
     if (const Hold* copy = state_.hold(id))
       return finish(away.caller, read_hold(readers(now), *copy, Code::ok));
     return finish(away.caller, unreachable(id, ""));
   }
   if (!sent) return finish(away.caller, unreachable(id, ""));
-  finish(away.caller,
-         refused(Code::outcome_unknown, "the home of reservation '" + id +
-                                            "' did not answer in time; repeat the same call to learn "
-                                            "the outcome"));
+  finish(away.caller, refused(Code::outcome_unknown,
+                              "the home of reservation '" + id +
+                                  "' did not answer in time; repeat the same call to learn "
+                                  "the outcome"));
 }
 
 void Engine::search(Now now, const Caller& caller, ReservationCommand&& command) {

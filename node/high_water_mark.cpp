@@ -93,9 +93,10 @@ absl::Status HighWaterMark::read() {
     next_slot_ = 1 - i;
   }
   if (whole) return absl::OkStatus();
-  return absl::DataLossError(path_ +
-                             ": the high-water mark is damaged, so it cannot be told whether the "
-                             "store is complete; run `holdfast restore`");
+  return absl::DataLossError(
+      path_ +
+      ": the high-water mark is damaged, so it cannot be told whether the "
+      "store is complete; start this node with an empty data directory: it joins as a new replica");
 }
 
 absl::Status HighWaterMark::set(std::uint64_t batch) {

@@ -22,8 +22,9 @@ Outcome refused(Code code, std::string detail) {
 namespace {
 
 Outcome unknown_sku(const std::string& sku) {
-  return refused(Code::unknown_sku, "no SKU '" + sku + "' is known here; create it with PUT /v1/skus/" +
-                                        sku + ", or wait until it has arrived from its region");
+  return refused(Code::unknown_sku, "no SKU '" + sku +
+                                        "' is known here; create it with PUT /v1/skus/" + sku +
+                                        ", or wait until it has arrived from its region");
 }
 
 Outcome no_room(const std::string& sku) {
@@ -89,7 +90,8 @@ std::optional<Outcome> Ledger::answered(const IdempotencyKey& key, std::uint64_t
                    "this Idempotency-Key was used for another request on this path; use a new key");
   auto answer = decode_outcome(row->row.answer);
   if (answer.ok()) return *std::move(answer);
-  // A later version wrote it in a form that this one cannot read: the effect stands, and is not repeated.
+  // A later version wrote it in a form that this one cannot read: the effect stands, and is not
+  // repeated.
   Outcome outcome;
   return outcome;
 }
@@ -162,13 +164,13 @@ Outcome Ledger::adjust(const Adjust& command, Times now) {
     const crdt::StockCell* own = product->stock.find(state_.self());
     const Units allowance =
         own == nullptr ? 0 : own->row.allowance_added - own->row.allowance_removed;
-    const Units most =
-        std::max<Units>(0, free(*product) - std::max<Units>(0, allowance));
+    const Units most = std::max<Units>(0, free(*product) - std::max<Units>(0, allowance));
     if (-command.delta > most)
       return refused(Code::insufficient_rights,
                      "this node may take at most " + std::to_string(most) + " units of '" +
-                         command.sku + "' away; the rest is held, or other nodes have the rights to "
-                                       "it: adjust there, or grant them here first");
+                         command.sku +
+                         "' away; the rest is held, or other nodes have the rights to "
+                         "it: adjust there, or grant them here first");
   }
   state_.change_stock(*product, [&](StockRow& row) {
     (command.delta > 0 ? row.received : row.withdrawn) += std::abs(command.delta);
@@ -236,7 +238,8 @@ std::variant<Cart, Outcome> Ledger::check(Reserve&& request) const {
   request.lines = summed(std::move(request.lines));
   for (const Line& line : request.lines) {
     if (line.quantity > crdt::kLineUnitsMax)
-      return refused(Code::out_of_range, "the lines of '" + line.sku + "' add up to more than 10^9");
+      return refused(Code::out_of_range,
+                     "the lines of '" + line.sku + "' add up to more than 10^9");
     Product* product = known(line.sku);
     if (product == nullptr) return unknown_sku(line.sku);
     if (!product->stock.has_room(line.quantity)) return no_room(line.sku);
@@ -340,8 +343,9 @@ Outcome Ledger::commit(Hold& hold, const Commit& command, Times now) {
   }
   if (hold.row.state == HoldState::committed) {
     const bool same =
-        !command.lines || std::equal(units.begin(), units.end(), hold.row.lines.begin(),
-                                     [](std::uint32_t n, const HoldLine& l) { return n == l.committed; });
+        !command.lines ||
+        std::equal(units.begin(), units.end(), hold.row.lines.begin(),
+                   [](std::uint32_t n, const HoldLine& l) { return n == l.committed; });
     return same ? shown(hold, Code::ok) : closed(hold, "committed with other lines");
   }
   if (hold.row.state != HoldState::held) return closed(hold, "committed");
@@ -362,14 +366,11 @@ Outcome Ledger::release(Hold& hold, Times now) {
 Outcome Ledger::extend(Hold& hold, std::uint32_t ttl_seconds, Times now) {
   if (hold.row.state != HoldState::held) return closed(hold, "extended");
   const std::int64_t ttl_ms = std::int64_t{1000} * ttl_seconds;
-  // Never sooner than before: two clients that extend one cart do not cut each other short.
-  if (now.life_ms + ttl_ms > hold.row.deadline) {
-    state_.change_hold(hold, [&](crdt::HoldRow& row) {
-      row.deadline = now.life_ms + ttl_ms;
-      row.expires_at = now.wall_ms + ttl_ms;
-    });
-    watch(hold);
-  }
+  state_.change_hold(hold, [&](crdt::HoldRow& row) {
+    row.deadline = now.life_ms + ttl_ms;
+    row.expires_at = now.wall_ms + ttl_ms;
+  });
+  watch(hold);
   return shown(hold, Code::ok);
 }
 
@@ -385,8 +386,9 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
                                  [&](const HoldLine& held) { return held.sku == line.sku; });
     const Units most = at == hold.row.lines.end() ? 0 : at->committed - at->returned;
     if (line.quantity > most)
-      return refused(Code::out_of_range, "of '" + line.sku + "' reservation '" + hold.id + "' has " +
-                                             std::to_string(most) + " units that can be returned");
+      return refused(Code::out_of_range, "of '" + line.sku + "' reservation '" + hold.id +
+                                             "' has " + std::to_string(most) +
+                                             " units that can be returned");
     positions.push_back(at - hold.row.lines.begin());
   }
   Units units = 0;
@@ -417,8 +419,6 @@ std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) 
   return ended;
 }
 
-std::int64_t Ledger::next_deadline() const {
-  return due_.empty() ? INT64_MAX : due_.top().first;
-}
+std::int64_t Ledger::next_deadline() const { return due_.empty() ? INT64_MAX : due_.top().first; }
 
 }  // namespace holdfast::node

@@ -1,16 +1,17 @@
 #pragma once
 // Ledger: what one node may do to stock and reservations by itself, on its own rows. Pure.
 //
-// Everything here is decided on this replica's rights alone and takes effect at once in State; nothing
-// waits, nothing is asked of peers (rights.h does that before it calls hold()).
+// Everything here is decided on this replica's rights alone and takes effect at once in State;
+// nothing waits, nothing is asked of peers (rights.h does that before it calls hold()).
 //
 // Invariants
-//   L1  rights(self) never falls below 0 through a call here, nor below what carts that wait have set
+//   L1  rights(self) never falls below 0 through a call here, nor below what carts that wait have
+//   set
 //       aside (`aside`).
 //   L2  A hold ends exactly once: committed, released or expired.
 //   L3  Own stock rows and own holds agree: held − released − sold = Σ units of own open holds.
-// Deadlines are milliseconds of this home's own life (Times::life_ms): never back, stopped while the
-// process is down; so no clock jump expires a hold early. Wall times are for people.
+// Deadlines are milliseconds of this home's own life (Times::life_ms): never back, stopped while
+// the process is down; so no clock jump expires a hold early. Wall times are for people.
 
 #include <functional>
 #include <queue>
@@ -36,7 +37,14 @@ struct Cart {
 };
 
 // What a key row says was done, so that a duplicate of it can be undone. Never renumber.
-enum class RowEffect : std::uint8_t { none = 0, received = 1, adjusted = 2, allowed = 3, granted = 4, returned = 5 };
+enum class RowEffect : std::uint8_t {
+  none = 0,
+  received = 1,
+  adjusted = 2,
+  allowed = 3,
+  granted = 4,
+  returned = 5
+};
 
 class Ledger {
  public:

@@ -1,6 +1,6 @@
 #pragma once
-// The driver's ports: Store, Clock (and gossip/transport.h). The product implements them with RocksDB,
-// the system's clocks and Beast; the simulator with its own.
+// The driver's ports: Store, Clock (and gossip/transport.h). The product implements them with
+// RocksDB, the system's clocks and Beast; the simulator with its own.
 
 #include <cstdint>
 #include <functional>
@@ -11,8 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "crdt/time.h"
 #include "crdt/rows.h"
+#include "crdt/time.h"
 
 namespace holdfast::node {
 
@@ -35,8 +35,8 @@ struct RowAddress {
 struct CheckpointSlice {
   std::vector<std::pair<RowAddress, std::string>> put;
   std::vector<RowAddress> drop;
-  // With the last slice of a checkpoint: the meta record, and the journal up to and with this batch is
-  // dropped in the same durable write.
+  // With the last slice of a checkpoint: the meta record, and the journal up to and with this batch
+  // is dropped in the same durable write.
   std::optional<std::uint64_t> journal_through;
   std::string meta;
 };
@@ -45,7 +45,8 @@ struct CheckpointSlice {
 struct Batch {
   std::uint64_t number = 0;  // contiguous, from 1
   std::string journal;       // opaque here; empty: nothing to write, release in order all the same
-  std::optional<CheckpointSlice> checkpoint;  // written after the fsync and release, off the hot path
+  std::optional<CheckpointSlice>
+      checkpoint;  // written after the fsync and release, off the hot path
   std::function<void()> release;
 };
 
@@ -53,8 +54,9 @@ struct Batch {
 struct Recovered {
   std::string meta;  // empty: a new directory
   // Calls `row` for each row, then `entry` for each journal value in order of batch number.
-  std::function<absl::Status(const std::function<absl::Status(RowAddress&&, std::string_view)>& row,
-                             const std::function<absl::Status(std::uint64_t batch, std::string_view)>& entry)>
+  std::function<absl::Status(
+      const std::function<absl::Status(RowAddress&&, std::string_view)>& row,
+      const std::function<absl::Status(std::uint64_t batch, std::string_view)>& entry)>
       read;
 };
 
@@ -62,12 +64,13 @@ class Store {
  public:
   virtual ~Store() = default;
   // Queues a batch. Batches become durable, and are released, in order. Never blocks. A write or an
-  // fsync that fails ends the process (on_failure): nothing of that batch, nor of later ones, is released.
+  // fsync that fails ends the process (on_failure): nothing of that batch, nor of later ones, is
+  // released.
   virtual void write(Batch&& batch) = 0;
   // Batches that have been queued and not yet released.
   virtual std::size_t pending() const = 0;
-  // Every checkpoint slice so far has been written: another may be handed over. Handing it over sooner
-  // would make later batches wait for it.
+  // Every checkpoint slice so far has been written: another may be handed over. Handing it over
+  // sooner would make later batches wait for it.
   virtual bool takes_slice() const = 0;
   // Bytes free for this user on the file system that holds the data.
   virtual std::uint64_t free_bytes() const = 0;

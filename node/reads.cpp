@@ -34,6 +34,8 @@ SkuView sku_view(const Product& product) {
           .updated_at = static_cast<std::int64_t>(row.time >> 16)};
 }
 
+constexpr std::int64_t kClocksDriftMs = 1000;
+
 std::int64_t wall_ms(const Readers& from) { return from.now.wall.time_since_epoch().count(); }
 
 }  // namespace
@@ -48,8 +50,9 @@ Outcome list_skus(const Readers& from, const ListSkus& command) {
     return refused(Code::invalid_cursor, "cursor is not one that a page of this list gave");
   SkuPage page;
   const auto& catalogue = from.state.catalogue();
-  auto at = command.cursor.empty() ? catalogue.lower_bound(command.prefix)
-                                   : catalogue.upper_bound(std::max(command.cursor, command.prefix));
+  auto at = command.cursor.empty()
+                ? catalogue.lower_bound(command.prefix)
+                : catalogue.upper_bound(std::max(command.cursor, command.prefix));
   for (; at != catalogue.end() && at->first.starts_with(command.prefix); ++at) {
     if (at->second->descriptions.empty()) continue;
     if (page.items.size() == command.limit) {
@@ -116,6 +119,11 @@ Outcome read_availability(const Readers& from, const GetAvailability& command) {
 Outcome read_hold(const Readers& from, const Hold& hold, Code code) {
   Outcome outcome = from.ledger.shown(hold, code);
   ReservationView& view = *std::get<std::unique_ptr<ReservationView>>(outcome.view);
+  if (view.state == HoldState::held && hold.origin == from.state.self()) {
+    // Downtime did not count: what the row says in wall time may have passed.
+    const std::int64_t due = wall_ms(from) + hold.row.deadline - from.life_ms;
+    if (std::abs(due - view.expires_at) > kClocksDriftMs) view.expires_at = due;
+  }
   if (view.state == HoldState::held && hold.origin != from.state.self() &&
       view.expires_at <= wall_ms(from))
     view.state = HoldState::expired;
@@ -177,7 +185,7 @@ Outcome read_cluster(const Readers& from) {
     node.reachable = node.self || peer.reachable;
     node.state = node.reachable ? "live" : "unreachable";
     node.last_heard_ms = node.self ? 0 : peer.last_heard_ms;
-    node.lag_ms = node.self          ? 0
+    node.lag_ms = node.self         ? 0
                   : peer.as_of == 0 ? -1
                                     : std::max<std::int64_t>(0, now - peer.as_of);
     node.sequence = from.state.head(replica);
@@ -193,8 +201,8 @@ Outcome read_cluster(const Readers& from) {
     return std::tie(a.region, a.node, a.replica) < std::tie(b.region, b.node, b.replica);
   });
   for (const auto& [target, fault] : from.mesh.faults())
-    view->faults.push_back({target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()),
-                            fault.loss});
+    view->faults.push_back(
+        {target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()), fault.loss});
   return ok(std::move(view));
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Recovery: from what a data directory holds to an engine that has it all in memory. Pure but for the
-// reading callbacks.
+// Recovery: from what a data directory holds to an engine that has it all in memory. Pure but for
+// the reading callbacks.
 
 #include <memory>
 

@@ -13,14 +13,20 @@ namespace {
 
 Outcome short_of_stock(const Cart& cart, const std::vector<Units>& had) {
   Outcome outcome = refused(Code::insufficient_stock, "");
+  bool elsewhere = false;
   for (std::size_t i = 0; i < had.size(); ++i) {
     const Line& line = cart.request.lines[i];
-    if (had[i] < line.quantity)
-      outcome.shortages.push_back(
-          {line.sku, line.quantity, cart.products[i]->stock.view_available()});
+    if (had[i] >= line.quantity) continue;
+    const crdt::BoundedCounter& stock = cart.products[i]->stock;
+    const Units anywhere = std::max<Units>(0, stock.view_available() + stock.allowance());
+    elsewhere = elsewhere || anywhere >= line.quantity;
+    outcome.shortages.push_back({line.sku, line.quantity, anywhere});
   }
   outcome.detail = "not enough of " + std::to_string(outcome.shortages.size()) + " of " +
                    std::to_string(had.size()) + " SKUs; nothing is held, the id may be tried again";
+  if (elsewhere)
+    outcome.detail +=
+        "; other regions have units that did not come in time: raise wait_ms, or try there";
   return outcome;
 }
 
@@ -70,8 +76,8 @@ void Rights::join(std::string_view id, std::uint64_t digest, std::uint64_t token
   }
   Served served;
   served.tokens.push_back(token);
-  served.outcome = refused(Code::reservation_conflict, "reservation '" + std::string(id) +
-                                                           "' is being made with another body");
+  served.outcome = refused(Code::reservation_conflict,
+                           "reservation '" + std::string(id) + "' is being made with another body");
   served_.push_back(std::move(served));
 }
 
@@ -157,8 +163,8 @@ void Rights::answered(std::uint64_t call, const Granted& granted, Times now) {
   Asked& asked = queue->second.asked[peer];
   asked.call = 0;
   asked.promised = std::max(asked.promised, granted.total);
-  // Less than was asked: it has no more. That it had granted more than the request knew of is no such
-  // answer: it is asked again, once the rows that say so are here.
+  // Less than was asked: it has no more. That it had granted more than the request knew of is no
+  // such answer: it is asked again, once the rows that say so are here.
   const bool stale = granted.given == 0 && granted.total > asked.seen;
   asked.none = granted.given < asked.amount && !stale;
   touched_.push_back(product);
@@ -199,7 +205,8 @@ bool Rights::try_hold(Waiting& waiting, Times now) {
   bool whole = true;
   for (std::size_t i = 0; i < waiting.cart.products.size(); ++i) {
     if (lack_of(waiting, waiting.cart.products[i]) != nullptr) continue;
-    if (ledger_->free(*waiting.cart.products[i]) >= waiting.cart.request.lines[i].quantity) continue;
+    if (ledger_->free(*waiting.cart.products[i]) >= waiting.cart.request.lines[i].quantity)
+      continue;
     add_lack(waiting, i);  // sold meanwhile: it joins the wait
     whole = false;
   }
@@ -221,8 +228,7 @@ Outcome Rights::settle_for_less(Cart&& cart, Times now) {
     total += had.back();
     whole = whole && had.back() == wanted;
   }
-  if (whole || (cart.request.partial && total > 0))
-    return ledger_->hold(std::move(cart), had, now);
+  if (whole || (cart.request.partial && total > 0)) return ledger_->hold(std::move(cart), had, now);
   return short_of_stock(cart, had);
 }
 

@@ -1,18 +1,18 @@
 #pragma once
 // Rights: carts that lack local rights wait here while the rights are fetched from peers. Pure.
 //
-// First come, first served per SKU: rights that arrive go to the cart that has waited longest. A cart
-// sets aside rights only of the SKUs that it lacks; its other lines are checked again at the end, and
-// join the wait if they are gone. It ends at its deadline, or once nothing more can come: every
-// reachable peer has answered none and nothing is on its way.
+// First come, first served per SKU: rights that arrive go to the cart that has waited longest. A
+// cart sets aside rights only of the SKUs that it lacks; its other lines are checked again at the
+// end, and join the wait if they are gone. It ends at its deadline, or once nothing more can come:
+// every reachable peer has answered none and nothing is on its way.
 //
-// Asking: the peers that look richest first, among equals the nearest; one request in flight per SKU
-// and peer. A request carries the granted total that is known here; the peer acts only if it is its own,
-// so a repeated request is never granted twice. What an answer's total exceeds our rows by is on its
-// way: it is subtracted before anybody is asked again.
+// Asking: the peers that look richest first, among equals the nearest; one request in flight per
+// SKU and peer. A request carries the granted total that is known here; the peer acts only if it is
+// its own, so a repeated request is never granted twice. What an answer's total exceeds our rows by
+// is on its way: it is subtracted before anybody is asked again.
 //
-// Waiting carts live in memory only: a crash forgets them (nothing was acknowledged), and rights that
-// arrive later stay here.
+// Waiting carts live in memory only: a crash forgets them (nothing was acknowledged), and rights
+// that arrive later stay here.
 
 #include <map>
 #include <memory>
@@ -35,7 +35,8 @@ struct Served {
 
 class Rights {
  public:
-  // Sends AskRights to a peer; 0: it is not reachable. Else the answer comes by answered() or lost().
+  // Sends AskRights to a peer; 0: it is not reachable. Else the answer comes by answered() or
+  // lost().
   using Ask = std::function<std::uint64_t(ReplicaId peer, const AskRights&)>;
   using Peers = std::function<std::vector<ReplicaId>()>;  // reachable, nearest first
   Rights(crdt::State& state, Ask ask, Peers peers)
@@ -48,7 +49,8 @@ class Rights {
   // A cart that cannot be held now. Its outcome comes by take_served().
   void wait(Cart&& cart, std::uint64_t token, crdt::Instant until, Times now);
   bool waiting(std::string_view id) const { return by_id_.contains(id); }
-  // Another request for a waiting id: joins it if the body is the same, else is told of the conflict.
+  // Another request for a waiting id: joins it if the body is the same, else is told of the
+  // conflict.
   void join(std::string_view id, std::uint64_t digest, std::uint64_t token);
   void follow(std::string_view id, Request&& verb);
 

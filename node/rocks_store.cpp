@@ -44,7 +44,6 @@ constexpr std::chrono::seconds kMarkSyncInterval{1};
 constexpr std::int64_t kFreeBytesAgeMsMax = 200;
 
 // ── bytes
-// ───────────────────────────────────────────────────────────────────────────────────────────
 
 void append_big_endian(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
@@ -112,10 +111,11 @@ std::optional<Numbered> open_numbered(const rocksdb::Slice& key, const rocksdb::
 }
 
 // ── errors
-// ──────────────────────────────────────────────────────────────────────────────────────────
 
 absl::Status damaged(const std::string& what) {
-  return absl::DataLossError(what + "; run `holdfast restore`");
+  return absl::DataLossError(what +
+                             "; start this node with an empty data directory: it joins as a new "
+                             "replica, and the others bring it their rows");
 }
 
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what) {
@@ -135,6 +135,10 @@ absl::Status open_error(const rocksdb::Status& status, const std::string& data_d
         "data directory " + data_dir +
         " is in use by another process; stop that one, or give this node a directory of its own");
   }
+  if (text.find("olumn famil") != std::string::npos ||
+      text.find("create_if_missing") != std::string::npos || status.IsPathNotFound() ||
+      text.find("No such file") != std::string::npos)
+    return damaged("part of the store in " + data_dir + " is missing (" + text + ")");
   if (status.IsInvalidArgument()) {
     return absl::FailedPreconditionError("data directory " + data_dir +
                                          " was made by another version of holdfast: " + text);
@@ -159,16 +163,19 @@ absl::Status make_directory(const std::string& data_dir) {
 }
 
 // ── RocksDB's options
-// ───────────────────────────────────────────────────────────────────────────────
 
 // Memory: memtables are charged to the block cache, so one number bounds both.
 constexpr std::size_t kMemoryBytesMax = 192u << 20;
+constexpr std::uint64_t kStartBytesMin = 16u
+                                         << 20;  // RocksDB aborts when its first write finds none
 constexpr std::size_t kMemtablesBytesMax = 144u << 20;
 
-rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+// `fresh`: no store was ever opened here to its end. Only then may parts of it be missing; a store
+// whose manifest has lost a column family must not come up with an empty one in its place.
+rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache, bool fresh) {
   rocksdb::DBOptions options;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
+  options.create_if_missing = fresh;
+  options.create_missing_column_families = fresh;
   options.paranoid_checks = true;
   // What a kill or a power loss may leave behind is a prefix of the log with a torn end, and that
   // must open: point-in-time recovery replays up to the first bad record. (kAbsoluteConsistency
@@ -240,12 +247,15 @@ std::int64_t steady_ms() {
 RocksStore::RocksStore(RocksStoreOptions options) : options_(std::move(options)) {}
 
 // ── opening
-// ─────────────────────────────────────────────────────────────────────────────────────────
 
 absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions options) {
   HOLDFAST_CHECK(options.on_failure);
   std::unique_ptr<RocksStore> store(new RocksStore(std::move(options)));
   if (auto s = make_directory(store->options_.data_dir); !s.ok()) return s;
+  if (store->free_bytes() < kStartBytesMin)
+    return absl::ResourceExhaustedError("the disk under data directory " +
+                                        store->options_.data_dir +
+                                        " is full: free at least 16 MiB and start again");
   if (auto s = store->open_database(); !s.ok()) return s;
   if (auto s = store->check_format(); !s.ok()) return s;
   if (auto s = store->read_meta(); !s.ok()) return s;
@@ -263,8 +273,11 @@ absl::Status RocksStore::open_database() {
       {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
       {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
       {"rows", family_options(cache, 24u << 20, rocksdb::kLZ4Compression)}};
+  std::error_code error;
+  const bool fresh = !fs::exists(options_.data_dir + "/mark", error);
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(database_options(cache), path_, families, &families_, &db);
+  const auto status =
+      rocksdb::DB::Open(database_options(cache, fresh), path_, families, &families_, &db);
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
   return absl::OkStatus();
@@ -323,8 +336,7 @@ absl::Status RocksStore::check_mark() {
                  " had been made durable: it was cut or rolled back");
 }
 
-// ── reading
-// ─────────────────────────────────────────────────────────────────────────────────────────
+// ── reading ──
 
 Recovered RocksStore::recovered() {
   return {.meta = meta_, .read = [this](const RowCallback& row, const EntryCallback& entry) {
@@ -377,7 +389,6 @@ absl::Status RocksStore::read_journal(const EntryCallback& entry) {
 }
 
 // ── writing
-// ─────────────────────────────────────────────────────────────────────────────────────────
 
 absl::Status RocksStore::write_durably(rocksdb::WriteBatch& batch, const std::string& what) {
   return from_rocksdb(db_->Write(durable(), &batch), "cannot write " + what + " to " + path_);
@@ -537,7 +548,6 @@ absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
 }
 
 // ── the end
-// ─────────────────────────────────────────────────────────────────────────────────────────
 
 void RocksStore::fail(const absl::Status& status) {
   {

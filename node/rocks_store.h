@@ -31,7 +31,8 @@
 //         Queued batches are the caller's to bound (pending()). One checkpoint slice outstanding at
 //         a time is the caller's promise; if more than kSlicesWaitingMax wait, later batches wait
 //         too.
-// Threads write(), pending(), takes_slice(), free_bytes(): any. open(), recovered(), stop(): the owner's.
+// Threads write(), pending(), takes_slice(), free_bytes(): any. open(), recovered(), stop(): the
+// owner's.
 //         release() runs on the store's writer thread; on_failure on one of the store's two
 //         threads. Neither may call stop().
 
@@ -69,7 +70,7 @@ class RocksStore final : public Store {
 
   // Errors: kFailedPrecondition (in use by another process; made by another version),
   // kInvalidArgument (data_dir is not a directory that can be written), kDataLoss (damaged or cut:
-  // run `holdfast restore`), kInternal (the system refused).
+  // start with an empty directory), kInternal (the system refused).
   static absl::StatusOr<std::unique_ptr<RocksStore>> open(RocksStoreOptions options);
   ~RocksStore() override;  // as stop()
 

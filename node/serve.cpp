@@ -1,7 +1,7 @@
 #include "node/serve.h"
 
-#include <signal.h>
 #include <openssl/rand.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -88,12 +88,12 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   const sigset_t stop = block_stop_signals();
   SystemClock clock;
 
-  auto store = RocksStore::open({.data_dir = config->data_dir, .on_failure = [](absl::Status status) {
-                                   spdlog::critical("the store failed, this node stops: {}",
-                                                    std::string(status.message()));
-                                   spdlog::default_logger()->flush();
-                                   ::_exit(1);  // nothing may be acknowledged any more
-                                 }});
+  auto store = RocksStore::open(
+      {.data_dir = config->data_dir, .on_failure = [](absl::Status status) {
+         spdlog::critical("the store failed, this node stops: {}", std::string(status.message()));
+         spdlog::default_logger()->flush();
+         ::_exit(1);  // nothing may be acknowledged any more
+       }});
   if (!store.ok()) return failed(store.status());
   const crdt::Instant began = clock.now().instant;
   const Recovered recovered = (*store)->recovered();
@@ -118,13 +118,16 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
                 {.store = **store,
                  .clock = clock,
                  .transport = **transport,
-                 .deliver = [&http_ready](std::vector<Reply>&& replies) {
-                   if (api::HttpServer* http = http_ready.get()) http->deliver(std::move(replies));
-                 },
-                 .note = [](const gossip::Note& note) {
-                   spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
-                               note.text);
-                 },
+                 .deliver =
+                     [&http_ready](std::vector<Reply>&& replies) {
+                       if (api::HttpServer* http = http_ready.get())
+                         http->deliver(std::move(replies));
+                     },
+                 .note =
+                     [](const gossip::Note& note) {
+                       spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
+                                   note.text);
+                     },
                  .released = [&runtime] { runtime.released(); }},
                 {.inbox_delay_max = crdt::Millis(config->inbox_delay_ms_max),
                  .min_free_bytes = config->min_free_bytes});

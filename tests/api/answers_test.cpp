@@ -81,7 +81,8 @@ TEST_CASE("a batch result is the single answer with its status") {
 
 TEST_CASE("stock, availability, changes and SKUs") {
   node::StockView stock{.sku = "a", .on_hand = 9, .held = 2, .available = 7, .local_available = 3};
-  stock.by_region.push_back({"eu", -4, 0, 12, true});
+  stock.by_region.push_back({"eu", -4, 1000, 12, true});
+  stock.by_region.push_back({"us", 0, 0, -1, false});  // never heard from
   const json::value shown = json::parse(body_of(showing(stock)));
   CHECK(shown.at("available") == 7);
   for (const char* name : {"on_hand", "held", "sold", "returned", "local_available", "allowance",
@@ -89,8 +90,9 @@ TEST_CASE("stock, availability, changes and SKUs") {
     CHECK(shown.as_object().contains(name));
   }
   CHECK(json::serialize(shown.at("by_region")) ==
-        R"([{"region":"eu","rights":-4,"as_of":"1970-01-01T00:00:00.000Z","lag_ms":12,)"
-        R"("reachable":true}])");
+        R"([{"region":"eu","rights":-4,"as_of":"1970-01-01T00:00:01.000Z","lag_ms":12,)"
+        R"("reachable":true},)"
+        R"({"region":"us","rights":0,"as_of":null,"lag_ms":null,"reachable":false}])");
   CHECK(body_of(showing(node::Availability{{{"a", true, 5, 2}, {"b", false, 0, 0}}})) ==
         R"({"items":[{"sku":"a","known":true,"available":5,"local_available":2},)"
         R"({"sku":"b","known":false,"available":0,"local_available":0}]})");

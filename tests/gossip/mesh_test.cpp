@@ -360,6 +360,21 @@ TEST_SUITE("mesh") {
     }
   }
 
+  TEST_CASE("a lost Start is sent again") {
+    for (int n = 1; n <= 2; ++n) {  // one side's, the other's
+      CAPTURE(n);
+      Net net(n);
+      net.add();
+      net.write(0, 1);
+      net.add();
+      net.write(1, 2);
+      net.lose = [n, seen = 0](int, int, const Frame& frame) mutable {
+        return std::holds_alternative<Start>(frame) && ++seen == n;
+      };
+      CHECK(net.run_until([&] { return net.converged(); }, 6'000));
+    }
+  }
+
   TEST_CASE("a lost acknowledgement costs a repetition") {
     Settled net(2);
     net.lose = [once = true](int, int, const Frame& frame) mutable {
@@ -368,7 +383,10 @@ TEST_SUITE("mesh") {
     net.write(0, 1);
     net.run(20'000);
     CHECK(net.converged());
-    CHECK(net[0].mesh->view(net.now(), Net::id(1)).acknowledged <= 1);
+    CHECK(net[0].mesh->view(net.now(), Net::id(1)).acknowledged == 1);
+    const std::size_t sent = net.rows_sent.size();
+    net.run(20'000);
+    CHECK(net.rows_sent.size() == sent);  // one repetition
     net.write(0, 2);
     net.run(1'000);
     CHECK(net[0].mesh->view(net.now(), Net::id(1)).acknowledged == 2);

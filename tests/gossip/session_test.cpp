@@ -319,7 +319,7 @@ TEST_SUITE("dialer") {
 
 TEST_SUITE("faults") {
   TEST_CASE("a node's own fault goes before its region's") {
-    Faults faults;
+    Faults faults("us", "us-9");
     faults.set("eu", {.drop = true});
     faults.set("eu-1", {.delay = Millis(5)});
     CHECK(faults.on("eu", "eu-2").drop);
@@ -330,6 +330,18 @@ TEST_SUITE("faults") {
     CHECK_FALSE(faults.clear("eu"));
     CHECK_FALSE(faults.on("eu", "eu-2").drop);
     CHECK(faults.all().size() == 1);
+  }
+
+  TEST_CASE("this node's name stands for all its links, its region's for those that leave it") {
+    Faults faults("us", "us-9");
+    faults.set("us", {.drop = true});
+    CHECK(faults.on("eu", "eu-1").drop);
+    CHECK_FALSE(faults.on("us", "us-1").drop);
+    faults.set("us-9", {.delay = Millis(5)});
+    CHECK(faults.on("us", "us-1").delay == Millis(5));
+    CHECK_FALSE(faults.on("eu", "eu-1").drop);  // the nearer name goes first
+    faults.set("eu-1", {.loss = 0.5});
+    CHECK(faults.on("eu", "eu-1").loss == 0.5);
   }
 }
 

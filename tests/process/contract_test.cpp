@@ -191,9 +191,9 @@ TEST_SUITE("process/contract") {
     stock_up(node(), "c-part-a", 3);
     stock_up(node(), "c-part-b", 9);
     stock_up(node(), "c-part-c", 0);
-    const auto held = http().put(
-        hold_path("c-p1"),
-        R"({"partial":true,"lines":[{"sku":"c-part-a","quantity":5},{"sku":"c-part-b","quantity":9}]})");
+    const auto held =
+        http().put(hold_path("c-p1"), R"({"partial":true,"lines":[{"sku":"c-part-a","quantity":5},)"
+                                      R"({"sku":"c-part-b","quantity":9}]})");
     CHECK(held.status == 201);
     CHECK(held.number("/lines/0/requested") == 5);
     CHECK(held.number("/lines/0/held") == 3);

@@ -168,7 +168,8 @@ TEST_SUITE("process/race") {
     for (const char* sku : {"cart-a", "cart-b", "cart-c"}) REQUIRE(known_everywhere(sku));
     cluster().wait_converged();
     const auto cart = [](int last) {
-      return R"({"wait_ms":5000,"lines":[{"sku":"cart-a","quantity":2},{"sku":"cart-b","quantity":1},)"
+      return R"({"wait_ms":5000,"lines":[{"sku":"cart-a","quantity":2},)"
+             R"({"sku":"cart-b","quantity":1},)"
              R"({"sku":"cart-c","quantity":)" +
              std::to_string(last) + "}]}";
     };
