@@ -1,6 +1,7 @@
 #include "crdt/codec.h"
 
 #include "crdt/archive.h"
+#include "crdt/fields.h"
 
 namespace holdfast::crdt {
 
@@ -18,10 +19,6 @@ bool is_total(Units units) { return units >= 0 && units <= kUnitsMax; }
 // cereal finds these by argument-dependent lookup.
 
 template <typename A>
-void serialize(A& ar, ReplicaId& id) {
-  ar(id.value);
-}
-template <typename A>
 void serialize(A& ar, PeerTotals& t) {
   ar(t.peer, t.granted, t.seized, t.seen, t.debt_at_seen);
 }
@@ -31,16 +28,8 @@ void serialize(A& ar, StockRow& r) {
      r.returned, r.voided, r.peers, r.demand_milli);
 }
 template <typename A>
-void serialize(A& ar, HoldLine& l) {
-  ar(l.sku, l.requested, l.held, l.committed, l.returned);
-}
-template <typename A>
 void serialize(A& ar, Boot& b) {
   ar(b.sequence, b.nonce);
-}
-template <typename A>
-void serialize(A& ar, VectorEntry& e) {
-  ar(e.origin, e.sequence, e.boot);
 }
 template <typename A>
 void serialize(A& ar, KeyRow& r) {

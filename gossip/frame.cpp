@@ -2,19 +2,7 @@
 
 #include "crdt/archive.h"
 #include "crdt/digest.h"
-
-namespace holdfast::crdt {
-
-template <typename A>
-void serialize(A& ar, ReplicaId& id) {
-  ar(id.value);
-}
-template <typename A>
-void serialize(A& ar, VectorEntry& e) {
-  ar(e.origin, e.sequence, e.boot);
-}
-
-}  // namespace holdfast::crdt
+#include "crdt/fields.h"
 
 namespace holdfast::gossip {
 

@@ -2,23 +2,7 @@
 
 #include "crdt/archive.h"
 #include "crdt/digest.h"
-
-namespace holdfast::crdt {
-
-template <typename A>
-void serialize(A& ar, ReplicaId& id) {
-  ar(id.value);
-}
-template <typename A>
-void serialize(A& ar, VectorEntry& e) {
-  ar(e.origin, e.sequence, e.boot);
-}
-template <typename A>
-void serialize(A& ar, HoldLine& l) {
-  ar(l.sku, l.requested, l.held, l.committed, l.returned);
-}
-
-}  // namespace holdfast::crdt
+#include "crdt/fields.h"
 
 namespace holdfast::node {
 

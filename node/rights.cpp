@@ -154,24 +154,21 @@ void Rights::ask_peers(Product& product) {
 }
 
 void Rights::answered(std::uint64_t call, const Granted& granted, Times now) {
-  const auto at = calls_.find(call);
-  if (at == calls_.end()) return;
-  const auto [product, peer] = at->second;
-  calls_.erase(at);
-  const auto queue = queues_.find(product);
-  if (queue == queues_.end()) return;
-  Asked& asked = queue->second.asked[peer];
-  asked.call = 0;
-  asked.promised = std::max(asked.promised, granted.total);
-  // Less than was asked: it has no more. That it had granted more than the request knew of is no
-  // such answer: it is asked again, once the rows that say so are here.
-  const bool stale = granted.given == 0 && granted.total > asked.seen;
-  asked.none = granted.given < asked.amount && !stale;
-  touched_.push_back(product);
-  settle(now);
+  call_ended(call, now, [&](Asked& asked) {
+    asked.promised = std::max(asked.promised, granted.total);
+    // Less than was asked: it has no more. That it had granted more than the request knew of is no
+    // such answer: it is asked again, once the rows that say so are here.
+    const bool stale = granted.given == 0 && granted.total > asked.seen;
+    asked.none = granted.given < asked.amount && !stale;
+  });
 }
 
 void Rights::lost(std::uint64_t call, Times now) {
+  call_ended(call, now, [](Asked& asked) { asked.none = true; });
+}
+
+template <typename Note>
+void Rights::call_ended(std::uint64_t call, Times now, Note&& note) {
   const auto at = calls_.find(call);
   if (at == calls_.end()) return;
   const auto [product, peer] = at->second;
@@ -180,7 +177,7 @@ void Rights::lost(std::uint64_t call, Times now) {
   if (queue == queues_.end()) return;
   Asked& asked = queue->second.asked[peer];
   asked.call = 0;
-  asked.none = true;
+  note(asked);
   touched_.push_back(product);
   settle(now);
 }

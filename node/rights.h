@@ -96,6 +96,8 @@ class Rights {
   void add_lack(Waiting& waiting, std::size_t line);
   void pump(crdt::Product& product, Times now);
   void ask_peers(crdt::Product& product);
+  template <typename Note>
+  void call_ended(std::uint64_t call, Times now, Note&& note);
   Units on_its_way(const crdt::Product& product, ReplicaId peer, const Asked& asked) const;
   bool exhausted(const crdt::Product& product) const;
   bool try_hold(Waiting& waiting, Times now);

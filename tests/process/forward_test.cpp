@@ -79,7 +79,7 @@ TEST_SUITE("process/forward") {
       }
     }
     REQUIRE(hold(0, "lost").status == 201);
-    REQUIRE(eventually([&] { return get(1, "lost").status == 200; }));
+    cluster.wait_converged();  // its row is everywhere
     cluster[0].kill_now();
     CHECK(eventually([&] { return reachable_nodes(cluster[1]) == 2; }));
     for (const char* verb : {"commit", "release", "extend"}) {
