@@ -428,23 +428,31 @@ bool grows(const StockRow& before, const StockRow& after) {
 
 }  // namespace
 
-absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
+absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
   if (origins_.size() >= kOriginsMax && !origins_.contains(from))
     return absl::ResourceExhaustedError("more than " + std::to_string(kOriginsMax) + " replicas");
   if (row.kind == RowKind::member && row.key != to_string(from))
     return absl::InvalidArgumentError("a member row about another replica");
-  // Before anything is made for it. Most rows come behind all others, where none can be in the way.
-  if (const Feed& feed = origin(from).feed; row.sequence <= feed.last()) {
-    const FeedItem* there = feed.at(row.sequence);
+  // Most rows come behind all others, where none can be in the way.
+  if (const Feed* rows = feed(from); rows != nullptr && row.sequence <= rows->last()) {
+    const FeedItem* there = rows->at(row.sequence);
     if (there != nullptr && (there->kind != row.kind || row_key(*there) != row.key))
       return absl::InvalidArgumentError("two rows of one origin with one sequence: " + row.key);
   }
+  if (row.kind != RowKind::stock) return absl::OkStatus();
+  const Product* known = product(row.key);
+  const StockCell* cell = known == nullptr ? nullptr : known->stock.find(from);
+  if (cell != nullptr && cell->sequence < row.sequence &&
+      !grows(cell->row, std::get<StockRow>(row.payload)))
+    return absl::InvalidArgumentError("a stock row whose totals fall: " + row.key);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
+  if (absl::Status status = fits(from, row); !status.ok()) return status;
   bool made = false;
   FeedItem& item = cell_for(from, row, made);
   if (!made && item.sequence >= row.sequence) return nullptr;
-  if (!made && row.kind == RowKind::stock &&
-      !grows(static_cast<StockCell&>(item).row, std::get<StockRow>(row.payload)))
-    return absl::InvalidArgumentError("a stock row whose totals fall: " + row.key);
   item.kind = row.kind;
   item.origin = from;
   item.format = row.format;

@@ -134,6 +134,8 @@ class State {
   void seal(std::string& out);
 
   // ── merging ──
+  // Whether a row is one that `origin` could have written, given what is here. Changes nothing.
+  absl::Status fits(ReplicaId origin, const DecodedRow& row) const;
   // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not
   // newer. Error, and nothing changed: the row contradicts what one writer could have written.
   absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);

@@ -41,6 +41,9 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   if (in.delta.to <= state_.head(origin) && in.delta.rows.empty()) {
     return mesh_.merged(in.link, origin, in.delta.to);
   }
+  for (const crdt::DecodedRow& row : in.delta.rows)  // all of it, or nothing
+    if (const absl::Status status = state_.fits(origin, row); !status.ok())
+      return mesh_.reject(in.link, std::string(status.message()));
   std::vector<crdt::Product*> gained;
   JournalPart& part = merged_[origin];
   part.origin = origin;
@@ -52,10 +55,8 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
         if (const crdt::StockCell* cell = product->stock.find(origin))
           if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = mine->granted;
     auto merged = state_.merge(origin, std::move(row));
-    if (!merged.ok()) {
-      mesh_.reject(in.link, std::string(merged.status().message()));
-      return;  // what was merged before it stands: each row stands alone, the vector does not move
-    }
+    if (!merged.ok())  // it contradicts itself: the vector does not move
+      return mesh_.reject(in.link, std::string(merged.status().message()));
     if (*merged == nullptr) continue;
     // Member rows alone must not make member rows move, or they would cause one another for ever.
     moved_since_member_ = moved_since_member_ || (*merged)->kind != crdt::RowKind::member;

@@ -56,6 +56,7 @@ TEST_SUITE("state") {
     state.advance(replica(0), 11);
     const std::string before = fingerprint(state, kOrigins);
     const auto refuses = [&](DecodedRow&& bad) {
+      CHECK_FALSE(state.fits(replica(0), bad).ok());  // so that a delta is refused whole
       const auto merged = state.merge(replica(0), std::move(bad));
       CHECK_FALSE(merged.ok());
       CHECK(absl::IsInvalidArgument(merged.status()));
