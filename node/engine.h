@@ -67,7 +67,7 @@ class Engine {
   absl::Status load_row(const RowAddress& address, std::string_view bytes);
   absl::Status rows_loaded();  // after the last row, before the first entry
   absl::Status load_entry(std::uint64_t batch, std::string_view value);
-  // Writes this boot into the member row; the first seal() after it carries that and nothing else.
+  // Writes this boot into the member row: the first write that the next seal() stamps.
   void start(crdt::Now now);
 
   // ── events ──

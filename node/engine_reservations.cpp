@@ -183,8 +183,8 @@ void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCom
 // No answer will come for a forwarded command.
 void Engine::lost_away(Now now, Away&& away, bool sent) {
   const std::string& id = id_of(away.command);
-  if (is_read(
-          away.command)) {  // what is known here is an answer too, and says that it is not final
+  if (is_read(away.command)) {
+    // What is known here is an answer too, and says that it is not final.
     if (const Hold* copy = state_.hold(id))
       return finish(away.caller, read_hold(readers(now), *copy, Code::ok));
     return finish(away.caller, unreachable(id, ""));

@@ -166,8 +166,8 @@ absl::Status make_directory(const std::string& data_dir) {
 
 // Memory: memtables are charged to the block cache, so one number bounds both.
 constexpr std::size_t kMemoryBytesMax = 192u << 20;
-constexpr std::uint64_t kStartBytesMin = 16u
-                                         << 20;  // RocksDB aborts when its first write finds none
+// RocksDB aborts the process when its first write finds no space.
+constexpr std::uint64_t kStartBytesMin = 16u << 20;
 constexpr std::size_t kMemtablesBytesMax = 144u << 20;
 
 // `fresh`: no store was ever opened here to its end. Only then may parts of it be missing; a store
