@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 namespace {
 
@@ -34,6 +35,8 @@ REGISTER_LISTENER("selection", 1, SelectionCounter);
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The same cases in every run, so that a red run is red again: RC_PARAMS=seed=N draws others.
+  setenv("RC_PARAMS", "seed=1", 0);
   std::signal(SIGPIPE, SIG_IGN);  // a peer that hangs up is an error of one call
   doctest::Context context(argc, argv);
   const int status = context.run();

@@ -1,5 +1,7 @@
 #include "tests/node/support/memory_store.h"
 
+#include <stdexcept>
+
 namespace holdfast::tests {
 
 node::Recovered MemoryDisk::recovered() const {
@@ -35,6 +37,7 @@ void MemoryStore::persist(const node::Batch& batch) {
 }
 
 void MemoryStore::finish_batch() {
+  if (queue_.empty()) throw std::logic_error("no batch waits for the disk");
   node::Batch batch = std::move(queue_.front());
   queue_.pop_front();
   persist(batch);
