@@ -359,6 +359,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_sku(root, arguments);
   add_reservation(root, arguments);
   add_cluster(root, arguments);
+  if (hooks.add_commands) hooks.add_commands(root, arguments.action);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

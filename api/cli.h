@@ -7,12 +7,18 @@
 #include <string>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace holdfast::api {
 
 struct CliHooks {
   // Runs a node until it is told to stop; its result is the exit status.
   std::function<int(const std::string& config_path, const std::vector<std::string>& overrides)>
       serve;
+  // Adds commands that api/ does not know: when one of them has been parsed, it sets the action.
+  std::function<void(CLI::App& root, std::function<int()>& action)> add_commands;
   std::string version;  // as `holdfast --version` prints it
 };
 

@@ -152,12 +152,6 @@ const Feed* State::feed(ReplicaId id) const {
   return at == origins_.end() ? nullptr : &at->second->feed;
 }
 
-VersionVector State::vector() const {
-  VersionVector vector;
-  for (const auto& [id, origin] : origins_) vector.raise(id, origin->head);
-  return vector;
-}
-
 std::size_t State::lasting_rows() const {
   std::size_t rows = 0;
   for (const auto& [id, origin] : origins_) rows += origin->feed.size();
@@ -334,6 +328,7 @@ void State::seal(std::string& out) {
     append_item(*item, out);
   }
   dirty_.clear();
+  vector_.raise(self_, own_->head);
 }
 
 // ── merging ─────────────────────────────────────────────────────────────────────────────────────
@@ -464,6 +459,7 @@ absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
 void State::advance(ReplicaId from, Sequence to) {
   Origin& entry = origin(from);
   entry.head = std::max(entry.head, to);
+  vector_.raise(from, entry.head);
 }
 
 // ── checkpoints ─────────────────────────────────────────────────────────────────────────────────

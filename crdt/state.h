@@ -95,7 +95,7 @@ class State {
 
   Sequence head(ReplicaId origin) const;
   const Feed* feed(ReplicaId origin) const;  // nullptr: no row of it
-  VersionVector vector() const;
+  const VersionVector& vector() const { return vector_; }
   // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
   std::uint64_t boot_of(ReplicaId origin, Sequence sequence) const;
   // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
@@ -176,6 +176,7 @@ class State {
   ReplicaId self_;
   absl::btree_map<ReplicaId, std::unique_ptr<Origin>> origins_;
   Origin* own_ = nullptr;
+  VersionVector vector_;  // the origins' heads
   absl::flat_hash_map<std::string_view, std::unique_ptr<Product>> products_;
   absl::btree_map<std::string_view, Product*> catalogue_;
   absl::flat_hash_map<std::string_view, std::unique_ptr<Hold>> holds_;

@@ -1,8 +1,11 @@
-// The binary: the command line, with `serve` bound to a real node.
+// The binary: the command line, with `serve` bound to a real node, and the simulator's commands.
 #include "api/cli.h"
 #include "node/serve.h"
+#include "sim/cli.h"
 
 int main(int argc, char** argv) {
   return holdfast::api::run_cli(argc, argv,
-                                {.serve = holdfast::node::serve, .version = HOLDFAST_VERSION});
+                                {.serve = holdfast::node::serve,
+                                 .add_commands = holdfast::sim::add_sim,
+                                 .version = HOLDFAST_VERSION});
 }

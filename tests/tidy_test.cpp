@@ -116,13 +116,13 @@ const std::vector<Owner>& owners() {
   static const std::vector<Owner> table = {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
-      {"boost/", {"api/"}},
+      {"boost/", {"api/", "sim/"}},
       {"rocksdb/", {"node/rocks_store."}},
       {"spdlog/",
        {"gossip/ws_transport.cpp", "node/rocks_store.cpp", "node/log.", "node/serve.",
         "node/runtime.", "node/main.cpp", "api/http_server.cpp"}},
-      {"CLI/", {"api/cli"}},
-      {"toml++/", {"node/config.cpp"}},
+      {"CLI/", {"api/cli", "sim/cli"}},
+      {"toml++/", {"node/config.cpp", "sim/toml_tree.cpp"}},
       {"openssl/", {"gossip/hmac.cpp", "gossip/ws_transport.cpp", "node/serve.cpp", "api/cli"}},
       {"prometheus/", {"api/"}},
       {"doctest/", {}},
@@ -146,6 +146,7 @@ bool may_include_folder(const std::string& from, const std::string& included) {
   if (folder == "gossip") return target == "crdt";
   if (folder == "node") {
     const bool root = from == "node/main.cpp" || from.starts_with("node/serve.");
+    if (from == "node/main.cpp" && target == "sim") return true;
     return target == "crdt" || target == "gossip" || (root && target == "api");
   }
   if (folder == "api") return target == "crdt" || included == "node/command.h";

@@ -1,0 +1,259 @@
+#include "sim/breaker.h"
+
+#include <algorithm>
+
+namespace holdfast::sim {
+
+namespace {
+
+constexpr Time kRestartAfter = 500 * kMillisecond;
+constexpr Time kMomentWithin = 500 * kMillisecond;
+constexpr Time kLookEvery = kMillisecond / 5;
+
+Time duration_of(const PlannedFault& fault) { return fault.for_ms * kMillisecond; }
+
+PowerLoss loss_of(double amount) {
+  if (amount < 0.4) return PowerLoss::forgets;
+  return amount < 0.75 ? PowerLoss::tears : PowerLoss::keeps;
+}
+
+}  // namespace
+
+Breaker::Breaker(World& world, Checks& checks, const Plan& plan,
+                 std::function<void(std::size_t node)> on_lost_disk)
+    : world_(world),
+      checks_(checks),
+      plan_(plan),
+      on_lost_disk_(std::move(on_lost_disk)),
+      random_(plan.seed, "breaker"),
+      held_down_(world.nodes()) {
+  const std::size_t places = world.nodes() + world.options().regions.size();
+  for (Place from = 0; from < places; ++from)
+    for (Place to = 0; to < places; ++to) healthy_.push_back(world.network().pair(from, to));
+}
+
+void Breaker::schedule(Time begin) {
+  for (const PlannedFault& fault : plan_.faults)
+    world_.events().at(begin + fault.at_ms * kMillisecond, [this, &fault] { this->begin(fault); });
+  watch_over();
+}
+
+void Breaker::later(Time delay, std::function<void()> action) {
+  world_.events().after(delay, [this, generation = generation_, action = std::move(action)] {
+    if (generation == generation_) action();
+  });
+}
+
+void Breaker::watch_over() {
+  for (std::size_t i = 0; i < world_.nodes(); ++i)
+    if (!world_.node(i).lives() && held_down_[i] == 0) world_.node(i).start();
+  world_.events().after(kRestartAfter, [this] { watch_over(); });
+}
+
+void Breaker::hold_down(std::size_t node, Time for_how_long) {
+  ++held_down_[node];
+  later(for_how_long, [this, node] { --held_down_[node]; });
+}
+
+void Breaker::begin(const PlannedFault& fault) {
+  Machine& a = world_.node(fault.a);
+  Network& network = world_.network();
+  const Time takes = duration_of(fault);
+  switch (fault.kind) {
+    case FaultKind::crash:
+      return crash(fault, false);
+    case FaultKind::power_loss:
+      return crash(fault, true);
+    case FaultKind::pause:
+      a.pause();
+      return later(takes, [&a] { a.resume(); });
+    case FaultKind::cut:
+      return cut(fault.a, fault.b, fault.one_way, takes);
+    case FaultKind::isolate:
+      return isolate(fault);
+    case FaultKind::swizzle:
+      return swizzle(fault);
+    case FaultKind::lossy:
+      return make_lossy(fault);
+    case FaultKind::slow_link: {
+      const Time more = static_cast<Time>(fault.amount * 2 * kSecond);
+      return change_region_pair(
+          fault, [more](Pair& pair) { pair.latency += more; },
+          [more](Pair& pair) { pair.latency = std::max<Time>(pair.latency - more, 1); });
+    }
+    case FaultKind::narrow_link:
+      return change_region_pair(
+          fault, [&fault](Pair& pair) { pair.bytes_per_second = 2e3 + fault.amount * 1e5; },
+          [](Pair& pair) { pair.bytes_per_second = 0; });
+    case FaultKind::clog:
+      return network.clog(fault.a, fault.b, world_.now() + takes);
+    case FaultKind::reset:
+      return network.reset(fault.a, fault.b);
+    case FaultKind::slow_disk:
+      a.disk().slow = 1 + fault.amount * 200;
+      return later(takes, [&a] { a.disk().slow = 1; });
+    case FaultKind::failing_disk:
+      a.disk().failing = 0.01 + fault.amount * 0.3;
+      return later(takes, [&a] { a.disk().failing = 0; });
+    case FaultKind::full_disk:
+      a.disk().full = true;
+      return later(takes, [&a] { a.disk().full = false; });
+    case FaultKind::lost_disk:
+      return lose_disk(fault);
+    case FaultKind::wall_step:
+      checks_.saw("a wall clock jumped");
+      return a.step_wall_clock(static_cast<std::int64_t>((fault.amount - 0.5) * 1'200'000));
+  }
+}
+
+// A crash waits a while for its moment: half of them for a batch in hand, or for a checkpoint.
+void Breaker::crash(const PlannedFault& fault, bool silently) {
+  const double wish = fault.amount;
+  await_moment(
+      fault.a, world_.now() + kMomentWithin,
+      [wish](const Machine& machine) {
+        if (wish < 0.25) return machine.checkpointing();
+        return wish > 0.5 || machine.writing();
+      },
+      [this, &fault, silently] {
+        Machine& machine = world_.node(fault.a);
+        hold_down(fault.a, duration_of(fault));
+        if (!machine.lives()) return;
+        if (machine.checkpointing()) checks_.saw("a process ended in the middle of a checkpoint");
+        machine.crash(loss_of(random_.unit()), silently);
+      });
+}
+
+void Breaker::await_moment(std::size_t node, Time limit,
+                           std::function<bool(const Machine&)> is_it,
+                           std::function<void()> action) {
+  const Machine& machine = world_.node(node);
+  if (world_.now() >= limit || (machine.lives() && is_it(machine))) return action();
+  later(kLookEvery, [this, node, limit, is_it = std::move(is_it), action = std::move(action)] {
+    await_moment(node, limit, is_it, action);
+  });
+}
+
+void Breaker::lose_disk(const PlannedFault& fault) {
+  Machine& machine = world_.node(fault.a);
+  hold_down(fault.a, duration_of(fault));
+  machine.crash(PowerLoss::forgets, fault.one_way);
+  on_lost_disk_(fault.a);
+  machine.lose_disk();
+  checks_.saw("a disk was lost");
+}
+
+// ── ways ────────────────────────────────────────────────────────────────────────────────────────
+
+void Breaker::cut_way(Place from, Place to, Time for_how_long) {
+  if (from < world_.nodes() && to < world_.nodes() && checks_.grant_in_flight(from, to))
+    checks_.saw("a grant in flight across a cut");
+  world_.network().cut(from, to);
+  later(for_how_long, [this, from, to] { world_.network().mend(from, to); });
+}
+
+void Breaker::cut(std::size_t a, std::size_t b, bool one_way, Time for_how_long) {
+  if (a == b) return;
+  cut_way(a, b, for_how_long);
+  if (!one_way) cut_way(b, a, for_how_long);
+}
+
+void Breaker::isolate(const PlannedFault& fault) {
+  const std::size_t region = world_.region_of(fault.a);
+  for (std::size_t other = 0; other < world_.options().regions.size(); ++other) {
+    if (other == region) continue;
+    const auto visit = [&](Place from, Place to) { cut_way(from, to, duration_of(fault)); };
+    world_.for_each_pair(region, other, visit);
+    if (!fault.one_way) world_.for_each_pair(other, region, visit);
+  }
+}
+
+void Breaker::swizzle(const PlannedFault& fault) {
+  for (std::size_t node = 0; node < world_.nodes(); ++node) {
+    const Time takes = std::max<Time>(duration_of(fault), 10);
+    const Time from = random_.between(0, takes / 2), to = random_.between(takes / 2, takes);
+    later(from, [this, node, lasts = to - from] {
+      for (std::size_t other = 0; other < world_.nodes(); ++other)
+        cut(node, other, false, lasts);
+    });
+  }
+}
+
+void Breaker::make_lossy(const PlannedFault& fault) {
+  const auto worse = [&](Place from, Place to) {
+    Pair& pair = world_.network().pair(from, to);
+    pair.loss = fault.amount < 0.5 ? fault.amount * 0.6 : 0;
+    pair.duplicate = fault.at_ms % 2 == 0 ? fault.amount * 0.3 : 0;
+    pair.reorder = fault.at_ms % 3 == 0 ? fault.amount * 0.3 : 0;
+    later(duration_of(fault), [&pair] { pair.loss = pair.duplicate = pair.reorder = 0; });
+  };
+  worse(fault.a, fault.b);
+  if (!fault.one_way) worse(fault.b, fault.a);
+}
+
+void Breaker::change_region_pair(const PlannedFault& fault,
+                                 const std::function<void(Pair&)>& worse,
+                                 const std::function<void(Pair&)>& as_before) {
+  const std::size_t a = world_.region_of(fault.a), b = world_.region_of(fault.b);
+  if (a == b) return;
+  const auto visit = [&](Place from, Place to) {
+    Pair& pair = world_.network().pair(from, to);
+    worse(pair);
+    later(duration_of(fault), [&pair, as_before] { as_before(pair); });
+  };
+  world_.for_each_pair(a, b, visit);
+  if (!fault.one_way) world_.for_each_pair(b, a, visit);
+}
+
+// ── mending ─────────────────────────────────────────────────────────────────────────────────────
+
+void Breaker::mend_node(std::size_t node) {
+  Machine& machine = world_.node(node);
+  held_down_[node] = 0;
+  machine.disk().slow = 1;
+  machine.disk().failing = 0;
+  machine.disk().full = false;
+  machine.resume();
+  machine.start();
+}
+
+void Breaker::mend_way(Place from, Place to) {
+  Pair& pair = world_.network().pair(from, to);
+  while (pair.cut()) world_.network().mend(from, to);
+  pair = healthy_[from * (world_.nodes() + world_.options().regions.size()) + to];
+}
+
+void Breaker::mend_core(const std::vector<std::size_t>& core) {
+  ++generation_;  // what was to end by itself stays, outside of the core
+  const auto in_core = [&](std::size_t node) {
+    return std::find(core.begin(), core.end(), node) != core.end();
+  };
+  for (std::size_t node = 0; node < world_.nodes(); ++node) {
+    if (in_core(node)) {
+      mend_node(node);
+      for (std::size_t region = 0; region < world_.options().regions.size(); ++region) {
+        mend_way(node, world_.customers(region));
+        mend_way(world_.customers(region), node);
+      }
+      for (const std::size_t other : core) mend_way(node, other);
+    } else if (random_.chance(0.4)) {
+      world_.node(node).crash(PowerLoss::forgets, random_.chance(0.5));
+      ++held_down_[node];
+    } else {
+      for (const std::size_t other : core) {
+        if (random_.chance(0.8)) world_.network().cut(node, other);
+        if (random_.chance(0.8)) world_.network().cut(other, node);
+      }
+    }
+  }
+}
+
+void Breaker::mend_all() {
+  ++generation_;
+  for (std::size_t node = 0; node < world_.nodes(); ++node) mend_node(node);
+  const std::size_t places = world_.nodes() + world_.options().regions.size();
+  for (Place from = 0; from < places; ++from)
+    for (Place to = 0; to < places; ++to) mend_way(from, to);
+}
+
+}  // namespace holdfast::sim

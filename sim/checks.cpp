@@ -1,0 +1,394 @@
+#include "sim/checks.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+namespace holdfast::sim {
+
+using crdt::DecodedRow;
+using crdt::HoldRow;
+using crdt::HoldState;
+using crdt::Product;
+using crdt::ReplicaId;
+using crdt::RowKind;
+using crdt::StockRow;
+using crdt::Units;
+
+namespace {
+
+// With more SKUs than this only those that a batch names are looked at, not all after each turn.
+constexpr std::size_t kLookAtAll = 16;
+constexpr std::int64_t kKeysKeptMs = 23 * 3'600'000;  // they are dropped after 24 h
+
+std::uint64_t content_of(const DecodedRow& row) {
+  std::string bytes(1, static_cast<char>(row.kind));
+  bytes += row.key;
+  bytes += '\n';
+  std::visit(
+      [&](const auto& payload) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(payload)>, std::string>) {
+          bytes += payload;
+        } else {
+          crdt::append_payload(payload, bytes);
+        }
+      },
+      row.payload);
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+// A replica's rights by its own row and the rows of the others in `products`.
+Units rights_with(ReplicaId self, const StockRow& own, const Product* others) {
+  Units rights = own.received - own.withdrawn + own.allowance_added - own.allowance_removed -
+                 (own.held - own.released) + own.returned + own.voided;
+  for (const crdt::PeerTotals& entry : own.peers) rights += entry.seized - entry.granted;
+  if (others == nullptr) return rights;
+  for (const auto& cell : others->stock.cells()) {
+    if (cell->origin == self) continue;
+    if (const crdt::PeerTotals* entry = cell->row.find(self))
+      rights += entry->granted - entry->seized;
+  }
+  return rights;
+}
+
+const crdt::Hold* copy_at(const crdt::State& state, std::string_view id, ReplicaId origin) {
+  for (const crdt::Hold* copy = state.hold(id); copy != nullptr; copy = copy->next_copy.get())
+    if (copy->origin == origin) return copy;
+  return nullptr;
+}
+
+std::string at_node(const Machine& machine) { return machine.name() + ": "; }
+
+}  // namespace
+
+void Checks::fail(const std::string& invariant, const std::string& detail) {
+  if (violation_) return;
+  violation_ = Violation{invariant, detail, world_->now(), world_->events().done()};
+}
+
+// ── what became durable ─────────────────────────────────────────────────────────────────────────
+
+void Checks::on_durable(Machine& machine, const node::Batch& batch) {
+  Known& known = known_[machine.place()];
+  if (batch.number != ++known.batch)
+    fail("not-monotone", at_node(machine) + "batch " + std::to_string(batch.number) +
+                             " became durable where " + std::to_string(known.batch) + " was due");
+  const auto value = node::decode_journal_value(batch.journal);
+  if (!value.ok() || value->self != machine.replica())
+    return fail("not-monotone", at_node(machine) + "a journal value that is none of its own");
+  if (value->life_ms < known.life_ms)
+    fail("not-monotone", at_node(machine) + "its life went back");
+  known.life_ms = value->life_ms;
+  for (const node::JournalPart& part : value->parts) {
+    if (part.origin == machine.replica()) {
+      take_own(machine, *value, part);
+    } else {
+      take_others(machine, part);
+    }
+    known.durable.raise(part.origin, part.upto);
+  }
+}
+
+void Checks::take_own(Machine& machine, const node::JournalValue& value,
+                      const node::JournalPart& part) {
+  auto rows = crdt::decode_rows(part.rows);
+  if (!rows.ok()) return fail("not-monotone", at_node(machine) + "rows that cannot be read");
+  const ReplicaId self = machine.replica();
+  std::set<std::string> skus;
+  for (DecodedRow& row : *rows) {
+    if (row.sequence <= ghost_.head(self) || row.sequence > part.upto)
+      fail("not-monotone", at_node(machine) + "sequence " + std::to_string(row.sequence) +
+                               " was written after " + std::to_string(ghost_.head(self)));
+    contents_[{self, row.sequence}] = content_of(row);
+    check_row(machine, row, value.life_ms);
+    if (row.kind == RowKind::stock) skus.insert(row.key);
+    if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
+      const crdt::Hold* before = copy_at(ghost_, row.key, self);
+      count_hold(self, before == nullptr ? nullptr : &before->row, *hold);
+      for (const crdt::HoldLine& line : hold->lines) skus.insert(line.sku);
+    }
+    if (auto merged = ghost_.merge(self, std::move(row)); !merged.ok())
+      fail("not-monotone", at_node(machine) + std::string(merged.status().message()));
+  }
+  ghost_.advance(self, part.upto);
+  for (const std::string& sku : skus) {
+    check_sums(self, sku);
+    check_product(sku);
+  }
+}
+
+void Checks::take_others(Machine& machine, const node::JournalPart& part) {
+  if (part.upto > ghost_.head(part.origin))
+    fail("exported-before-durable",
+         at_node(machine) + "has " + crdt::to_string(part.origin) + " up to " +
+             std::to_string(part.upto) + ", of which " +
+             std::to_string(ghost_.head(part.origin)) + " is durable");
+  auto rows = crdt::decode_rows(part.rows);
+  if (!rows.ok()) return fail("copies-differ", at_node(machine) + "rows that cannot be read");
+  for (const DecodedRow& row : *rows) {
+    const auto content = contents_.find({part.origin, row.sequence});
+    if (content == contents_.end()) {
+      fail("exported-before-durable", at_node(machine) + "has row " + row.key + " of sequence " +
+                                          std::to_string(row.sequence) +
+                                          ", which its origin has not");
+    } else if (content->second != content_of(row)) {
+      fail("copies-differ", at_node(machine) + "row " + row.key + " of sequence " +
+                                std::to_string(row.sequence) + " is not as its origin wrote it");
+    }
+  }
+}
+
+void Checks::check_row(Machine& machine, const DecodedRow& row, std::int64_t life_ms) {
+  const std::string where = at_node(machine) + row.key + ": ";
+  const ReplicaId self = machine.replica();
+  if (const auto* stock = std::get_if<StockRow>(&row.payload)) {
+    const Product* product = ghost_.product(row.key);
+    const crdt::StockCell* before = product == nullptr ? nullptr : product->stock.find(self);
+    check_stock_row(before == nullptr ? StockRow{} : before->row, *stock, where);
+  } else if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
+    const crdt::Hold* before = copy_at(ghost_, row.key, self);
+    if (before != nullptr) check_hold_row(before->row, *hold, life_ms, where);
+  }
+}
+
+void Checks::check_stock_row(const StockRow& before, const StockRow& after,
+                             const std::string& where) {
+  const auto grows = [&](const char* name, Units was, Units is) {
+    if (is < was)
+      fail("not-monotone",
+           where + name + " went from " + std::to_string(was) + " to " + std::to_string(is));
+  };
+  grows("received", before.received, after.received);
+  grows("withdrawn", before.withdrawn, after.withdrawn);
+  grows("allowance_added", before.allowance_added, after.allowance_added);
+  grows("allowance_removed", before.allowance_removed, after.allowance_removed);
+  grows("held", before.held, after.held);
+  grows("released", before.released, after.released);
+  grows("sold", before.sold, after.sold);
+  grows("returned", before.returned, after.returned);
+  grows("voided", before.voided, after.voided);
+  for (const crdt::PeerTotals& was : before.peers) {
+    const crdt::PeerTotals* is = after.find(was.peer);
+    grows("granted", was.granted, is == nullptr ? 0 : is->granted);
+    grows("seized", was.seized, is == nullptr ? 0 : is->seized);
+    grows("seen", was.seen, is == nullptr ? 0 : is->seen);
+    grows("debt_at_seen", was.debt_at_seen, is == nullptr ? 0 : is->debt_at_seen);
+  }
+}
+
+void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::int64_t life_ms,
+                            const std::string& where) {
+  bool same = before.digest == after.digest && before.lines.size() == after.lines.size() &&
+              before.number == after.number && before.created_at == after.created_at;
+  for (std::size_t i = 0; same && i < after.lines.size(); ++i) {
+    const crdt::HoldLine &was = before.lines[i], &is = after.lines[i];
+    same = was.sku == is.sku && was.held == is.held && is.committed <= is.held &&
+           is.returned >= was.returned && is.returned <= is.committed;
+    if (before.state != HoldState::held) same = same && was.committed == is.committed;
+  }
+  if (!same) fail("hold-ended-twice", where + "what was held or sold has changed");
+  if (before.state != HoldState::held &&
+      (after.state != before.state || after.ended_at != before.ended_at))
+    fail("hold-ended-twice", where + "ended once more");
+  if (before.state == HoldState::held && after.state == HoldState::expired &&
+      life_ms < before.deadline)
+    fail("expired-early", where + "at " + std::to_string(life_ms) + " of a life, deadline " +
+                              std::to_string(before.deadline));
+}
+
+void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& after) {
+  for (std::size_t i = 0; i < after.lines.size(); ++i) {
+    const crdt::HoldLine& is = after.lines[i];
+    HoldSums& sums = sums_[{origin, is.sku}];
+    const auto counted = [](const HoldRow& row, std::size_t line) {
+      const crdt::HoldLine& of = row.lines[line];
+      const bool ended = row.state != HoldState::held;
+      return HoldSums{.held = of.held,
+                      .released = ended ? of.held - of.committed : 0,
+                      .sold = of.committed,
+                      .returned = of.returned};
+    };
+    const HoldSums now = counted(after, i);
+    const bool known = before != nullptr && i < before->lines.size();
+    const HoldSums was = known ? counted(*before, i) : HoldSums{};
+    sums.held += now.held - was.held;
+    sums.released += now.released - was.released;
+    sums.sold += now.sold - was.sold;
+    sums.returned += now.returned - was.returned;
+  }
+}
+
+void Checks::check_sums(ReplicaId origin, const std::string& sku) {
+  const Product* product = ghost_.product(sku);
+  const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(origin);
+  const StockRow row = cell == nullptr ? StockRow{} : cell->row;
+  const HoldSums& sums = sums_[{origin, sku}];
+  const auto equal = [&](const char* name, Units total, Units sum) {
+    if (total != sum)
+      fail("totals-unlike-holds", sku + " of " + crdt::to_string(origin) + ": " + name + " is " +
+                                      std::to_string(total) + ", its holds add up to " +
+                                      std::to_string(sum));
+  };
+  equal("held", row.held, sums.held);
+  equal("released", row.released, sums.released);
+  equal("sold", row.sold, sums.sold);
+  equal("returned", row.returned, sums.returned);
+}
+
+void Checks::check_product(const std::string& sku) {
+  const Product* product = ghost_.product(sku);
+  if (product == nullptr) return;
+  Units sum = 0;
+  std::set<std::size_t> regions_at_zero;
+  for (const auto& cell : product->stock.cells()) {
+    const Units rights = product->stock.rights(cell->origin);
+    sum += rights;
+    if (rights < 0)
+      fail("rights-below-zero",
+           sku + ": " + crdt::to_string(cell->origin) + " has " + std::to_string(rights));
+  }
+  // Rights may stand at replicas that have no stock row of their own yet.
+  std::set<ReplicaId> without;
+  for (const auto& cell : product->stock.cells())
+    for (const crdt::PeerTotals& entry : cell->row.peers)
+      if (product->stock.find(entry.peer) == nullptr) without.insert(entry.peer);
+  for (const ReplicaId replica : without) sum += product->stock.rights(replica);
+  const Units available = product->stock.available(), allowance = product->stock.allowance();
+  if (sum != available + allowance)
+    fail("conservation", sku + ": rights are " + std::to_string(sum) + ", available " +
+                             std::to_string(available) + ", allowance " +
+                             std::to_string(allowance));
+  if (available < -allowance)
+    fail("oversold", sku + ": available " + std::to_string(available) + ", allowance " +
+                         std::to_string(allowance));
+  if (world_->options().regions.size() < 2 || product->stock.on_hand() <= 0) return;
+  std::map<std::size_t, Units> by_region;
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    by_region[world_->region_of(i)] += product->stock.rights(world_->node(i).replica());
+  const auto at_zero = std::count_if(by_region.begin(), by_region.end(),
+                                     [](const auto& entry) { return entry.second == 0; });
+  if (at_zero >= 2) saw("two regions at zero rights at once");
+}
+
+// ── what a node believes ────────────────────────────────────────────────────────────────────────
+
+void Checks::on_turn(Machine& machine) {
+  check_rows_up_to_vector(machine);
+  const crdt::State& state = machine.engine().state();
+  if (state.product_count() > kLookAtAll) return;
+  for (const auto& [sku, product] : state.catalogue()) check_own_rights(machine, *product);
+}
+
+void Checks::check_own_rights(Machine& machine, const Product& product) {
+  const ReplicaId self = machine.replica();
+  const crdt::StockCell* cell = product.stock.find(self);
+  const Units truth = rights_with(self, cell == nullptr ? StockRow{} : cell->row,
+                                  ghost_.product(product.sku));
+  const Units view = product.stock.rights(self);
+  if (view > truth)
+    fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
+                                 std::to_string(view) + " and has " + std::to_string(truth));
+  if (view < 0)
+    fail("rights-below-zero", at_node(machine) + product.sku + ": has " + std::to_string(view));
+}
+
+void Checks::check_rows_up_to_vector(Machine& machine) {
+  const crdt::State& state = machine.engine().state();
+  Known& known = known_[machine.place()];
+  for (const auto& [origin, head] : state.vector()) {
+    const crdt::Sequence before = known.checked[origin];
+    if (head == before || origin == machine.replica()) continue;
+    if (head < before)
+      fail("row-lost-below-vector", at_node(machine) + "its vector went back");
+    if (head > ghost_.head(origin))
+      fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(origin) +
+                                          " up to " + std::to_string(head) + ", of which " +
+                                          std::to_string(ghost_.head(origin)) + " is durable");
+    const crdt::Feed* feed = ghost_.feed(origin);
+    for (auto at = feed->begin_after(before); at != feed->end() && at->first <= head; ++at)
+      check_has(machine, *at->second);
+    known.checked.raise(origin, head);
+  }
+}
+
+void Checks::check_has(Machine& machine, const crdt::FeedItem& item) {
+  const crdt::State& state = machine.engine().state();
+  const crdt::Feed* feed = state.feed(item.origin);
+  if (feed != nullptr && feed->at(item.sequence) != nullptr) return;
+  const std::string key(crdt::row_key(item));
+  const crdt::FeedItem* found = nullptr;
+  if (item.kind == RowKind::stock) {
+    const Product* product = state.product(key);
+    found = product == nullptr ? nullptr : product->stock.find(item.origin);
+  } else if (item.kind == RowKind::hold) {
+    found = copy_at(state, key, item.origin);
+  } else if (item.kind == RowKind::key) {
+    const auto& row = static_cast<const crdt::Key&>(item).row;
+    if (machine.wall_now_ms() - row.created_at >= kKeysKeptMs) return;
+  }
+  if (found == nullptr || found->sequence < item.sequence)
+    fail("row-lost-below-vector", at_node(machine) + "lacks row " + key + " of " +
+                                      crdt::to_string(item.origin) + ", sequence " +
+                                      std::to_string(item.sequence));
+}
+
+// ── processes ───────────────────────────────────────────────────────────────────────────────────
+
+void Checks::on_started(Machine& machine, bool torn) {
+  if (torn) saw("a torn journal tail was cut off");
+  Known& known = known_[machine.place()];
+  const ReplicaId self = machine.replica();
+  if (known.replica != self) {
+    known = {};
+    known.replica = self;
+  }
+  known.checked = {};
+  const crdt::State& state = machine.engine().state();
+  if (state.head(self) != ghost_.head(self))
+    fail("durable-row-lost", at_node(machine) + "starts with " + std::to_string(state.head(self)) +
+                                 " writes, of which " + std::to_string(ghost_.head(self)) +
+                                 " were durable");
+  if (const crdt::Feed* feed = ghost_.feed(self))
+    for (auto at = feed->begin_after(0); at != feed->end(); ++at) check_has(machine, *at->second);
+  for (const auto& [origin, sequence] : known.durable)
+    if (state.head(origin) < sequence)
+      fail("durable-row-lost", at_node(machine) + "had " + crdt::to_string(origin) + " up to " +
+                                   std::to_string(sequence) + ", and starts with " +
+                                   std::to_string(state.head(origin)));
+  check_rows_up_to_vector(machine);
+}
+
+void Checks::on_ended(Machine& machine, const std::string& why) {
+  if (why == "a write to the disk failed") {
+    saw("a failed fsync ended a process");
+  } else if (!why.empty()) {
+    fail("stopped", at_node(machine) + why);
+  }
+}
+
+void Checks::on_reply(Machine& machine, const node::Outcome& outcome, bool released,
+                      bool may_be_early) {
+  if (!released && !may_be_early && outcome.code != node::Code::overloaded)
+    fail("early-reply", at_node(machine) + "answered before it was durable");
+  if (outcome.code == node::Code::storage_full) saw("new work was refused on a full disk");
+  if (outcome.code == node::Code::outcome_unknown) saw("a forwarded call had no answer");
+  if (outcome.code == node::Code::home_unreachable) saw("a reservation's home was out of reach");
+}
+
+bool Checks::grant_in_flight(std::size_t from, std::size_t to) const {
+  const Machine &giver = world_->node(from), &taker = world_->node(to);
+  if (!taker.lives()) return false;
+  for (const auto& [sku, product] : ghost_.catalogue()) {
+    const crdt::StockCell* given = product->stock.find(giver.replica());
+    const crdt::PeerTotals* gave = given == nullptr ? nullptr : given->row.find(taker.replica());
+    if (gave == nullptr) continue;
+    const Product* there = taker.engine().state().product(sku);
+    const crdt::StockCell* copy =
+        there == nullptr ? nullptr : there->stock.find(giver.replica());
+    const crdt::PeerTotals* seen = copy == nullptr ? nullptr : copy->row.find(taker.replica());
+    if ((seen == nullptr ? 0 : seen->granted) < gave->granted) return true;
+  }
+  return false;
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,101 @@
+#pragma once
+// The invariants, checked after every event that can break them, by one who sees everything: the
+// ghost joins every row that ever became durable anywhere, also of disks that were lost since.
+//
+//   rights-below-zero      a replica's rights, over the ghost, are ≥ 0
+//   view-above-truth       no replica believes in more rights of its own than it has
+//   conservation           Σ rights = available + allowance
+//   oversold               available ≥ −allowance
+//   not-monotone           one origin's totals only grow; its batches, sequences and life go on
+//   totals-unlike-holds    held, released, sold and returned of a stock row are the sums over the
+//                          same origin's holds
+//   hold-ended-twice       an ended hold stays as it ended
+//   expired-early          a hold expires when its home's life has reached its deadline
+//   exported-before-durable  what another node has of an origin is durable at the origin
+//   copies-differ          one (origin, sequence) is one content, wherever it is
+//   row-lost-below-vector  V[o] ≥ n at a node means that it has all of o's rows up to n
+//   durable-row-lost       a node that starts again has all of its own durable rows
+//   early-reply            what shows or depends on a change leaves when that is durable
+//
+// With disks lost, the ghost keeps what they held: its rights are nobody's any more, and no check
+// here needs an exception for it.
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "crdt/state.h"
+#include "node/codec.h"
+#include "sim/world.h"
+
+namespace holdfast::sim {
+
+struct Violation {
+  std::string invariant;
+  std::string detail;
+  Time at = 0;
+  std::uint64_t event = 0;
+};
+
+class Checks final : public Watcher {
+ public:
+  Checks() : ghost_(crdt::ReplicaId{1}) {}
+  void attach(World& world) { world_ = &world; }
+
+  void fail(const std::string& invariant, const std::string& detail);
+  const std::optional<Violation>& violation() const { return violation_; }
+  const crdt::State& ghost() const { return ghost_; }
+  // The standing copy of a reservation, as it is durable somewhere; nullptr: none.
+  const crdt::Hold* hold(const std::string& id) const { return ghost_.hold(id); }
+
+  // Rare situations, and how often they occurred.
+  void saw(const std::string& situation) { ++sometimes_[situation]; }
+  const std::map<std::string, std::uint64_t>& sometimes() const { return sometimes_; }
+  // A grant from one to the other that the other does not know of yet.
+  bool grant_in_flight(std::size_t from, std::size_t to) const;
+
+  void on_started(Machine& machine, bool torn) override;
+  void on_turn(Machine& machine) override;
+  void on_durable(Machine& machine, const node::Batch& batch) override;
+  void on_reply(Machine& machine, const node::Outcome& outcome, bool released,
+                bool may_be_early) override;
+  void on_ended(Machine& machine, const std::string& why) override;
+
+ private:
+  struct HoldSums {  // over one origin's holds of one SKU
+    crdt::Units held = 0, released = 0, sold = 0, returned = 0;
+  };
+  struct Known {  // of a node, between events
+    crdt::ReplicaId replica;
+    std::uint64_t batch = 0;
+    std::int64_t life_ms = 0;
+    crdt::VersionVector durable;  // by its journal
+    crdt::VersionVector checked;  // up to where its rows have been compared with the ghost's
+  };
+
+  void take_own(Machine& machine, const node::JournalValue& value, const node::JournalPart& part);
+  void take_others(Machine& machine, const node::JournalPart& part);
+  void check_row(Machine& machine, const crdt::DecodedRow& row, std::int64_t life_ms);
+  void check_stock_row(const crdt::StockRow& before, const crdt::StockRow& after,
+                       const std::string& where);
+  void check_hold_row(const crdt::HoldRow& before, const crdt::HoldRow& after,
+                      std::int64_t life_ms, const std::string& where);
+  void count_hold(crdt::ReplicaId origin, const crdt::HoldRow* before, const crdt::HoldRow& after);
+  void check_sums(crdt::ReplicaId origin, const std::string& sku);
+  void check_product(const std::string& sku);
+  void check_own_rights(Machine& machine, const crdt::Product& product);
+  void check_rows_up_to_vector(Machine& machine);
+  void check_has(Machine& machine, const crdt::FeedItem& item);
+
+  World* world_ = nullptr;
+  crdt::State ghost_;
+  std::map<std::size_t, Known> known_;  // by place
+  absl::flat_hash_map<std::pair<crdt::ReplicaId, crdt::Sequence>, std::uint64_t> contents_;
+  std::map<std::pair<crdt::ReplicaId, std::string>, HoldSums> sums_;
+  std::map<std::string, std::uint64_t> sometimes_;
+  std::optional<Violation> violation_;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,44 @@
+#pragma once
+// Edge: the commands of `holdfast sim` that run a planner's worlds and the papers' tables. Each
+// prints to stdout, shows its progress on stderr, and returns the exit status: 0 what was promised
+// held, 1 it did not, 2 the options or the file are wrong (the key or the line is named on stderr).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::sim {
+
+struct RunOptions {
+  std::string scenario_path;
+  std::string report_path;            // empty: no HTML page is written
+  std::string policy;                 // empty: the scenario's own
+  std::optional<std::uint64_t> seed;  // none: the scenario's own
+  bool json = false;
+};
+int run_scenario(const RunOptions& options);
+
+struct CompareOptions {
+  std::string scenario_path;  // empty: the one that is built in
+  std::string report_path;
+  std::optional<std::uint64_t> seed;
+  bool json = false;
+};
+int run_compare(const CompareOptions& options);
+
+struct PapersOptions {
+  bool feeds = true, quotas = true;  // which tables
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+int run_papers(const PapersOptions& options);
+
+struct ScaleOptions {
+  std::vector<std::uint32_t> replicas = {3, 5, 10, 20, 50};  // 2 … 200 each
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+int run_scale(const ScaleOptions& options);
+
+}  // namespace holdfast::sim

@@ -1,0 +1,98 @@
+#include "sim/cli_scenarios.h"
+
+#include <memory>
+#include <string>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "sim/cli_commands.h"
+
+namespace holdfast::sim {
+namespace {
+
+using Action = std::function<int()>;
+
+CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what,
+                  const std::string& example) {
+  CLI::App* app = parent.add_subcommand(name, what);
+  app->footer("\nExample:\n  " + example);
+  return app;
+}
+
+void add_json(CLI::App* app, bool& json) {
+  app->add_flag("--json", json, "Print the result as JSON");
+}
+
+void add_run(CLI::App& sim, Action& action) {
+  CLI::App* app = command(sim, "run", "Run a scenario: what happens to this shop if …",
+                          "holdfast sim run sim/scenarios/region-outage.toml --report out.html");
+  auto o = std::make_shared<RunOptions>();
+  app->add_option("SCENARIO", o->scenario_path, "The scenario (TOML); sim/scenarios/ has some")
+      ->required();
+  app->add_option("--report", o->report_path, "Also write one HTML page with plots to this file");
+  app->add_option("--policy", o->policy, "Another policy than the scenario's");
+  app->add_option("--seed", o->seed, "Another seed than the scenario's");
+  add_json(app, o->json);
+  app->callback([o, &action] { action = [o] { return run_scenario(*o); }; });
+}
+
+void add_compare(CLI::App& sim, Action& action) {
+  CLI::App* app =
+      command(sim, "compare",
+              "The same demand and faults through Holdfast and its alternatives: availability, "
+              "oversell, latency, bytes",
+              "holdfast sim compare");
+  auto o = std::make_shared<CompareOptions>();
+  app->add_option("SCENARIO", o->scenario_path, "The scenario (TOML); without: a built-in one");
+  app->add_option("--report", o->report_path, "Also write one HTML page with plots to this file");
+  app->add_option("--seed", o->seed, "Another seed than the scenario's");
+  add_json(app, o->json);
+  app->callback([o, &action] { action = [o] { return run_compare(*o); }; });
+}
+
+void add_papers(CLI::App& sim, Action& action) {
+  CLI::App* app =
+      command(sim, "papers", "Tables of papers, run again here beside the published figures",
+              "holdfast sim papers feeds");
+  auto o = std::make_shared<PapersOptions>();
+  auto which = std::make_shared<std::string>();
+  app->add_option("TABLE", *which,
+                  "feeds (Enes et al., ICDE 2019) or quotas (Balegas et al., SRDS 2015); without: "
+                  "both")
+      ->check(CLI::IsMember({"feeds", "quotas"}));
+  app->add_option("--seed", o->seed, "Of the workloads")->capture_default_str();
+  add_json(app, o->json);
+  app->callback([o, which, &action] {
+    o->feeds = *which != "quotas";
+    o->quotas = *which != "feeds";
+    action = [o] { return run_papers(*o); };
+  });
+}
+
+void add_scale(CLI::App& sim, Action& action) {
+  CLI::App* app =
+      command(sim, "scale", "Bytes per update and time to converge against the number of replicas",
+              "holdfast sim scale --replicas 3,10,50");
+  auto o = std::make_shared<ScaleOptions>();
+  app->add_option("--replicas", o->replicas, "How many, one run each")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(2u, 200u))
+      ->capture_default_str();
+  app->add_option("--seed", o->seed, "Of the workload")->capture_default_str();
+  add_json(app, o->json);
+  app->callback([o, &action] { action = [o] { return run_scale(*o); }; });
+}
+
+}  // namespace
+
+void add_scenarios(CLI::App& sim, std::function<int()>& action) {
+  add_run(sim, action);
+  add_compare(sim, action);
+  add_papers(sim, action);
+  add_scale(sim, action);
+}
+
+}  // namespace holdfast::sim

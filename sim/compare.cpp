@@ -1,0 +1,54 @@
+#include "sim/compare.h"
+
+namespace holdfast::sim {
+
+const std::vector<Alternative>& alternatives() {
+  static const std::vector<Alternative> all = {
+      {"central", "one strongly consistent region decides; every other asks it over the WAN",
+       "central"},
+      {"plain counters", "PN-counters without rights: everyone sells what they see", "weak"},
+      {"static quotas", "escrow that never moves: a region sells its share", "static"},
+      {"on-demand escrow", "Holdfast: rights come from other regions when they are lacking",
+       "on-demand"},
+      {"with allowance", "the same, and 5 % of the units may be oversold", "on-demand", true},
+  };
+  return all;
+}
+
+Scenario with(Scenario scenario, const Alternative& alternative) {
+  scenario.policy.name = alternative.policy;
+  scenario.stock.allowance_units = 0;
+  scenario.stock.allowance_share = alternative.with_allowance ? kAllowanceShare : 0;
+  return scenario;
+}
+
+absl::StatusOr<Comparison> compare(const Scenario& scenario, const OnAlternative& on_progress) {
+  Comparison comparison;
+  comparison.title = scenario.title;
+  comparison.teaches = scenario.teaches;
+  comparison.seed = scenario.seed;
+  comparison.policy = "all";
+  for (std::size_t i = 0; i < alternatives().size(); ++i) {
+    const Alternative& alternative = alternatives()[i];
+    auto report = run(with(scenario, alternative), [&](Time done, Time of) {
+      if (on_progress) on_progress(i, done, of);
+    });
+    if (!report.ok()) return report.status();
+    comparison.virtual_ms += report->virtual_ms;
+    comparison.hash = comparison.hash * 31 + report->hash;
+    comparison.faults = report->faults;
+    comparison.columns.push_back({alternative.name, alternative.note, report->totals});
+    // What escrow promises, whatever the scenario expects of the one that it was written for.
+    if (alternative.policy == "weak") continue;
+    for (const CheckResult& check : report->checks)
+      if (check.name == "invariants")
+        comparison.checks.push_back({alternative.name + ": invariants", check.passed, check.detail});
+    const bool bounded = *report->totals.oversold <= *report->totals.oversold_bound;
+    comparison.checks.push_back({alternative.name + ": oversold within its bound", bounded,
+                                 std::to_string(*report->totals.oversold) + " of " +
+                                     std::to_string(*report->totals.oversold_bound) + " units"});
+  }
+  return comparison;
+}
+
+}  // namespace holdfast::sim

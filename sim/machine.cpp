@@ -1,0 +1,245 @@
+#include "sim/machine.h"
+
+#include <map>
+#include <utility>
+
+#include "crdt/check.h"
+
+namespace holdfast::sim {
+
+namespace {
+
+constexpr std::int64_t kWallBegin = 1'291'161'600'000;  // 2010-12-01, when the orders begin
+constexpr std::size_t kFrameWorthATurn = 4096;
+
+}  // namespace
+
+struct Machine::Process {
+  std::uint64_t life = 0;
+  Time began = 0;
+  std::int64_t instant_begin_us = 0;  // what its steady clock showed then
+  std::unique_ptr<Disk> disk;
+  std::unique_ptr<node::Engine> engine;
+  std::unique_ptr<node::Driver> driver;
+  std::vector<node::Arrived> requests;
+  std::vector<gossip::NetEvent> events;
+  struct Pending {
+    api::Call call;
+    OnResponse done;
+    bool may_be_early = false;
+  };
+  std::map<std::uint64_t, Pending> pending;  // by token
+  std::uint64_t last_token = 0;
+  Time busy_until = 0;
+  Time turn_at = kNever;
+};
+
+Machine::Machine(Events& events, Network& network, Watcher& watcher, Place place,
+                 MachineOptions options)
+    : events_(events),
+      network_(network),
+      watcher_(watcher),
+      place_(place),
+      options_(std::move(options)) {
+  network_.attach(place_, options_.engine.mesh.gossip_address, *this);
+}
+
+Machine::~Machine() = default;
+
+const node::Engine& Machine::engine() const { return *process_->engine; }
+node::Stats Machine::stats() { return process_->engine->stats(now()); }
+
+bool Machine::writing() const { return process_->disk->pending() > 0; }
+bool Machine::checkpointing() const { return !process_->disk->takes_slice(); }
+
+// ── the process ─────────────────────────────────────────────────────────────────────────────────
+
+void Machine::start() {
+  if (lives() || !stopped_for_.empty()) return;
+  ++life_;
+  Random random(options_.seed, "process", life_);
+  if (image_.empty() && image_.mark == 0) {
+    self_ = crdt::ReplicaId{Random(options_.seed, "replica", disks_).next() | 1};
+  }
+  auto process = std::make_unique<Process>();
+  process->life = life_;
+  process->began = events_.now();
+  process->instant_begin_us = random.between(1, 1'000'000) * kSecond;
+  process->last_token = life_ << 32;
+
+  bool torn = false;
+  const auto opened = Disk::open(image_, torn);
+  const auto refuse = [this](const absl::Status& status) {
+    stopped_for_ = std::string(status.message());
+    watcher_.on_ended(*this, stopped_for_);
+  };
+  if (!opened.ok()) return refuse(opened.status());
+  const auto self = node::identity(*opened, self_);
+  if (!self.ok()) return refuse(self.status());
+  HOLDFAST_CHECK(*self == self_);
+
+  node::EngineConfig config = options_.engine;
+  config.self = config.mesh.self = self_;
+  config.mesh.boot = random.next() | 1;
+  config.seed = random.next();
+  process->engine = std::make_unique<node::Engine>(std::move(config));
+  const auto count = node::recover(*opened, *process->engine);
+  if (!count.ok()) return refuse(count.status());
+  process->disk = std::make_unique<Disk>(
+      events_, image_, options_.disk, random.next(),
+      Disk::Hooks{
+          .durable = [this](const node::Batch& batch) { watcher_.on_durable(*this, batch); },
+          .failed =
+              [this, life = life_] {
+                events_.after(0, [this, life] {
+                  if (process_ && process_->life == life)
+                    end("a write to the disk failed", PowerLoss::forgets, false);
+                });
+              },
+          .may_release = [this] { return !paused_; }});
+  process->driver = std::make_unique<node::Driver>(
+      *process->engine,
+      node::DriverPorts{
+          .store = *process->disk,
+          .clock = *this,
+          .transport = *this,
+          .deliver = [this](std::vector<node::Reply>&& replies) { deliver(std::move(replies)); },
+          .note = [](const gossip::Note&) {},
+          .released = [this] { poke(events_.now()); }},
+      node::DriverOptions{.inbox_delay_max = options_.inbox_delay_max, .min_free_bytes = 1});
+  process_ = std::move(process);
+  watcher_.on_started(*this, torn);
+  process_->engine->start(now());
+  poke(events_.now());
+}
+
+void Machine::end(const std::string& why, PowerLoss loss, bool silently) {
+  process_->disk->lose_power(loss);
+  network_.vanish(place_, silently);
+  paused_ = false;
+  watcher_.on_ended(*this, why);
+  process_.reset();
+}
+
+void Machine::crash(PowerLoss loss, bool silently) {
+  if (lives()) end("", loss, silently);
+}
+
+void Machine::pause() { paused_ = lives(); }
+
+void Machine::resume() {
+  if (!std::exchange(paused_, false)) return;
+  process_->disk->resume();
+  poke(events_.now());
+}
+
+void Machine::lose_disk() {
+  HOLDFAST_CHECK(!lives());
+  image_ = {};
+  stopped_for_.clear();
+  ++disks_;
+}
+
+// ── clocks ──────────────────────────────────────────────────────────────────────────────────────
+
+std::int64_t Machine::wall_now_ms() const {
+  return kWallBegin + options_.clock.wall_ms +
+         static_cast<std::int64_t>(static_cast<double>(events_.now()) * options_.clock.rate) / 1000;
+}
+
+crdt::Now Machine::now() {
+  const auto lived = static_cast<std::int64_t>(
+      static_cast<double>(events_.now() - process_->began) * options_.clock.rate);
+  return {crdt::Instant(crdt::Millis((process_->instant_begin_us + lived) / 1000)),
+          crdt::WallTime(crdt::Millis(wall_now_ms()))};
+}
+
+// The first moment at which the steady clock shows `local`.
+Time Machine::true_time(crdt::Instant local) const {
+  const std::int64_t lived = local.time_since_epoch().count() * 1000 - process_->instant_begin_us;
+  return process_->began +
+         static_cast<Time>(static_cast<double>(lived) / options_.clock.rate) + 1;
+}
+
+// ── turns ───────────────────────────────────────────────────────────────────────────────────────
+
+void Machine::poke(Time when) {
+  Process& process = *process_;
+  when = std::max({when, process.busy_until, events_.now()});
+  if (when >= process.turn_at) return;
+  process.turn_at = when;
+  events_.at(when, [this, life = process.life, when] {
+    if (!process_ || process_->life != life || process_->turn_at != when) return;
+    process_->turn_at = kNever;
+    if (!paused_) turn();
+  });
+}
+
+void Machine::turn() {
+  Process& process = *process_;
+  const Time work =
+      options_.costs.turn +
+      options_.costs.request * static_cast<Time>(process.requests.size()) +
+      options_.costs.frame * static_cast<Time>(process.events.size());
+  process.busy_until = events_.now() + work;
+  const crdt::Instant wake = process.driver->turn(std::exchange(process.requests, {}),
+                                                  std::exchange(process.events, {}));
+  watcher_.on_turn(*this);
+  if (process.engine->fatal()) {
+    stopped_for_ = *process.engine->fatal();
+    return end(stopped_for_, PowerLoss::forgets, false);
+  }
+  if (wake != crdt::Instant::max()) poke(true_time(wake));
+}
+
+void Machine::on_net(gossip::NetEvent&& event) {
+  // That bytes have left is not worth a turn, unless there are many.
+  const auto* sent = std::get_if<gossip::FramesSent>(&event);
+  const bool worth = sent == nullptr || sent->bytes >= kFrameWorthATurn;
+  process_->events.push_back(std::move(event));
+  if (worth) poke(events_.now());
+}
+
+void Machine::dial(const std::string& address) { network_.dial(place_, address); }
+void Machine::send(gossip::LinkId link, gossip::FrameBytes frame) {
+  HOLDFAST_CHECK(process_->disk->releasing());
+  network_.send(place_, link, std::move(frame));
+}
+void Machine::close(gossip::LinkId link, const std::string&) { network_.close(place_, link); }
+
+// ── clients ─────────────────────────────────────────────────────────────────────────────────────
+
+void Machine::http(const HttpCall& call, OnResponse done) {
+  Process& process = *process_;
+  api::Parsed parsed = api::parse_request({.method = call.method,
+                                           .target = call.target,
+                                           .content_type = "application/json",
+                                           .idempotency_key = call.key,
+                                           .has_idempotency_key = !call.key.empty(),
+                                           .body = call.body},
+                                          reader_);
+  if (const auto* response = std::get_if<api::Response>(&parsed)) return done(*response);
+  auto& ready = std::get<api::Call>(parsed);
+  if (process.requests.size() >= options_.inbox_max)
+    return done(api::answer(ready, node::refused(node::Code::overloaded, "the inbox is full")));
+  const std::uint64_t token = ++process.last_token;
+  const bool may_be_early = std::holds_alternative<node::GetStock>(ready.command) ||
+                            std::holds_alternative<node::GetAvailability>(ready.command) ||
+                            std::holds_alternative<node::GetStats>(ready.command);
+  process.requests.push_back({{token, std::move(ready.command)}, now().instant});
+  process.pending.emplace(token, Process::Pending{std::move(ready), std::move(done), may_be_early});
+  poke(events_.now());
+}
+
+void Machine::deliver(std::vector<node::Reply>&& replies) {
+  for (const node::Reply& reply : replies) {
+    const auto found = process_->pending.find(reply.token);
+    HOLDFAST_CHECK(found != process_->pending.end());  // one request, one reply
+    const Process::Pending pending = std::move(found->second);
+    process_->pending.erase(found);
+    watcher_.on_reply(*this, reply.outcome, process_->disk->releasing(), pending.may_be_early);
+    pending.done(api::answer(pending.call, reply.outcome));
+  }
+}
+
+}  // namespace holdfast::sim

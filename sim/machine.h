@@ -1,0 +1,138 @@
+#pragma once
+// One simulated node: the product's driver and engine on a simulated disk, clock and network, with
+// a process that crashes, stands still and starts again. Its HTTP side is the product's own
+// handlers.
+//
+// Its work takes time: a turn, each request and each frame cost microseconds of its one engine
+// thread, so that a node has a capacity, and more load than that waits.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/handlers.h"
+#include "node/driver.h"
+#include "node/recovery.h"
+#include "sim/disk.h"
+#include "sim/network.h"
+
+namespace holdfast::sim {
+
+struct Costs {  // µs of the engine's thread
+  Time turn = 15;
+  Time request = 12;
+  Time frame = 5;
+};
+
+// The node's own clocks, against true time.
+struct SkewedClock {
+  double rate = 1;             // of both; 1.0001: gains 100 µs a second
+  std::int64_t wall_ms = 0;    // the wall clock is ahead by so much
+};
+
+struct MachineOptions {
+  std::string region, node;
+  node::EngineConfig engine;  // what is the same in every life; self and boot are set here
+  std::uint64_t inbox_max = 65'536;
+  crdt::Millis inbox_delay_max{1000};
+  Costs costs;
+  DiskOptions disk;
+  SkewedClock clock;
+  std::uint64_t seed = 0;
+};
+
+struct HttpCall {
+  std::string method, target, body;
+  std::string key;  // Idempotency-Key; empty: none
+};
+using OnResponse = std::function<void(const api::Response& response)>;
+
+class Machine;
+
+// What is watched. Called within events; must not change anything.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void on_started(Machine&, bool torn) { (void)torn; }  // recovered; Engine::start is next
+  virtual void on_turn(Machine&) {}
+  virtual void on_durable(Machine&, const node::Batch&) {}
+  // `released`: it leaves with a batch that is durable. `may_be_early`: a read that need not.
+  virtual void on_reply(Machine&, const node::Outcome&, bool released, bool may_be_early) {
+    (void)released, (void)may_be_early;
+  }
+  virtual void on_ended(Machine&, const std::string& why) { (void)why; }
+};
+
+class Machine final : public Receiver, private node::Clock, private gossip::Transport {
+ public:
+  Machine(Events& events, Network& network, Watcher& watcher, Place place, MachineOptions options);
+  ~Machine() override;
+
+  Place place() const { return place_; }
+  const std::string& region() const { return options_.region; }
+  const std::string& name() const { return options_.node; }
+  crdt::ReplicaId replica() const { return self_; }
+  bool lives() const { return process_ != nullptr; }
+  bool paused() const { return paused_; }
+  std::uint64_t life() const { return life_; }  // counts the processes
+  const node::Engine& engine() const;           // requires: lives()
+  node::Stats stats();                          // likewise
+  const Image& image() const { return image_; }
+  DiskOptions& disk() { return options_.disk; }
+  Costs& costs() { return options_.costs; }
+  bool writing() const;        // a batch is on its way to the disk. Requires: lives()
+  bool checkpointing() const;  // and a slice of a checkpoint. Likewise
+  // Why it does not start any more, by itself; empty: nothing.
+  const std::string& stopped_for() const { return stopped_for_; }
+
+  // ── the process ──
+  void start();                 // if it does not live
+  void crash(PowerLoss loss, bool silently);
+  void pause();
+  void resume();
+  // The disk is empty: the next start is a new replica. Requires: it does not live.
+  void lose_disk();
+  void step_wall_clock(std::int64_t ms) { options_.clock.wall_ms += ms; }
+  std::int64_t wall_now_ms() const;
+
+  // ── clients ──
+  // As the HTTP server takes it: parsed, submitted, answered in words. Nothing is answered if the
+  // process ends first. Requires: listens(); and no batch, which clients here send singly.
+  void http(const HttpCall& call, OnResponse done);
+
+  bool listens() const override { return lives(); }
+  void on_net(gossip::NetEvent&& event) override;
+
+ private:
+  struct Process;
+
+  crdt::Now now() override;
+  void dial(const std::string& address) override;
+  void send(gossip::LinkId link, gossip::FrameBytes frame) override;
+  void close(gossip::LinkId link, const std::string& reason) override;
+  void consumed(gossip::LinkId, std::size_t) override {}
+
+  Time true_time(crdt::Instant local) const;
+  void poke(Time when);
+  void turn();
+  void end(const std::string& why, PowerLoss loss, bool silently);
+  void deliver(std::vector<node::Reply>&& replies);
+
+  Events& events_;
+  Network& network_;
+  Watcher& watcher_;
+  Place place_;
+  MachineOptions options_;
+  // what outlives the process
+  Image image_;
+  crdt::ReplicaId self_;
+  std::uint64_t life_ = 0, disks_ = 0;
+  std::string stopped_for_;
+  // the process
+  std::unique_ptr<Process> process_;
+  bool paused_ = false;
+  api::JsonReader reader_;
+};
+
+}  // namespace holdfast::sim

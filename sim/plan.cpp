@@ -1,0 +1,214 @@
+#include "sim/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace holdfast::sim {
+
+namespace {
+
+constexpr std::int64_t kHour = 3'600'000;
+
+std::vector<bool> draw_some(Random& random, std::size_t count) {
+  std::vector<bool> some(count);
+  for (std::size_t i = 0; i < count; ++i) some[i] = random.chance(0.5);
+  return some;
+}
+
+void draw_world(Plan& plan) {
+  Random random(plan.seed, "world");
+  WorldOptions& world = plan.world;
+  world.seed = Random(plan.seed, "run").next();
+  const std::size_t regions = 1 + random.below(random.chance(0.2) ? 5 : 3);
+  for (std::size_t r = 0; r < regions; ++r) {
+    world.regions.push_back("r" + std::to_string(r));
+    const std::size_t nodes = regions == 1 ? 1 + random.below(3) : 1 + random.below(2);
+    for (std::size_t n = 0; n < nodes && world.nodes.size() < 6; ++n) {
+      NodePlan node{.region = world.regions.back()};
+      if (random.chance(0.5)) node.clock.rate = 1 + (random.unit() - 0.5) * 2e-3;
+      if (random.chance(0.5)) node.clock.wall_ms = random.between(-5'000, 5'000);
+      node.disk.write = static_cast<Time>(random.log_between(50, 20'000));
+      world.nodes.push_back(node);
+    }
+  }
+  world.within_region = static_cast<Time>(random.log_between(50, 2'000));
+  world.between_regions = static_cast<Time>(random.log_between(500, 150'000));
+  world.client_latency = static_cast<Time>(random.log_between(50, 5'000));
+  world.heartbeat = crdt::Millis(random.pick(std::vector<int>{500, 1000, 2000}));
+  world.suspect_after = world.heartbeat * random.between(3, 6);
+  world.push = crdt::Millis(random.between(0, 50));
+  world.relay_after = crdt::Millis(random.chance(0.3) ? 0 : random.between(1, 2'000));
+  world.checkpoint_bytes =
+      random.chance(0.7) ? static_cast<std::uint64_t>(random.log_between(200, 20'000)) : 64u << 20;
+  world.open_holds_max = random.chance(0.1) ? 3 : 5'000'000;
+}
+
+// Times come in bursts: things that happen close together are what breaks.
+class Bursts {
+ public:
+  Bursts(Random& random, std::int64_t end_ms) : random_(random), end_ms_(end_ms) {
+    const auto count = static_cast<std::size_t>(random.log_between(3, 40));
+    for (std::size_t i = 0; i < count; ++i) centers_.push_back(random.between(0, end_ms));
+    width_ms_ = random.log_between(5, 20'000);
+  }
+  std::int64_t draw(double spread = 1) {
+    if (random_.chance(0.1)) return random_.between(0, end_ms_);
+    const double away = random_.exponential(width_ms_ * spread);
+    return std::clamp<std::int64_t>(random_.pick(centers_) + static_cast<std::int64_t>(away), 0,
+                                    end_ms_);
+  }
+
+ private:
+  Random& random_;
+  std::int64_t end_ms_;
+  double width_ms_;
+  std::vector<std::int64_t> centers_;
+};
+
+void draw_operations(Plan& plan, Random& random, Bursts& bursts) {
+  const std::vector<bool> some = draw_some(random, kOperationKinds);
+  static constexpr std::array<int, kOperationKinds> kWeights = {4, 2, 2, 3, 10, 4, 6,
+                                                                3, 2, 3, 2, 3, 4};
+  std::vector<OperationKind> menu;
+  for (std::size_t kind = 0; kind < kOperationKinds; ++kind) {
+    const auto as_kind = static_cast<OperationKind>(kind);
+    const bool always = as_kind == OperationKind::receive || as_kind == OperationKind::reserve;
+    if (always || some[kind]) menu.insert(menu.end(), kWeights[kind], as_kind);
+  }
+  const auto count = static_cast<std::size_t>(random.log_between(30, 800));
+  const bool one_node = random.chance(0.1);
+  for (std::size_t i = 0; i < count; ++i)
+    plan.operations.push_back({.at_ms = bursts.draw(),
+                               .kind = random.pick(menu),
+                               .node = one_node ? 0 : random.below(plan.world.nodes.size()),
+                               .x = static_cast<std::uint32_t>(random.below(1'000'000)),
+                               .y = static_cast<std::uint32_t>(random.below(1'000'000))});
+  // Something to sell from the beginning.
+  for (std::size_t sku = 0; sku < plan.skus; ++sku)
+    plan.operations.push_back({.kind = OperationKind::receive,
+                               .node = random.below(plan.world.nodes.size()),
+                               .x = static_cast<std::uint32_t>(sku),
+                               .y = static_cast<std::uint32_t>(random.below(60))});
+  std::stable_sort(plan.operations.begin(), plan.operations.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
+void draw_faults(Plan& plan, Random& random, Bursts& bursts) {
+  std::vector<FaultKind> menu;
+  const std::vector<bool> some = draw_some(random, kFaultKinds);
+  for (std::size_t kind = 0; kind < kFaultKinds; ++kind)
+    if (some[kind]) menu.push_back(static_cast<FaultKind>(kind));
+  const bool none = menu.empty() || random.chance(0.05);
+  const auto count = none ? 0 : static_cast<std::size_t>(random.log_between(1, 40));
+  for (std::size_t i = 0; i < count; ++i) {
+    PlannedFault fault{.at_ms = bursts.draw(0.5),
+                       .for_ms = static_cast<std::int64_t>(random.log_between(5, 300'000)),
+                       .kind = random.pick(menu),
+                       .a = random.below(plan.world.nodes.size()),
+                       .b = random.below(plan.world.nodes.size()),
+                       .amount = random.unit(),
+                       .one_way = random.chance(0.4)};
+    fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
+    plan.faults.push_back(fault);
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
+template <typename T>
+void leave_out(std::vector<T>& items, const std::vector<std::uint32_t>& omitted) {
+  std::vector<T> kept;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    if (!std::binary_search(omitted.begin(), omitted.end(), static_cast<std::uint32_t>(i)))
+      kept.push_back(items[i]);
+  items = std::move(kept);
+}
+
+}  // namespace
+
+Plan draw_plan(std::uint64_t seed) {
+  Plan plan{.seed = seed};
+  draw_world(plan);
+  Random random(seed, "plan");
+  plan.skus = 1 + random.below(random.chance(0.3) ? 5 : 2);
+  plan.ttl_seconds_max = static_cast<std::uint32_t>(random.log_between(2, 300));
+  // A few minutes to two hours; half an hour in the mean.
+  plan.end_ms = static_cast<std::int64_t>(random.log_between(kHour / 30, 2 * kHour));
+  Bursts bursts(random, plan.end_ms);
+  draw_operations(plan, random, bursts);
+  draw_faults(plan, random, bursts);
+  for (std::size_t i = 0; i < plan.world.nodes.size(); ++i)
+    if (random.chance(0.6)) plan.core.push_back(i);
+  if (plan.core.empty()) plan.core.push_back(random.below(plan.world.nodes.size()));
+  return plan;
+}
+
+void omit(Plan& plan, const Omissions& omissions) {
+  leave_out(plan.faults, omissions.faults);
+  leave_out(plan.operations, omissions.operations);
+  if (!omissions.end_ms || *omissions.end_ms >= plan.end_ms) return;
+  plan.end_ms = *omissions.end_ms;
+  std::erase_if(plan.faults, [&](const auto& fault) { return fault.at_ms > plan.end_ms; });
+  std::erase_if(plan.operations, [&](const auto& one) { return one.at_ms > plan.end_ms; });
+  for (PlannedFault& fault : plan.faults)
+    fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
+}
+
+PlanSize plan_size(std::uint64_t seed) {
+  const Plan plan = draw_plan(seed);
+  return {.faults = static_cast<std::uint32_t>(plan.faults.size()),
+          .operations = static_cast<std::uint32_t>(plan.operations.size()),
+          .end_ms = plan.end_ms};
+}
+
+const char* name_of(FaultKind kind) {
+  static constexpr std::array<const char*, kFaultKinds> kNames = {
+      "crash",     "power loss", "pause",     "cut",          "isolate region", "swizzle",
+      "lossy",     "slow link",  "narrow link", "clog",       "reset links",    "slow disk",
+      "failing disk", "full disk", "lost disk", "wall clock step"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+const char* name_of(OperationKind kind) {
+  static constexpr std::array<const char*, kOperationKinds> kNames = {
+      "receive",     "adjust",             "allow",   "grant",  "reserve",
+      "reserve cart", "commit",            "commit part", "commit at deadline", "release",
+      "extend",      "give back",          "read"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::string describe_plan(std::uint64_t seed, const Omissions& omissions) {
+  const Plan plan = draw_plan(seed);
+  const auto left_out = [](const std::vector<std::uint32_t>& omitted, std::size_t number) {
+    return std::binary_search(omitted.begin(), omitted.end(), static_cast<std::uint32_t>(number));
+  };
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "%zu nodes in %zu regions, %zu SKUs, %.1f ms between regions, %.1f min\n",
+                plan.world.nodes.size(), plan.world.regions.size(), plan.skus,
+                static_cast<double>(plan.world.between_regions) / 1000,
+                static_cast<double>(omissions.end_ms.value_or(plan.end_ms)) / 60'000);
+  std::string text = line;
+  const std::int64_t end_ms = omissions.end_ms.value_or(plan.end_ms);
+  for (std::size_t i = 0; i < plan.faults.size(); ++i) {
+    const PlannedFault& fault = plan.faults[i];
+    if (left_out(omissions.faults, i) || fault.at_ms > end_ms) continue;
+    std::snprintf(line, sizeof line,
+                  "fault %zu: at %.3f s for %.3f s: %s, nodes %zu and %zu%s, amount %.2f\n", i,
+                  static_cast<double>(fault.at_ms) / 1000, static_cast<double>(fault.for_ms) / 1000,
+                  name_of(fault.kind), fault.a, fault.b, fault.one_way ? ", one way" : "",
+                  fault.amount);
+    text += line;
+  }
+  for (std::size_t i = 0; i < plan.operations.size(); ++i) {
+    const PlannedOperation& one = plan.operations[i];
+    if (left_out(omissions.operations, i) || one.at_ms > end_ms) continue;
+    std::snprintf(line, sizeof line, "operation %zu: at %.3f s: %s at node %zu (%u, %u)\n", i,
+                  static_cast<double>(one.at_ms) / 1000, name_of(one.kind), one.node, one.x, one.y);
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace holdfast::sim

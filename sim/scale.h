@@ -1,0 +1,26 @@
+#pragma once
+// How gossip grows with the number of replicas: one node in each of N regions, all of them writing;
+// what an update costs in bytes, and how long after the last one all agree.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "sim/report.h"
+
+namespace holdfast::sim {
+
+struct ScalePoint {
+  std::uint32_t replicas = 0;
+  std::uint64_t updates = 0;
+  double gossip_bytes_per_update = 0;  // that nodes send: rows, acknowledgements
+  double idle_bytes_per_second = 0;    // beside it, of one node: heartbeats
+  double converged_ms = 0;             // after the last update was acknowledged
+};
+
+// `replicas`: at least 2 each.
+std::vector<ScalePoint> scale(const std::vector<std::uint32_t>& replicas, std::uint64_t seed,
+                              const std::function<void(std::size_t done)>& on_progress);
+Study study_of(const std::vector<ScalePoint>& points, std::uint64_t seed);
+
+}  // namespace holdfast::sim

@@ -1,0 +1,196 @@
+#include "sim/scenario_world.h"
+
+#include <algorithm>
+
+namespace holdfast::sim {
+
+namespace {
+
+bool is_a_command(EventKind kind) {
+  return kind == EventKind::receive || kind == EventKind::adjust || kind == EventKind::allow ||
+         kind == EventKind::grant;
+}
+
+bool is_of_ways(EventKind kind) {
+  return kind == EventKind::cut || kind == EventKind::slow || kind == EventKind::loss ||
+         kind == EventKind::clog;
+}
+
+Time more_latency(const ScenarioEvent& event, Time healthy) {
+  return static_cast<Time>(static_cast<double>(healthy) * (event.factor - 1)) + event.extra;
+}
+
+}  // namespace
+
+WorldOptions world_of(const Scenario& scenario) {
+  WorldOptions world{.seed = scenario.seed,
+                     .client_latency = scenario.customers_one_way,
+                     .heartbeat = crdt::Millis(scenario.nodes.heartbeat_ms),
+                     .suspect_after = crdt::Millis(scenario.nodes.suspect_after_ms),
+                     .push = crdt::Millis(scenario.nodes.push_ms),
+                     .relay_after = crdt::Millis(scenario.nodes.relay_after_ms),
+                     .inbox_delay_max = crdt::Millis(scenario.nodes.inbox_delay_ms)};
+  for (const ScenarioRegion& region : scenario.regions) {
+    world.regions.push_back(region.name);
+    for (std::size_t i = 0; i < region.nodes; ++i) {
+      NodePlan node{.region = region.name};
+      node.costs.request = std::max<Time>(1, static_cast<Time>(kSecond / region.capacity));
+      node.clock.rate = 1 + region.clock_drift_ppm * 1e-6;
+      node.clock.wall_ms = region.clock_offset / kMillisecond;
+      node.disk.write = scenario.nodes.fsync;
+      world.nodes.push_back(node);
+    }
+  }
+  return world;
+}
+
+void set_links(World& world, const Scenario& scenario) {
+  for (std::size_t a = 0; a < scenario.regions.size(); ++a) {
+    for (std::size_t b = 0; b < scenario.regions.size(); ++b) {
+      const ScenarioLink& link = scenario.link(a, b);
+      world.for_each_pair(a, b, [&](Place from, Place to) {
+        Pair& pair = world.network().pair(from, to);
+        const bool customer = std::max(from, to) >= world.nodes();
+        pair.latency = customer && a == b ? scenario.customers_one_way
+                       : customer         ? link.one_way + scenario.customers_one_way
+                                          : link.one_way;
+        pair.jitter = link.jitter;
+        if (customer) return;  // HTTP hides what TCP repeats
+        pair.loss = link.loss;
+        pair.duplicate = link.duplicate;
+        pair.reorder = link.reorder;
+        pair.bytes_per_second = link.bytes_per_second;
+      });
+    }
+  }
+}
+
+// ── faults ──────────────────────────────────────────────────────────────────────────────────────
+
+void FaultTimeline::schedule(Time begin) {
+  for (const ScenarioEvent& event : scenario_.events) {
+    if (is_a_command(event.kind)) continue;
+    world_.events().at(begin + event.at, [this, &event] { apply(event, true); });
+    const bool ends = !event.open_ended && event.end > event.at;
+    if (ends) world_.events().at(begin + event.end, [this, &event] { apply(event, false); });
+  }
+}
+
+void FaultTimeline::apply(const ScenarioEvent& event, bool begins) {
+  const auto open = std::find(open_.begin(), open_.end(), &event);
+  if (begins) {
+    open_.push_back(&event);
+  } else if (open == open_.end()) {
+    return;  // mended already
+  } else {
+    open_.erase(open);
+  }
+  if (is_of_ways(event.kind)) {
+    change_ways(event, begins);
+  } else {
+    change_nodes(event, begins);
+  }
+}
+
+void FaultTimeline::mend_all() {
+  for (const ScenarioEvent* event : std::vector(open_)) apply(*event, false);
+  for (std::size_t i = 0; i < world_.nodes(); ++i) {
+    world_.node(i).resume();
+    world_.node(i).start();
+  }
+}
+
+std::vector<Place> FaultTimeline::places(const std::vector<std::size_t>& nodes) const {
+  std::vector<Place> all(nodes.begin(), nodes.end());
+  for (std::size_t region = 0; region < world_.options().regions.size(); ++region) {
+    const auto& of = world_.nodes_of(region);
+    const bool whole = std::all_of(of.begin(), of.end(), [&](std::size_t node) {
+      return std::binary_search(nodes.begin(), nodes.end(), node);
+    });
+    if (whole) all.push_back(world_.customers(region));
+  }
+  return all;
+}
+
+void FaultTimeline::change_ways(const ScenarioEvent& event, bool begins) {
+  for (const Place from : places(event.from)) {
+    for (const Place to : places(event.to)) {
+      if (from == to) continue;
+      change_way(event, from, to, begins);
+      if (event.both_ways) change_way(event, to, from, begins);
+    }
+  }
+}
+
+void FaultTimeline::change_way(const ScenarioEvent& event, Place from, Place to, bool begins) {
+  Network& network = world_.network();
+  Pair& pair = network.pair(from, to);
+  const auto region_of = [&](Place place) {
+    return place < world_.nodes() ? world_.region_of(place) : place - world_.nodes();
+  };
+  const ScenarioLink& healthy = scenario_.link(region_of(from), region_of(to));
+  switch (event.kind) {
+    case EventKind::cut:
+      return begins ? network.cut(from, to) : network.mend(from, to);
+    case EventKind::slow: {
+      const Time more = more_latency(event, healthy.one_way);
+      pair.latency = std::max<Time>(1, pair.latency + (begins ? more : -more));
+      return;
+    }
+    case EventKind::loss:
+      pair.loss = begins ? event.share : healthy.loss;
+      return;
+    default:
+      if (begins) network.clog(from, to, world_.now() + event.end - event.at);
+  }
+}
+
+void FaultTimeline::change_nodes(const ScenarioEvent& event, bool begins) {
+  for (const std::size_t node : event.nodes) {
+    Machine& machine = world_.node(node);
+    switch (event.kind) {
+      case EventKind::crash:
+      case EventKind::disk_lost:
+        if (begins) machine.crash(PowerLoss::forgets, false);
+        if (begins && event.kind == EventKind::disk_lost) machine.lose_disk();
+        if (!begins) machine.start();
+        break;
+      case EventKind::pause:
+        begins ? machine.pause() : machine.resume();
+        break;
+      case EventKind::restart:
+        if (begins) machine.crash(PowerLoss::forgets, false);
+        if (begins) machine.start();
+        break;
+      case EventKind::disk_slow:
+        machine.disk().slow = begins ? event.factor : 1;
+        break;
+      case EventKind::disk_full:
+        machine.disk().full = begins;
+        break;
+      default:  // a clock's jump is not undone
+        if (begins) machine.step_wall_clock(event.step / kMillisecond);
+    }
+  }
+}
+
+std::vector<FaultSpan> fault_spans(const Scenario& scenario) {
+  std::vector<FaultSpan> spans;
+  for (const ScenarioEvent& event : scenario.events) {
+    FaultSpan span{.label = event.label,
+                   .kind = to_string(event.kind),
+                   .from_ms = event.at / kMillisecond,
+                   .to_ms = std::max(event.at, event.open_ended ? scenario.duration : event.end) /
+                            kMillisecond};
+    std::vector<bool> in(scenario.regions.size());
+    for (const auto* nodes : {&event.from, &event.nodes})
+      for (const std::size_t node : *nodes) in[scenario.region_of_node(node)] = true;
+    if (is_a_command(event.kind)) in[event.region] = true;
+    for (std::size_t region = 0; region < in.size(); ++region)
+      if (in[region]) span.regions.push_back(scenario.regions[region].name);
+    spans.push_back(std::move(span));
+  }
+  return spans;
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,40 @@
+#pragma once
+// A scenario's regions, network and timeline of faults, as a World has them.
+
+#include <vector>
+
+#include "sim/report.h"
+#include "sim/scenario.h"
+#include "sim/world.h"
+
+namespace holdfast::sim {
+
+WorldOptions world_of(const Scenario& scenario);
+// Latencies, jitter, loss and bandwidth of every pair of places.
+void set_links(World& world, const Scenario& scenario);
+
+// Begins and ends the scenario's faults; commands of operators are the runner's.
+class FaultTimeline {
+ public:
+  FaultTimeline(World& world, const Scenario& scenario) : world_(world), scenario_(scenario) {}
+
+  void schedule(Time begin);
+  // Every fault ends now, also those without an end.
+  void mend_all();
+
+ private:
+  void apply(const ScenarioEvent& event, bool begins);
+  void change_ways(const ScenarioEvent& event, bool begins);
+  void change_way(const ScenarioEvent& event, Place from, Place to, bool begins);
+  void change_nodes(const ScenarioEvent& event, bool begins);
+  // The places of an event's side: its nodes, and the customers of regions that it has whole.
+  std::vector<Place> places(const std::vector<std::size_t>& nodes) const;
+
+  World& world_;
+  const Scenario& scenario_;
+  std::vector<const ScenarioEvent*> open_;
+};
+
+std::vector<FaultSpan> fault_spans(const Scenario& scenario);
+
+}  // namespace holdfast::sim

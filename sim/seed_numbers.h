@@ -1,0 +1,39 @@
+#pragma once
+// Seeds and places in plans as people write them: "1..500", "1,4-9". Pure.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace holdfast::sim {
+
+struct SeedRange {
+  std::uint64_t first = 1;
+  std::uint64_t last = 1;                                   // not below first
+  std::uint64_t count() const { return last - first + 1; }  // 2^64 seeds are refused when read
+  bool operator==(const SeedRange&) const = default;
+};
+
+// "A..B", both included, or "A". Errors: kInvalidArgument.
+absl::StatusOr<SeedRange> parse_seeds(std::string_view text);
+
+// "1,4-9" → 1 4 5 … 9, ascending, each once; an empty text: none. Each number must be below
+// `bound`. Errors: kInvalidArgument.
+absl::StatusOr<std::vector<std::uint32_t>> parse_numbers(std::string_view text,
+                                                         std::uint32_t bound);
+// The reverse. Requires: ascending, each once.
+std::string format_numbers(const std::vector<std::uint32_t>& numbers);
+
+// A file of seeds that once failed: one `SEED  # what broke` a line; empty lines and lines that
+// begin with '#' are left out.
+struct Regression {
+  std::uint64_t seed = 0;
+  std::string what;  // without the '#'; may be empty
+};
+// Errors: kInvalidArgument, naming the line.
+absl::StatusOr<std::vector<Regression>> parse_regressions(std::string_view text);
+
+}  // namespace holdfast::sim

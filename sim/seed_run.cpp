@@ -1,0 +1,172 @@
+#include "sim/seed_run.h"
+
+#include "sim/breaker.h"
+#include "sim/checks.h"
+#include "sim/plan.h"
+#include "sim/recorder.h"
+#include "sim/shoppers.h"
+
+namespace holdfast::sim {
+
+namespace {
+
+// Rare situations that a long batch of seeds must have been in.
+const char* const kSituations[] = {
+    "two regions at zero rights at once",
+    "expiry and commit in one tick",
+    "a grant in flight across a cut",
+    "a torn journal tail was cut off",
+    "a key was repeated on another connection after its effect",
+    "a reservation was asked for again after it was held",
+    "a failed fsync ended a process",
+    "a process ended in the middle of a checkpoint",
+    "new work was refused on a full disk",
+    "a forwarded call had no answer",
+    "a reservation's home was out of reach",
+    "a cart was held in part",
+    "a disk was lost",
+    "a wall clock jumped",
+};
+
+class SeedRun {
+ public:
+  SeedRun(const Plan& plan, const Trace& trace)
+      : plan_(plan),
+        recorder_(checks_, trace),
+        world_(plan.world, recorder_),
+        shoppers_(world_, checks_, plan_),
+        breaker_(world_, checks_, plan_, [this](std::size_t node) { shoppers_.lost_disk(node); }) {
+    checks_.attach(world_);
+    recorder_.attach(world_);
+  }
+
+  Verdict run() {
+    set_up() && chaos() && core_recovers() && all_recover() && account();
+    return verdict();
+  }
+
+ private:
+  bool going() const { return !checks_.violation(); }
+
+  void run_to(Time limit) {
+    world_.run_until([this] { return !going(); }, limit);
+  }
+
+  void put_skus() {
+    for (std::size_t i = 0; i < plan_.skus; ++i)
+      world_.http(world_.region_of(0), 0, {"PUT", "/v1/skus/s" + std::to_string(i), "{}", ""},
+                  [](const api::Response&) {});
+  }
+
+  bool set_up() {
+    world_.start_all();
+    put_skus();
+    const auto known = [this] {
+      for (std::size_t i = 0; i < world_.nodes(); ++i)
+        if (world_.node(i).engine().state().product_count() < plan_.skus ||
+            world_.node(i).stats().peers_reachable + 1 < world_.nodes())
+          return false;
+      return true;
+    };
+    for (int half_seconds = 0; half_seconds < 120 && going() && !known(); ++half_seconds)
+      run_to(world_.now() + kSecond / 2);
+    if (going() && !known()) checks_.fail("no-start", "the nodes do not find one another");
+    return going();
+  }
+
+  bool chaos() {
+    begin_ = world_.now();
+    shoppers_.schedule(begin_);
+    breaker_.schedule(begin_);
+    run_to(begin_ + plan_.end_ms * kMillisecond);
+    return going();
+  }
+
+  bool converged(const std::vector<std::size_t>& nodes) {
+    const auto& first = world_.node(nodes.front());
+    for (const std::size_t node : nodes) {
+      const Machine& machine = world_.node(node);
+      if (!machine.lives() || machine.engine().state().has_unsealed() ||
+          machine.engine().state().digest() != first.engine().state().digest())
+        return false;
+    }
+    return true;
+  }
+
+  bool converge(const std::vector<std::size_t>& nodes, const char* who) {
+    const Time limit = world_.now() + 90 * kSecond;
+    while (going() && world_.now() < limit) {
+      run_to(world_.now() + kSecond);
+      if (converged(nodes)) return going();
+    }
+    if (going()) checks_.fail("not-converged", std::string(who) + " within 90 s");
+    return false;
+  }
+
+  // Some nodes are mended; the rest stays broken for ever, as far as they know.
+  bool core_recovers() {
+    breaker_.mend_core(plan_.core);
+    if (!converge(plan_.core, "the core does not agree")) return false;
+    shoppers_.check_progress(plan_.core);
+    return going() && converge(plan_.core, "the core does not agree after progress");
+  }
+
+  bool all_recover() {
+    breaker_.mend_all();
+    put_skus();  // the catalogue may have been lost with a disk
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < world_.nodes(); ++i) all.push_back(i);
+    if (!converge(all, "the nodes do not agree")) return false;
+    shoppers_.check_progress(all);
+    if (!going()) return false;
+    // Every hold ends in time: by then its home has lived for its longest time to live.
+    run_to(world_.now() + (plan_.ttl_seconds_max + 10) * kSecond);
+    shoppers_.resolve();
+    run_to(world_.now() + (plan_.ttl_seconds_max + 10) * kSecond);
+    for (const std::size_t node : all)
+      if (going() && world_.node(node).engine().state().own_open_holds() > 0)
+        checks_.fail("expired-late", world_.node(node).name() + " has holds past their deadline");
+    return going() && converge(all, "the nodes do not agree in the end");
+  }
+
+  bool account() {
+    shoppers_.audit();
+    return going();
+  }
+
+  Verdict verdict() {
+    Verdict verdict{.seed = plan_.seed, .passed = going()};
+    verdict.event = world_.events().done();
+    verdict.at_ms = world_.now() / kMillisecond;
+    if (const auto& violation = checks_.violation()) {
+      verdict.invariant = violation->invariant;
+      verdict.detail = violation->detail;
+      verdict.at_ms = violation->at / kMillisecond;
+      verdict.event = violation->event;
+    }
+    verdict.hash = recorder_.hash();
+    verdict.simulated_ms = world_.now() / kMillisecond;
+    for (const char* situation : kSituations) verdict.sometimes[situation] = 0;
+    for (const auto& [situation, count] : checks_.sometimes())
+      verdict.sometimes[situation] += count;
+    return verdict;
+  }
+
+  const Plan& plan_;
+  Checks checks_;
+  Recorder recorder_;
+  World world_;
+  Shoppers shoppers_;
+  Breaker breaker_;
+  Time begin_ = 0;
+};
+
+}  // namespace
+
+Verdict run_seed(std::uint64_t seed, const Omissions& omissions, const Trace& trace) {
+  Plan plan = draw_plan(seed);
+  omit(plan, omissions);
+  return SeedRun(plan, trace).run();
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,55 @@
+#pragma once
+// The product itself, over HTTP through the real handlers, driver and engine. With `central_region`
+// every customer asks the nodes of that region, wherever they are: one strongly consistent place.
+
+#include <map>
+#include <optional>
+
+#include "sim/checks.h"
+#include "sim/shop.h"
+
+namespace holdfast::sim {
+
+struct HoldfastShopOptions {
+  std::int64_t wait_ms = 250;  // for rights from elsewhere; 0: a region sells what it has
+  std::optional<std::size_t> central_region;
+};
+
+class HoldfastShop final : public Shop {
+ public:
+  HoldfastShop(World& world, Checks& checks, const Scenario& scenario, HoldfastShopOptions options);
+
+  bool open(const OpeningStock& stock, Time limit) override;
+  void reserve(const Cart& cart, OnShopAnswer done) override;
+  void commit(const Cart& cart) override;
+  void release(const Cart& cart) override;
+  TrueStock stock(std::uint32_t sku) const override;
+  std::vector<crdt::Units> rights_by_region() const override;
+  Time lag(std::size_t region) const override;
+  bool converged() const override;
+
+  // An operator's POST at a node of the region that lives; nothing happens if there is none.
+  void post(std::size_t region, const std::string& target, const std::string& body);
+  // Told by whoever watches the machines: how far an origin's writes are durable.
+  void on_durable(const Machine& machine);
+
+ private:
+  // A node that takes the region's customers: one that lives, in turns. None: the region is down.
+  std::optional<std::size_t> node_for(std::size_t region);
+  void verb(const Cart& cart, const char* what, int attempt);
+  crdt::Product* product(std::uint32_t sku) const;
+
+  World& world_;
+  Checks& checks_;
+  const Scenario& scenario_;
+  HoldfastShopOptions options_;
+  std::uint64_t turn_ = 0, commands_ = 0;
+  std::map<std::string, std::size_t> homes_;  // reservation → the node that was asked
+  struct Written {
+    std::vector<std::pair<crdt::Sequence, Time>> heads;
+  };
+  std::map<crdt::ReplicaId, Written> written_;
+  std::map<crdt::ReplicaId, std::size_t> region_of_;  // of every replica that ever was
+};
+
+}  // namespace holdfast::sim

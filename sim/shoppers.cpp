@@ -1,0 +1,486 @@
+#include "sim/shoppers.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+namespace holdfast::sim {
+
+namespace json = boost::json;
+
+using crdt::HoldState;
+using crdt::Units;
+
+namespace {
+
+constexpr Time kPatience = 4 * kSecond;  // for an answer
+constexpr int kAttempts = 3;
+
+bool is_success(int status) { return status >= 200 && status < 300; }
+
+// After these the customer knows what has happened. The others: ask again.
+bool is_clear(int status) { return status < 500; }
+
+// The lines of a reservation as told: one of their numbers, by SKU.
+std::map<std::string, Units> lines_of(const std::string& body, const char* field) {
+  std::map<std::string, Units> units;
+  const json::value parsed = json::parse(body);
+  for (const json::value& line : parsed.at("lines").as_array())
+    units[std::string(line.at("sku").as_string())] = line.at(field).to_number<Units>();
+  return units;
+}
+
+std::string lines_text(const std::vector<std::pair<std::string, Units>>& lines) {
+  std::string text = "[";
+  for (const auto& [sku, units] : lines) {
+    if (text.size() > 1) text += ",";
+    text += R"({"sku":")" + sku + R"(","quantity":)" + std::to_string(units) + "}";
+  }
+  return text + "]";
+}
+
+std::string told(int status, const std::string& body) {
+  return std::to_string(status) + " " + body.substr(0, 300);
+}
+
+}  // namespace
+
+Shoppers::Shoppers(World& world, Checks& checks, const Plan& plan)
+    : world_(world), checks_(checks), plan_(plan), skus_(plan.skus) {}
+
+void Shoppers::schedule(Time begin) {
+  for (const PlannedOperation& planned : plan_.operations)
+    world_.events().at(begin + planned.at_ms * kMillisecond,
+                       [this, &planned] { carry_out(planned); });
+}
+
+void Shoppers::lost_disk(std::size_t node) { lost_.insert(node); }
+
+// ── asking ──────────────────────────────────────────────────────────────────────────────────────
+
+std::size_t Shoppers::known_cart(std::uint32_t x) const {
+  if (carts_.empty()) return SIZE_MAX;
+  // Mostly a late one: what has just been made is what races.
+  const std::size_t back = x % 3 == 0 ? x % carts_.size() : x % std::min<std::size_t>(4, carts_.size());
+  return carts_.size() - 1 - back;
+}
+
+void Shoppers::carry_out(const PlannedOperation& planned) {
+  const Units few = 1 + planned.y % 6;
+  const std::string sku = this->sku(planned.x);
+  const auto change = [&](const char* what, const std::string& body, Units units) {
+    ask({.kind = planned.kind,
+         .node = planned.node,
+         .call = {"POST", "/v1/skus/" + sku + "/" + what, body, "k" + std::to_string(++keys_)},
+         .sku = sku,
+         .units = units});
+  };
+  switch (planned.kind) {
+    case OperationKind::receive: {
+      const Units units = 1 + planned.y % 40;
+      return change("receipts", R"({"quantity":)" + std::to_string(units) + "}", units);
+    }
+    case OperationKind::adjust: {
+      const Units units = planned.y % 3 == 0 ? few : -few;
+      return change("adjustments",
+                    R"({"reason":"recount","delta":)" + std::to_string(units) + "}", units);
+    }
+    case OperationKind::allow: {
+      const Units units = planned.y % 3 == 0 ? -few : few;
+      return change("allowances", R"({"delta":)" + std::to_string(units) + "}", units);
+    }
+    case OperationKind::grant: {
+      const std::string to = world_.node(planned.y / 7 % world_.nodes()).name();
+      return change("grants",
+                    R"({"to":")" + to + R"(","quantity":)" + std::to_string(few) + "}", 0);
+    }
+    case OperationKind::reserve:
+    case OperationKind::reserve_cart:
+      return reserve(planned);
+    case OperationKind::read:
+      return ask({.kind = planned.kind,
+                  .node = planned.node,
+                  .call = {"GET", "/v1/skus/" + sku + "/stock", "", ""},
+                  .mutates = false});
+    default:
+      return verb(planned);
+  }
+}
+
+void Shoppers::reserve(const PlannedOperation& planned) {
+  Cart cart{.id = "c" + std::to_string(carts_.size()),
+            .node = planned.node,
+            .ttl_seconds = 1 + planned.y % plan_.ttl_seconds_max,
+            .partial = planned.x % 5 == 0};
+  const std::size_t lines = planned.kind == OperationKind::reserve ? 1 : 1 + planned.y % skus_;
+  for (std::size_t i = 0; i < lines; ++i)
+    cart.lines.emplace_back(sku(planned.x + static_cast<std::uint32_t>(i)),
+                            1 + (planned.y >> i) % 8);
+  const int wait_ms = planned.y % 4 == 0 ? 0 : 50 + static_cast<int>(planned.y % 500);
+  const std::string body = R"({"lines":)" + lines_text(cart.lines) + R"(,"ttl_seconds":)" +
+                           std::to_string(cart.ttl_seconds) + R"(,"wait_ms":)" +
+                           std::to_string(wait_ms) + R"(,"partial":)" +
+                           (cart.partial ? "true" : "false") + "}";
+  const std::string target = "/v1/reservations/" + cart.id;
+  carts_.push_back(std::move(cart));
+  ask({.kind = planned.kind,
+       .node = planned.node,
+       .call = {"PUT", target, body, ""},
+       .cart = carts_.size() - 1});
+}
+
+void Shoppers::verb(const PlannedOperation& planned) {
+  const std::size_t number = known_cart(planned.x);
+  if (number == SIZE_MAX) return;
+  Cart& cart = carts_[number];
+  const std::string target = "/v1/reservations/" + cart.id;
+  const auto& [sku, units] = cart.lines[planned.y % cart.lines.size()];
+  const Units some = 1 + planned.y % units;
+  Asked asked{.kind = planned.kind, .node = planned.node, .cart = number};
+  switch (planned.kind) {
+    case OperationKind::commit:
+      asked.call = {"POST", target + "/commit", "{}", ""};
+      break;
+    case OperationKind::commit_part:
+      asked.call = {"POST", target + "/commit",
+                    R"({"lines":)" + lines_text({{sku, some}}) + "}", ""};
+      break;
+    case OperationKind::commit_at_deadline: {
+      const crdt::Hold* hold = checks_.hold(cart.id);
+      if (hold == nullptr || hold->row.state != HoldState::held) return;
+      asked.node = cart.node;
+      asked.call = {"POST", target + "/commit", "{}", ""};
+      const Machine& home = world_.node(cart.node);
+      const Time left = (hold->row.expires_at - home.wall_now_ms()) * kMillisecond;
+      const Time aim = left - world_.options().client_latency +
+                       (static_cast<Time>(planned.y % 41) - 20) * 100;
+      return world_.events().after(std::max<Time>(aim, 0), [this, asked] { ask(asked); });
+    }
+    case OperationKind::release:
+      asked.call = {"POST", target + "/release", "", ""};
+      break;
+    case OperationKind::extend:
+      asked.call = {"POST", target + "/extend",
+                    R"({"ttl_seconds":)" + std::to_string(1 + planned.y % plan_.ttl_seconds_max) +
+                        "}",
+                    ""};
+      break;
+    default:
+      asked.sku = sku;
+      asked.units = some;
+      asked.call = {"POST", target + "/return", R"({"lines":)" + lines_text({{sku, some}}) + "}",
+                    "k" + std::to_string(++keys_)};
+  }
+  ask(std::move(asked));
+}
+
+void Shoppers::ask(Asked asked) {
+  asked_.push_back(std::move(asked));
+  send(asked_.size() - 1);
+}
+
+void Shoppers::send(std::size_t number) {
+  Asked& asked = asked_[number];
+  const int attempt = ++asked.attempts;
+  if (attempt > 1 && !asked.call.key.empty() &&
+      checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key))
+    checks_.saw("a key was repeated on another connection after its effect");
+  if (attempt > 1 && asked.call.method == "PUT" && checks_.hold(carts_[asked.cart].id))
+    checks_.saw("a reservation was asked for again after it was held");
+  world_.http(world_.region_of(asked.node), asked.node, asked.call,
+              [this, number](const api::Response& response) { on_answer(number, response); });
+  if (resolving_) return;
+  world_.events().after(kPatience, [this, number, attempt] {
+    const Asked& late = asked_[number];
+    if (!resolving_ && !late.clear && late.attempts == attempt && attempt < kAttempts) send(number);
+  });
+}
+
+// ── the books ───────────────────────────────────────────────────────────────────────────────────
+
+void Shoppers::on_answer(std::size_t number, const api::Response& response) {
+  Asked& asked = asked_[number];
+  const bool success = is_success(response.status);
+  if (asked.clear && is_success(asked.status)) {
+    if (success) check_repeated(asked, response);
+    return;
+  }
+  if (!is_clear(response.status)) return;
+  if (response.status == 400 || response.status == 405 || response.status == 413)
+    checks_.fail("refused-a-valid-call",
+                 asked.call.method + " " + asked.call.target + ": " +
+                     told(response.status, response.body));
+  asked.clear = true;
+  asked.status = response.status;
+  asked.answer = response.body;
+  check_durable(asked);
+  if (success) note(asked);
+}
+
+// A retry has the same outcome.
+void Shoppers::check_repeated(const Asked& asked, const api::Response& response) {
+  bool same = true;
+  if (!asked.call.key.empty()) {
+    same = response.body == asked.answer;
+  } else if (asked.cart != SIZE_MAX && asked.kind != OperationKind::extend) {
+    same = lines_of(response.body, "held") == lines_of(asked.answer, "held");
+  }
+  if (!same)
+    checks_.fail("retry-differs", asked.call.method + " " + asked.call.target + ": first " +
+                                      told(asked.status, asked.answer) + ", then " +
+                                      told(response.status, response.body));
+}
+
+// What is answered is durable already, somewhere.
+void Shoppers::check_durable(const Asked& asked) {
+  const crdt::Hold* hold = asked.cart == SIZE_MAX ? nullptr : checks_.hold(carts_[asked.cart].id);
+  const bool commits = asked.call.target.ends_with("/commit");
+  if (commits && hold != nullptr) {
+    const bool in_time = hold->row.state == HoldState::committed &&
+                         hold->row.expires_at - hold->row.ended_at <= 1;
+    const bool too_late = hold->row.state == HoldState::expired && asked.status == 409 &&
+                          asked.kind == OperationKind::commit_at_deadline &&
+                          world_.node(asked.node).wall_now_ms() - hold->row.ended_at <=
+                              2 + world_.options().client_latency / kMillisecond;
+    if (in_time || too_late) checks_.saw("expiry and commit in one tick");
+  }
+  if (!is_success(asked.status) || !asked.mutates) return;
+  bool durable = true;
+  if (!asked.call.key.empty()) {
+    durable = checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" +
+                                  asked.call.key) != nullptr;
+  } else if (asked.kind != OperationKind::extend) {
+    durable = hold != nullptr &&
+              (!commits || hold->row.state == HoldState::committed) &&
+              (asked.kind != OperationKind::release || hold->row.state == HoldState::released);
+  }
+  if (!durable)
+    checks_.fail("acknowledged-and-not-durable",
+                 asked.call.method + " " + asked.call.target + ": " +
+                     told(asked.status, asked.answer));
+}
+
+void Shoppers::note(const Asked& asked) {
+  if (asked.cart == SIZE_MAX) return;  // counted in audit()
+  note_reservation(asked);
+}
+
+void Shoppers::note_reservation(const Asked& asked) {
+  Cart& cart = carts_[asked.cart];
+  const std::map<std::string, Units> held = lines_of(asked.answer, "held");
+  if (!cart.held.empty() && cart.held != held)
+    checks_.fail("retry-differs", cart.id + ": what is held has changed");
+  cart.held = held;
+  if (!cart.answered_at) cart.answered_at = world_.now();
+  if (!cart.partial && asked.call.method == "PUT") {
+    std::map<std::string, Units> wanted;
+    for (const auto& [sku, units] : cart.lines) wanted[sku] += units;
+    if (held != wanted) checks_.fail("held-something-else", cart.id + ": " + asked.answer);
+  } else if (cart.partial && asked.call.method == "PUT") {
+    std::map<std::string, Units> wanted;
+    for (const auto& [sku, units] : cart.lines) wanted[sku] += units;
+    if (held != wanted) checks_.saw("a cart was held in part");
+  }
+  if (asked.call.target.ends_with("/commit")) {
+    const auto committed = lines_of(asked.answer, "committed");
+    if (cart.committed && *cart.committed != committed)
+      checks_.fail("retry-differs", cart.id + ": what was sold has changed");
+    cart.committed = committed;
+  }
+  if (asked.kind == OperationKind::release) cart.released = true;
+  if (asked.kind == OperationKind::give_back) cart.returned[asked.sku] += asked.units;
+  if (cart.committed && cart.released)
+    checks_.fail("hold-ended-twice", cart.id + ": acknowledged as committed and as released");
+}
+
+// ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+std::optional<api::Response> Shoppers::call(std::size_t node, const HttpCall& call, Time limit) {
+  auto answer = std::make_shared<std::optional<api::Response>>();
+  world_.http(world_.region_of(node), node, call,
+              [answer](const api::Response& response) { *answer = response; });
+  world_.run_until([&] { return answer->has_value(); }, world_.now() + limit);
+  return *answer;
+}
+
+// An id that no row names is 503, not 404, for as long as a member is away; a lost disk's is for
+// ever.
+bool Shoppers::can_be_resolved(const Cart& cart) const {
+  return !doubtful(cart.node) && (lost_.empty() || checks_.hold(cart.id) != nullptr);
+}
+
+void Shoppers::resolve() {
+  resolving_ = true;
+  for (std::size_t number = 0; number < asked_.size(); ++number) {
+    const bool again = asked_[number].attempts > 1 || !asked_[number].clear;
+    if (!again || !asked_[number].mutates || doubtful(asked_[number].node)) continue;
+    if (asked_[number].cart != SIZE_MAX && !can_be_resolved(carts_[asked_[number].cart])) continue;
+    for (int tries = 0; tries < 10 && !checks_.violation(); ++tries) {
+      const bool was_success = asked_[number].clear && is_success(asked_[number].status);
+      asked_[number].clear = was_success;
+      auto answered = std::make_shared<int>(0);
+      ++asked_[number].attempts;
+      world_.http(world_.region_of(asked_[number].node), asked_[number].node, asked_[number].call,
+                  [this, number, answered](const api::Response& response) {
+                    *answered = response.status;
+                    on_answer(number, response);
+                  });
+      world_.run_until([&] { return *answered != 0; }, world_.now() + kPatience);
+      if (*answered == 0 || !is_clear(*answered)) continue;
+      if (was_success && !is_success(*answered) && asked_[number].kind != OperationKind::extend)
+        checks_.fail("retry-differs", asked_[number].call.method + " " +
+                                          asked_[number].call.target + ": acknowledged, and then " +
+                                          std::to_string(*answered));
+      break;
+    }
+    // With as many open holds as may be, a reservation is refused for now, and not recorded.
+    const bool no_room = asked_[number].call.method == "PUT" && few_holds() &&
+                         checks_.hold(carts_[asked_[number].cart].id) == nullptr;
+    if (!asked_[number].clear && !no_room)
+      checks_.fail("no-clear-answer",
+                   asked_[number].call.method + " " + asked_[number].call.target + " at " +
+                       world_.node(asked_[number].node).name());
+    if (checks_.violation()) return;
+  }
+}
+
+void Shoppers::audit() {
+  std::map<std::string, Figures> figures;
+  for (std::size_t i = 0; i < skus_; ++i) figures[sku(static_cast<std::uint32_t>(i))];
+  for (const Asked& asked : asked_) {
+    const bool sure = asked.clear && !doubtful(asked.node);
+    if (asked.clear && !is_success(asked.status) && sure) continue;
+    Figures& of = figures[asked.sku];
+    if (asked.kind == OperationKind::receive || asked.kind == OperationKind::adjust)
+      of.received.add(asked.units, sure);
+    if (asked.kind == OperationKind::allow) of.allowance.add(asked.units, sure);
+    if (asked.kind == OperationKind::give_back && !sure && !(asked.clear && !is_success(asked.status)))
+      carts_[asked.cart].returns_in_doubt = true;
+  }
+  figures.erase("");
+  audit_carts(figures);
+  if (!checks_.violation()) audit_stock(figures);
+}
+
+void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
+  for (const Cart& cart : carts_) {
+    audit_cart(cart, figures);
+    if (checks_.violation()) return;
+  }
+}
+
+void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figures) {
+  if (doubtful(cart.node)) {
+    for (const auto& [sku, units] : cart.lines) {
+      figures[sku].held.add(units, false);
+      figures[sku].sold.add(units, false);
+      figures[sku].returned.add(units, false);
+    }
+    return;
+  }
+  const std::size_t at = (cart.node + cart.id.size()) % world_.nodes();
+  const auto answer = call(at, {"GET", "/v1/reservations/" + cart.id, "", ""}, 10 * kSecond);
+  const auto wrong = [&](const std::string& what) {
+    checks_.fail("reservation-unlike-answers",
+                 cart.id + " " + what + ": " +
+                     (answer ? told(answer->status, answer->body) : "no answer"));
+  };
+  if (!answer) return wrong("cannot be read");
+  if (cart.held.empty()) {
+    const bool unknown = answer->status == 404 || (!lost_.empty() && answer->status == 503);
+    return unknown ? void() : wrong("was never acknowledged, and is there");
+  }
+  if (answer->status != 200) return wrong("was acknowledged, and is gone");
+  const json::value shown = json::parse(answer->body);
+  const std::string state(shown.at("state").as_string());
+  if (cart.committed && state != "committed") return wrong("was committed");
+  if (cart.released && state != "released") return wrong("was released");
+  if (!cart.committed && !cart.released && state != "expired" && state != "held")
+    return wrong("ended in a way that nobody was told of");
+  if (lines_of(answer->body, "held") != cart.held) return wrong("holds something else");
+  if (cart.committed && lines_of(answer->body, "committed") != *cart.committed)
+    return wrong("sold something else");
+  if (state == "held") return wrong("is past its deadline, and held");
+  for (const auto& [sku, units] : lines_of(answer->body, "returned")) {
+    const auto told = cart.returned.find(sku);
+    if (!cart.returns_in_doubt && units != (told == cart.returned.end() ? 0 : told->second))
+      return wrong("has other returns");
+    figures[sku].returned.add(units, true);
+  }
+  for (const auto& [sku, units] : lines_of(answer->body, "committed"))
+    figures[sku].sold.add(units, true);
+}
+
+void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
+  for (const auto& [sku, sums] : figures) {
+    for (std::size_t node = 0; node < world_.nodes(); ++node) {
+      const auto answer = call(node, {"GET", "/v1/skus/" + sku + "/stock", "", ""}, 10 * kSecond);
+      if (!answer || answer->status != 200)
+        return checks_.fail("account", sku + " cannot be read at node " + std::to_string(node));
+      const json::value shown = json::parse(answer->body);
+      const auto units = [&](const char* field) { return shown.at(field).to_number<Units>(); };
+      const auto within = [&](const char* field, Units low, Units high) {
+        if (units(field) < low || units(field) > high)
+          checks_.fail("account", sku + " at " + world_.node(node).name() + ": " + field + " is " +
+                                      std::to_string(units(field)) + ", must be " +
+                                      std::to_string(low) +
+                                      (low == high ? "" : " to " + std::to_string(high)));
+      };
+      within("on_hand", sums.received.low - sums.sold.high + sums.returned.low,
+             sums.received.high - sums.sold.low + sums.returned.high);
+      within("held", sums.held.low, sums.held.high);
+      within("sold", sums.sold.low, sums.sold.high);
+      within("returned", sums.returned.low, sums.returned.high);
+      within("allowance", sums.allowance.low, sums.allowance.high);
+      within("available", units("on_hand") - units("held"), units("on_hand") - units("held"));
+      if (units("available") < -units("allowance")) within("available", 0, 0);
+    }
+  }
+}
+
+// ── progress ────────────────────────────────────────────────────────────────────────────────────
+
+void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
+  if (few_holds()) return;  // more may be refused
+  for (const std::size_t node : nodes) {
+    for (std::size_t i = 0; i < skus_ && !checks_.violation(); ++i) {
+      const std::string sku = this->sku(static_cast<std::uint32_t>(i));
+      const crdt::State& state = world_.node(node).engine().state();
+      const crdt::Product* product = state.product(sku);
+      if (product == nullptr) continue;
+      const Units here = product->stock.rights(state.self());
+      Units elsewhere = 0;
+      for (const std::size_t other : nodes)
+        if (other != node)
+          elsewhere += std::max<Units>(0, product->stock.rights(world_.node(other).replica()));
+      if (here > 0) {
+        try_to_hold(node, sku, 1, "it has rights");
+      } else if (elsewhere > 0) {
+        try_to_hold(node, sku, 1, "its peers have rights");
+      }
+    }
+  }
+}
+
+void Shoppers::try_to_hold(std::size_t node, const std::string& sku, Units units,
+                           const std::string& what) {
+  // Another holder may be first, or a peer's rights set aside for its own customers: a few times.
+  std::string last = "no answer";
+  for (int tries = 0; tries < 5; ++tries) {
+    const std::string id = "probe" + std::to_string(++probes_);
+    const HttpCall hold{"PUT", "/v1/reservations/" + id,
+                        R"({"wait_ms":2000,"ttl_seconds":60,"lines":)" + lines_text({{sku, units}}) +
+                            "}",
+                        ""};
+    const auto answer = call(node, hold, 10 * kSecond);
+    if (answer) last = told(answer->status, answer->body);
+    if (!answer || answer->status != 201) continue;
+    const auto freed =
+        call(node, {"POST", "/v1/reservations/" + id + "/release", "", ""}, 10 * kSecond);
+    if (freed && freed->status == 200) return;
+    last = freed ? told(freed->status, freed->body) : "no answer to the release";
+  }
+  checks_.fail("no-progress", world_.node(node).name() + " does not hold " + sku + " although " +
+                                  what + ": " + last);
+}
+
+}  // namespace holdfast::sim

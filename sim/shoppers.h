@@ -1,0 +1,107 @@
+#pragma once
+// The customers and storekeepers of a seed, and the oracle that judges what they were told. It sees
+// requests and answers only: it keeps books of what must be true by them, and in the end compares
+// every reservation and every total on every node with the books, to the unit.
+//
+// A call without an answer in time is sent again, on another connection, to the same node; in the
+// end every call that is not clear is repeated until it is. A node whose disk was lost may have
+// taken what it said with it: what was asked there is in doubt, and widens the account to a range.
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/checks.h"
+#include "sim/plan.h"
+
+namespace holdfast::sim {
+
+class Shoppers {
+ public:
+  Shoppers(World& world, Checks& checks, const Plan& plan);
+
+  // Puts the plan's operations into the calendar, from `begin` on.
+  void schedule(Time begin);
+  void lost_disk(std::size_t node);
+  // Repeats what is not clear until it is. All nodes must be there and well.
+  void resolve();
+  // Compares the books with all nodes: checks fail where they differ.
+  void audit();
+  // Every reservation that can be had at once is had in time: a unit of local rights at each of
+  // `nodes`, and units that only their peers have.
+  void check_progress(const std::vector<std::size_t>& nodes);
+
+ private:
+  struct Range {
+    crdt::Units low = 0, high = 0;
+    void add(crdt::Units units, bool sure) {
+      if (sure || units < 0) low += units;
+      if (sure || units > 0) high += units;
+    }
+  };
+  struct Figures {
+    Range received, allowance, held, sold, returned;
+  };
+  struct Cart {
+    std::string id;
+    std::size_t node = 0;
+    std::uint32_t ttl_seconds = 0;
+    bool partial = false;
+    std::vector<std::pair<std::string, crdt::Units>> lines;
+    std::optional<Time> answered_at;              // it was first held, by the customer's watch
+    std::map<std::string, crdt::Units> held;      // as told
+    std::optional<std::map<std::string, crdt::Units>> committed;
+    bool released = false;
+    std::map<std::string, crdt::Units> returned;  // by clear answers
+    bool returns_in_doubt = false;
+  };
+  struct Asked {
+    OperationKind kind = OperationKind::read;
+    std::size_t node = 0;
+    HttpCall call;
+    std::string sku;
+    crdt::Units units = 0;
+    std::size_t cart = SIZE_MAX;
+    int attempts = 0;
+    bool clear = false;
+    int status = 0;
+    std::string answer;
+    bool mutates = true;
+  };
+
+  std::string sku(std::uint32_t x) const { return "s" + std::to_string(x % skus_); }
+  std::size_t known_cart(std::uint32_t x) const;
+  void carry_out(const PlannedOperation& planned);
+  void reserve(const PlannedOperation& planned);
+  void verb(const PlannedOperation& planned);
+  void ask(Asked asked);
+  void send(std::size_t number);
+  void on_answer(std::size_t number, const api::Response& response);
+  void check_repeated(const Asked& asked, const api::Response& response);
+  void note(const Asked& asked);
+  void note_reservation(const Asked& asked);
+  void check_durable(const Asked& asked);
+  bool can_be_resolved(const Cart& cart) const;
+  bool few_holds() const { return world_.options().open_holds_max < 1'000; }
+  bool doubtful(std::size_t node) const { return lost_.contains(node); }
+  std::optional<api::Response> call(std::size_t node, const HttpCall& call, Time limit);
+  void audit_carts(std::map<std::string, Figures>& figures);
+  void audit_cart(const Cart& cart, std::map<std::string, Figures>& figures);
+  void audit_stock(const std::map<std::string, Figures>& figures);
+  void try_to_hold(std::size_t node, const std::string& sku, crdt::Units units,
+                   const std::string& what);
+
+  World& world_;
+  Checks& checks_;
+  const Plan& plan_;
+  std::size_t skus_;
+  std::vector<Cart> carts_;
+  std::vector<Asked> asked_;
+  std::set<std::size_t> lost_;  // nodes
+  std::uint64_t keys_ = 0, probes_ = 0;
+  bool resolving_ = false;
+};
+
+}  // namespace holdfast::sim
