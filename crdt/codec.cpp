@@ -221,4 +221,16 @@ absl::StatusOr<DecodedRow> decode_row(std::string_view bytes) {
   });
 }
 
+std::string_view take_rows(BoundedIn& in, std::size_t count, Sequence& last) {
+  const std::string_view all = in.left();
+  for (; count > 0; --count) {
+    in.bytes(1);           // kind
+    in.bytes(in.count());  // key
+    last = in.varint();
+    in.bytes(1);           // format
+    in.bytes(in.count());  // payload
+  }
+  return all.substr(0, all.size() - in.left().size());
+}
+
 }  // namespace holdfast::crdt

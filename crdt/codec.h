@@ -41,6 +41,10 @@ void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint
 
 // Decodes a block of rows, all of it.
 absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block);
+// The bytes of the next `count` rows, taken from `in`; throws Malformed (archive.h) if they are not
+// there. `last`: the sequence of the last. Says nothing about what is in them.
+class BoundedIn;
+std::string_view take_rows(BoundedIn& in, std::size_t count, Sequence& last);
 absl::StatusOr<DecodedRow> decode_row(std::string_view bytes);  // exactly one
 
 }  // namespace holdfast::crdt

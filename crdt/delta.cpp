@@ -22,6 +22,8 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
       break;
     }
     append_item(*at->second, piece.rows);
+    ++piece.count;
+    piece.last_row = at->first;
   }
   return piece;
 }

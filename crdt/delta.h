@@ -21,7 +21,9 @@ struct Piece {
   Sequence after = 0;  // this piece holds rows above this; equals `from` in the first
   Sequence upto = 0;   // and up to this. In the last piece it is the delta's `to`
   bool last = true;
-  std::string rows;  // as codec.h has them
+  std::uint32_t count = 0;  // of the rows
+  Sequence last_row = 0;    // the sequence of the last of them
+  std::string rows;         // as codec.h has them
 };
 
 // Cuts the next piece of the delta that began at `from` and has been sent up to `after`. At least

@@ -1,6 +1,7 @@
 #include "gossip/frame.h"
 
 #include "crdt/archive.h"
+#include "crdt/codec.h"
 #include "crdt/digest.h"
 #include "crdt/fields.h"
 
@@ -19,14 +20,6 @@ void serialize(A& ar, Start& f) {
   ar(f.vector);
 }
 template <typename A>
-void serialize(A& ar, PieceFrame& f) {
-  ar(f.piece.origin, f.piece.from, f.piece.after, f.piece.upto, f.piece.last, f.piece.rows);
-}
-template <typename A>
-void serialize(A& ar, Ack& f) {
-  ar(f.vector);
-}
-template <typename A>
 void serialize(A& ar, Resume& f) {
   ar(f.vector);
 }
@@ -41,6 +34,47 @@ void serialize(A& ar, Call& f) {
 template <typename A>
 void serialize(A& ar, Answer& f) {
   ar(f.id, f.body);
+}
+
+template <typename A>
+void serialize(A& ar, News::Has& f) {
+  ar(f.name, f.sequence);
+}
+void save(crdt::CompactOut& ar, const News& f) {
+  ar.varint(f.number);
+  ar.varint(f.applied);
+  ar(static_cast<std::uint8_t>((f.names.empty() ? 0 : 1) | (f.has.empty() ? 0 : 2)));
+  if (!f.names.empty()) ar(f.names);
+  if (!f.has.empty()) ar(f.has);
+  for (const News::Part& part : f.parts) {
+    ar.varint(std::uint64_t{part.name} << 2 | (part.ends ? 2 : 0) | (part.begins ? 1 : 0));
+    if (part.begins) ar(part.from, part.after);
+    if (part.ends) ar(part.upto, part.last);
+    ar.varint(part.count);
+    ar.bytes(part.rows);
+  }
+}
+void load(crdt::BoundedIn& ar, News& f) {
+  std::uint8_t flags = 0;
+  ar(f.number, f.applied, flags);
+  if (flags > 3) throw crdt::Malformed("unknown part of news");
+  if ((flags & 1) != 0) ar(f.names);
+  if ((flags & 2) != 0) ar(f.has);
+  if (((flags & 1) != 0) == f.names.empty() || ((flags & 2) != 0) == f.has.empty())
+    throw crdt::Malformed("an empty part of news");
+  if (f.names.size() > crdt::kOriginsMax) throw crdt::Malformed("news of too many replicas");
+  while (!ar.left().empty()) {
+    News::Part& part = f.parts.emplace_back();
+    const std::uint64_t head = ar.varint();
+    if (head >> 2 >= crdt::kOriginsMax) throw crdt::Malformed("a name of no replica");
+    part.name = static_cast<std::uint32_t>(head >> 2);
+    part.begins = (head & 1) != 0;
+    part.ends = (head & 2) != 0;
+    if (part.begins) ar(part.from, part.after);
+    if (part.ends) ar(part.upto, part.last);
+    part.count = static_cast<std::uint32_t>(ar.count());
+    part.rows.assign(crdt::take_rows(ar, part.count, part.last_row));
+  }
 }
 
 namespace {

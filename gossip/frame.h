@@ -38,14 +38,40 @@ struct Prove {
 struct Start {
   std::vector<crdt::VectorEntry> vector;
 };
-struct PieceFrame {
-  crdt::Piece piece;
+// What the sender has for its peer: rows, and how far it has come. One frame holds all of a turn
+// that fits. News are counted on each link, and refer to what the News before said; one that is
+// lost (a link fault drops it) is noticed by its number, and answered by Resume: the count then
+// begins anew, with 1. In bytes:
+//
+//     number  applied  flags:1  [names: list of id]  [has: list {name, sequence}]  piece*
+//     piece = head  [from  after]  [upto  last:1]  count  rows
+//     head  = name << 2 | its end is given << 1 | its beginning is given
+//
+// A name is the place of an origin among all `names` since number 1. A beginning that is not given
+// is where the last piece of that origin ended; an end that is not given is that of the delta, and
+// the sequence of the last row.
+struct News {
+  struct Has {
+    std::uint32_t name = 0;
+    Sequence sequence = 0;
+    bool operator==(const Has&) const = default;
+  };
+  struct Part {
+    std::uint32_t name = 0;
+    bool begins = false, ends = false;  // given
+    Sequence from = 0, after = 0, upto = 0;
+    bool last = true;
+    std::uint32_t count = 0;
+    std::string rows;
+    Sequence last_row = 0;  // of `rows`; not told
+  };
+  std::uint64_t number = 0;   // from 1
+  std::uint64_t applied = 0;  // every News of the peer's up to this has been applied, durably
+  std::vector<ReplicaId> names;
+  std::vector<Has> has;  // of origins of which the peer has sent rows in vain
+  std::vector<Part> parts;
 };
-// What the sender has applied durably since its last Ack: increments, of any origin.
-struct Ack {
-  std::vector<crdt::VectorEntry> vector;
-};
-// A delta began above what the sender has (or a piece was lost): go on from here.
+// A delta began above what the sender has, or News were lost: go on from here, counting from 1.
 struct Resume {
   std::vector<crdt::VectorEntry> vector;
 };
@@ -66,7 +92,7 @@ struct Answer {
   std::string body;
 };
 
-using Frame = std::variant<Hello, Prove, Start, PieceFrame, Ack, Resume, Heartbeat, Call, Answer>;
+using Frame = std::variant<Hello, Prove, Start, News, Resume, Heartbeat, Call, Answer>;
 
 std::string encode(const Frame& frame);
 absl::StatusOr<Frame> decode(std::string_view bytes);

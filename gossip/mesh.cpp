@@ -1,6 +1,7 @@
 #include "gossip/mesh.h"
 
 #include <algorithm>
+#include <set>
 
 #include "crdt/check.h"
 
@@ -12,7 +13,9 @@ using crdt::Now;
 
 namespace {
 
-constexpr Millis kStartAgain{1000};
+constexpr Millis kStartAgain{1000};  // and Resume
+// Whole deltas on one link; a peer that leaves more unacknowledged acknowledges nothing.
+constexpr std::size_t kUnacknowledgedMax = 50'000;
 // Of a frame that comes before its sender has proved itself.
 constexpr std::size_t kGreetingBytesMax = 16 << 10;
 
@@ -225,19 +228,15 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
   if (!session.established()) return drop(session, "a frame before the handshake", true);
 
   if (auto* start = std::get_if<Start>(&frame)) {
-    // A second one: the peer has not heard ours. Its own first one gets no such answer, so two
-    // nodes never answer each other for ever.
-    if (session.started) this->start(session, state);
+    // A second one: the peer has not heard ours. Once in a while only: where both say it a second
+    // time, each answer would call for another, for ever.
+    if (session.started && now.instant - session.last_start >= kStartAgain)
+      this->start(session, state);
     learn(*start, session, state, events);
-  } else if (auto* piece = std::get_if<PieceFrame>(&frame)) {
-    stage(session, std::move(piece->piece), state, events);
-  } else if (auto* ack = std::get_if<Ack>(&frame)) {
-    for (const crdt::VectorEntry& entry : ack->vector) {
-      Cursor& cursor = session.cursors[entry.origin];
-      cursor.known = std::max(cursor.known, entry.sequence);
-      cursor.last_progress = now.instant;
-    }
+  } else if (auto* news = std::get_if<News>(&frame)) {
+    hear(now, session, std::move(*news), state, events);
   } else if (auto* resume = std::get_if<Resume>(&frame)) {
+    session.news_out.restart();
     // Of those that it doesn't name it has nothing.
     for (auto& [origin, cursor] : session.cursors) {
       cursor.known = cursor.sent = 0;
@@ -256,6 +255,8 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     if (reachable && !session.was_reachable) {
       session.was_reachable = true;
       if (!session.first_reachable) session.first_reachable = now.instant;
+      for (auto& [link, other] : sessions_)  // it brings its own rows from now on
+        if (other->fed.erase(session.replica()) > 0) other->tell[session.replica()].at_once = true;
       // What was sent into the dark is sent again. A delta that is under way goes on: if a piece of
       // it was lost, the peer will say so, and one that is long must not begin anew at each hiccup.
       for (auto& [origin, cursor] : session.cursors)
@@ -301,9 +302,8 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
 
 void Mesh::start(Session& session, const crdt::State& state) {
   session.last_start = now_.instant;
-  session.acknowledged = state.vector();
   // Own changes of this turn are stamped only at its end; the vector names what is stamped.
-  send(session, Start{entries(session.acknowledged, state)});
+  send(session, Start{entries(state.vector(), state)});
 }
 
 void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
@@ -321,6 +321,34 @@ void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
     cursor.open = false;
   }
   session.started = true;
+}
+
+void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state,
+                std::vector<MeshEvent>& events) {
+  session.news_out.applied(news.applied, [&](ReplicaId origin, Sequence upto) {
+    Cursor& cursor = session.cursors[origin];
+    cursor.known = std::max(cursor.known, upto);
+    cursor.last_progress = now.instant;
+    cursor.feeds = true;
+  });
+  if (!session.news_in.follows(news)) {
+    session.resume_owed = true;
+    return;
+  }
+  if (session.news_in.names() > crdt::kOriginsMax)
+    return drop(session, "news of too many replicas", true);
+  for (const News::Has& has : news.has) {
+    if (has.name >= session.news_in.names()) continue;
+    Cursor& cursor = session.cursors[session.news_in.origin(has.name)];
+    cursor.known = std::max(cursor.known, has.sequence);
+    cursor.last_progress = now.instant;
+    cursor.feeds = false;
+  }
+  session.applied_owed = session.applied_owed || !news.parts.empty();
+  for (News::Part& part : news.parts) {
+    if (session.phase == Session::Phase::closing) return;
+    stage(session, session.news_in.piece(std::move(part)), state, events);
+  }
 }
 
 void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state,
@@ -341,7 +369,14 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
     session.resume_owed = true;
     return;
   }
-  session.ack_owed.insert(origin);
+  if (origin != session.replica()) {
+    if ((*delta)->to <= state.head(origin) || reachable(origin)) {
+      session.tell[origin].at_once = true;
+    } else {
+      session.tell.erase(origin);
+      session.fed.insert(origin);
+    }
+  }
   events.push_back(DeltaIn{session.link, session.replica(), **std::move(delta)});
 }
 
@@ -413,18 +448,11 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
 
 // ── what peers lack ─────────────────────────────────────────────────────────────────────────────
 
-FrameBytes Mesh::encoded_piece(const crdt::State& state, ReplicaId origin, Sequence from,
-                               Sequence after, crdt::Piece& piece) {
-  for (const CachedPiece& cached : cache_)
-    if (cached.piece.origin == origin && cached.piece.from == from && cached.piece.after == after) {
-      piece = cached.piece;
-      return cached.bytes;
-    }
-  piece = crdt::cut_piece(state, origin, from, after, config_.piece_bytes);
-  auto bytes = std::make_shared<const std::string>(encode(PieceFrame{piece}));
-  piece.rows.clear();
-  cache_.push_back({piece, bytes});
-  return bytes;
+const crdt::Piece& Mesh::piece(const crdt::State& state, ReplicaId origin, Sequence from,
+                               Sequence after) {
+  for (const crdt::Piece& cached : cache_)
+    if (cached.origin == origin && cached.from == from && cached.after == after) return cached;
+  return cache_.emplace_back(crdt::cut_piece(state, origin, from, after, config_.piece_bytes));
 }
 
 void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urgent) {
@@ -450,7 +478,7 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
         wake(session.last_push + config_.push);
         continue;
       }
-    } else if (!cursor.open) {
+    } else if (!cursor.open && !cursor.feeds) {
       if (cursor.sent >= cursor.lacking) {  // has what was here then; what is new begins to count
         cursor.lacking = head;
         cursor.lacking_since = now.instant;
@@ -460,17 +488,57 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
         continue;
       }
     }
-    while (session.outstanding < config_.window_bytes && (cursor.open || cursor.sent < head)) {
+    while (session.outstanding + session.news_out.bytes() < config_.window_bytes &&
+           (cursor.open || cursor.sent < head)) {
       if (!cursor.open) cursor.from = cursor.sent;
-      crdt::Piece piece;
-      send_bytes(session, encoded_piece(state, origin, cursor.from, cursor.sent, piece));
-      cursor.sent = piece.upto;
-      cursor.open = !piece.last;
+      const crdt::Piece& next = piece(state, origin, cursor.from, cursor.sent);
+      session.news_out.put(next);
+      cursor.sent = next.upto;
+      cursor.open = !next.last;
       cursor.writing = true;
       cursor.last_progress = now.instant;
       session.last_push = now.instant;
+      if (session.news_out.bytes() >= config_.piece_bytes) send_news(session);
     }
   }
+}
+
+void Mesh::send_news(Session& session) {
+  session.applied_owed = false;
+  send(session, session.news_out.take(session.news_in.number()));
+}
+
+// What the peer need not relay.
+void Mesh::tell(Now now, Session& session, const crdt::State& state) {
+  for (const auto& [link, other] : sessions_)
+    if (other->was_reachable && other->replica() != session.replica() &&
+        !session.cursors[other->replica()].feeds)
+      session.tell.try_emplace(other->replica());
+  const Instant due = session.last_told + config_.relay_after / 2;
+  bool waits = false;
+  for (auto& [origin, tell] : session.tell) {
+    if (session.cursors[origin].feeds) continue;
+    const Sequence head = state.head(origin);
+    if (!tell.at_once && head <= tell.told) continue;
+    if (!tell.at_once && now.instant < due) {
+      waits = true;
+      continue;
+    }
+    if (!tell.at_once) session.last_told = now.instant;
+    session.news_out.put_has(origin, head);
+    tell = {.told = head};
+  }
+  if (waits) wake(due);
+}
+
+void Mesh::ask_to_resume(Now now, Session& session, const crdt::State& state) {
+  if (!session.resume_owed && !session.news_in.waits_for_restart()) return;
+  const Instant due = session.last_resume ? *session.last_resume + kStartAgain : now.instant;
+  if (now.instant < due) return wake(due);
+  session.resume_owed = false;
+  session.last_resume = now.instant;
+  session.news_in.lose();
+  send(session, Resume{entries(state.vector(), state)});
 }
 
 void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
@@ -484,21 +552,12 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
       as_of = std::max(as_of, session->marks.front().second);
       session->marks.pop_front();
     }
-    if (session->resume_owed) {
-      session->resume_owed = false;
-      send(*session, Resume{entries(state.vector(), state)});
-    }
-    crdt::VersionVector news;
-    for (const auto& [origin, head] : state.vector())
-      if (origin != config_.self &&
-          (head > session->acknowledged[origin] || session->ack_owed.contains(origin)))
-        news.raise(origin, head);
-    session->ack_owed.clear();
-    if (news.size() > 0) {
-      session->acknowledged.join(news);
-      send(*session, Ack{entries(news, state)});
-    }
+    ask_to_resume(now, *session, state);
+    tell(now, *session, state);
     cut_for(now, *session, state, urgent);
+    if (session->applied_owed || !session->news_out.empty()) send_news(*session);
+    if (session->news_out.unacknowledged() > kUnacknowledgedMax)
+      drop(*session, "it acknowledges nothing", true);
   }
 }
 

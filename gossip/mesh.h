@@ -146,8 +146,13 @@ class Mesh {
   void hold_back(Session& session, crdt::Instant due, bool inbound, FrameBytes bytes);
   void release_delayed(crdt::Now now, const crdt::State& state, std::vector<MeshEvent>& events);
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
-  FrameBytes encoded_piece(const crdt::State& state, ReplicaId origin, Sequence from,
-                           Sequence after, crdt::Piece& piece);
+  const crdt::Piece& piece(const crdt::State& state, ReplicaId origin, Sequence from,
+                           Sequence after);
+  void hear(crdt::Now now, Session& session, News&& news, const crdt::State& state,
+            std::vector<MeshEvent>& events);
+  void ask_to_resume(crdt::Now now, Session& session, const crdt::State& state);
+  void tell(crdt::Now now, Session& session, const crdt::State& state);
+  void send_news(Session& session);
 
   MeshConfig config_;
   Rng rng_;
@@ -167,11 +172,7 @@ class Mesh {
   MeshStats stats_;
   crdt::Instant wake_at_{};
   crdt::Now now_{};
-  struct CachedPiece {  // the piece cut last in this turn: peers that stand alike share its bytes
-    crdt::Piece piece;
-    FrameBytes bytes;
-  };
-  std::vector<CachedPiece> cache_;
+  std::deque<crdt::Piece> cache_;  // cut in this turn, for peers that stand alike
 };
 
 }  // namespace holdfast::gossip

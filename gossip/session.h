@@ -18,6 +18,7 @@
 #include "crdt/delta.h"
 #include "gossip/frame.h"
 #include "gossip/liveness.h"
+#include "gossip/news.h"
 #include "gossip/transport.h"
 
 namespace holdfast::gossip {
@@ -48,6 +49,9 @@ struct Cursor {
   bool open = false;     // between the first and the last piece of a delta
   Sequence lacking = 0;  // the head here at `lacking_since`; the peer has been below it since
   crdt::Instant lacking_since{};
+  // The last rows of it that were relayed were not there yet: the peer gets them through here, and
+  // the next ones at once.
+  bool feeds = false;
   bool writing = false;           // pieces of it are with the transport
   crdt::Instant last_progress{};  // a piece was given away or written, or acknowledged
 };
@@ -82,10 +86,23 @@ class Session {
   bool started = false;         // the peer's Start has come
   std::size_t outstanding = 0;  // bytes given to the transport and not yet written
   absl::btree_map<ReplicaId, Cursor> cursors;
-  crdt::VersionVector acknowledged;  // what this side has told the peer that it has
   crdt::Staging staging;
+  NewsOut news_out;
+  NewsIn news_in;
   bool resume_owed = false;
-  std::set<ReplicaId> ack_owed;  // deltas came of these: acknowledged even if they brought nothing
+  std::optional<crdt::Instant> last_resume;
+  bool applied_owed = false;  // rows came since the last News of ours
+  // Origins of which the peer need not relay rows to this node, and how far it has been told that
+  // they are here: those that have a link to this node themselves (unless it is this node that
+  // relays them to the peer), and those of which it has relayed rows in vain. It is told every half
+  // relay_after; at once after rows in vain.
+  struct Tell {
+    Sequence told = 0;
+    bool at_once = false;
+  };
+  absl::btree_map<ReplicaId, Tell> tell;
+  std::set<ReplicaId> fed;  // origins whose rows it relays to this node, not in vain
+  crdt::Instant last_told{};
   crdt::Instant last_start{};
   // Heartbeats whose sequence has not been reached here yet: (sequence, the peer's wall ms).
   std::deque<std::pair<Sequence, std::int64_t>> marks;

@@ -86,6 +86,7 @@ class Engine {
 
   const crdt::State& state() const { return state_; }
   Stats stats(crdt::Now now) const;
+  bool reaches(ReplicaId peer) const { return mesh_.reachable(peer); }
   // Whole checkpoint now, whatever its size: for a graceful stop.
   void checkpoint_all() { checkpoint_wanted_ = true; }
   bool checkpoint_active() const { return checkpoint_wanted_ || checkpointing_; }

@@ -124,8 +124,7 @@ void Breaker::crash(const PlannedFault& fault, bool silently) {
       });
 }
 
-void Breaker::await_moment(std::size_t node, Time limit,
-                           std::function<bool(const Machine&)> is_it,
+void Breaker::await_moment(std::size_t node, Time limit, std::function<bool(const Machine&)> is_it,
                            std::function<void()> action) {
   const Machine& machine = world_.node(node);
   if (world_.now() >= limit || (machine.lives() && is_it(machine))) return action();
@@ -173,8 +172,7 @@ void Breaker::swizzle(const PlannedFault& fault) {
     const Time takes = std::max<Time>(duration_of(fault), 10);
     const Time from = random_.between(0, takes / 2), to = random_.between(takes / 2, takes);
     later(from, [this, node, lasts = to - from] {
-      for (std::size_t other = 0; other < world_.nodes(); ++other)
-        cut(node, other, false, lasts);
+      for (std::size_t other = 0; other < world_.nodes(); ++other) cut(node, other, false, lasts);
     });
   }
 }
@@ -191,8 +189,7 @@ void Breaker::make_lossy(const PlannedFault& fault) {
   if (!fault.one_way) worse(fault.b, fault.a);
 }
 
-void Breaker::change_region_pair(const PlannedFault& fault,
-                                 const std::function<void(Pair&)>& worse,
+void Breaker::change_region_pair(const PlannedFault& fault, const std::function<void(Pair&)>& worse,
                                  const std::function<void(Pair&)>& as_before) {
   const std::size_t a = world_.region_of(fault.a), b = world_.region_of(fault.b);
   if (a == b) return;

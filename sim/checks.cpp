@@ -21,6 +21,8 @@ namespace {
 constexpr std::size_t kLookAtAll = 16;
 constexpr std::int64_t kKeysKeptMs = 23 * 3'600'000;  // they are dropped after 24 h
 
+constexpr std::int64_t kLifeSlackMs = 5;  // readings are rounded
+
 std::uint64_t content_of(const DecodedRow& row) {
   std::string bytes(1, static_cast<char>(row.kind));
   bytes += row.key;
@@ -76,9 +78,12 @@ void Checks::on_durable(Machine& machine, const node::Batch& batch) {
   const auto value = node::decode_journal_value(batch.journal);
   if (!value.ok() || value->self != machine.replica())
     return fail("not-monotone", at_node(machine) + "a journal value that is none of its own");
-  if (value->life_ms < known.life_ms)
-    fail("not-monotone", at_node(machine) + "its life went back");
+  if (value->life_ms < known.life_ms) fail("not-monotone", at_node(machine) + "its life went back");
   known.life_ms = value->life_ms;
+  if (known.life_ms > known.life_at_start_ms + machine.lived_ms() + kLifeSlackMs)
+    fail("life-too-fast", at_node(machine) + "its life is " + std::to_string(known.life_ms) + ", " +
+                              std::to_string(machine.lived_ms()) + " after a start at " +
+                              std::to_string(known.life_at_start_ms));
   for (const node::JournalPart& part : value->parts) {
     if (part.origin == machine.replica()) {
       take_own(machine, *value, part);
@@ -119,10 +124,9 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
 
 void Checks::take_others(Machine& machine, const node::JournalPart& part) {
   if (part.upto > ghost_.head(part.origin))
-    fail("exported-before-durable",
-         at_node(machine) + "has " + crdt::to_string(part.origin) + " up to " +
-             std::to_string(part.upto) + ", of which " +
-             std::to_string(ghost_.head(part.origin)) + " is durable");
+    fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(part.origin) +
+                                        " up to " + std::to_string(part.upto) + ", of which " +
+                                        std::to_string(ghost_.head(part.origin)) + " is durable");
   auto rows = crdt::decode_rows(part.rows);
   if (!rows.ok()) return fail("copies-differ", at_node(machine) + "rows that cannot be read");
   for (const DecodedRow& row : *rows) {
@@ -282,8 +286,8 @@ void Checks::on_turn(Machine& machine) {
 void Checks::check_own_rights(Machine& machine, const Product& product) {
   const ReplicaId self = machine.replica();
   const crdt::StockCell* cell = product.stock.find(self);
-  const Units truth = rights_with(self, cell == nullptr ? StockRow{} : cell->row,
-                                  ghost_.product(product.sku));
+  const Units truth =
+      rights_with(self, cell == nullptr ? StockRow{} : cell->row, ghost_.product(product.sku));
   const Units view = product.stock.rights(self);
   if (view > truth)
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
@@ -298,8 +302,7 @@ void Checks::check_rows_up_to_vector(Machine& machine) {
   for (const auto& [origin, head] : state.vector()) {
     const crdt::Sequence before = known.checked[origin];
     if (head == before || origin == machine.replica()) continue;
-    if (head < before)
-      fail("row-lost-below-vector", at_node(machine) + "its vector went back");
+    if (head < before) fail("row-lost-below-vector", at_node(machine) + "its vector went back");
     if (head > ghost_.head(origin))
       fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(origin) +
                                           " up to " + std::to_string(head) + ", of which " +
@@ -343,6 +346,9 @@ void Checks::on_started(Machine& machine, bool torn) {
     known.replica = self;
   }
   known.checked = {};
+  known.life_at_start_ms = known.life_ms;
+  if (const auto meta = node::decode_meta(machine.image().meta); meta.ok())
+    known.life_at_start_ms = std::max(known.life_at_start_ms, meta->life_ms);
   const crdt::State& state = machine.engine().state();
   if (state.head(self) != ghost_.head(self))
     fail("durable-row-lost", at_node(machine) + "starts with " + std::to_string(state.head(self)) +
@@ -383,8 +389,7 @@ bool Checks::grant_in_flight(std::size_t from, std::size_t to) const {
     const crdt::PeerTotals* gave = given == nullptr ? nullptr : given->row.find(taker.replica());
     if (gave == nullptr) continue;
     const Product* there = taker.engine().state().product(sku);
-    const crdt::StockCell* copy =
-        there == nullptr ? nullptr : there->stock.find(giver.replica());
+    const crdt::StockCell* copy = there == nullptr ? nullptr : there->stock.find(giver.replica());
     const crdt::PeerTotals* seen = copy == nullptr ? nullptr : copy->row.find(taker.replica());
     if ((seen == nullptr ? 0 : seen->granted) < gave->granted) return true;
   }

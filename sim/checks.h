@@ -15,6 +15,7 @@
 //   copies-differ          one (origin, sequence) is one content, wherever it is
 //   row-lost-below-vector  V[o] ≥ n at a node means that it has all of o's rows up to n
 //   durable-row-lost       a node that starts again has all of its own durable rows
+//   life-too-fast          a life goes on as its node's own clock does
 //   early-reply            what shows or depends on a change leaves when that is durable
 //
 // With disks lost, the ghost keeps what they held: its rights are nobody's any more, and no check
@@ -70,7 +71,7 @@ class Checks final : public Watcher {
   struct Known {  // of a node, between events
     crdt::ReplicaId replica;
     std::uint64_t batch = 0;
-    std::int64_t life_ms = 0;
+    std::int64_t life_ms = 0, life_at_start_ms = 0;
     crdt::VersionVector durable;  // by its journal
     crdt::VersionVector checked;  // up to where its rows have been compared with the ghost's
   };
@@ -80,8 +81,8 @@ class Checks final : public Watcher {
   void check_row(Machine& machine, const crdt::DecodedRow& row, std::int64_t life_ms);
   void check_stock_row(const crdt::StockRow& before, const crdt::StockRow& after,
                        const std::string& where);
-  void check_hold_row(const crdt::HoldRow& before, const crdt::HoldRow& after,
-                      std::int64_t life_ms, const std::string& where);
+  void check_hold_row(const crdt::HoldRow& before, const crdt::HoldRow& after, std::int64_t life_ms,
+                      const std::string& where);
   void count_hold(crdt::ReplicaId origin, const crdt::HoldRow* before, const crdt::HoldRow& after);
   void check_sums(crdt::ReplicaId origin, const std::string& sku);
   void check_product(const std::string& sku);

@@ -21,8 +21,8 @@ namespace {
 class Stopwatch {
  public:
   std::int64_t ms() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::steady_clock::now() - began_)
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 began_)
         .count();
   }
 
@@ -51,8 +51,8 @@ int show(const Result& result, bool json, const std::string& report_path) {
     page << html_of(text);
     page.flush();
     if (!page)
-      return api::failed(absl::UnavailableError("could not write '" + report_path +
-                                                "': is there space left?"));
+      return api::failed(
+          absl::UnavailableError("could not write '" + report_path + "': is there space left?"));
   }
   if (json) {
     api::print(text);
@@ -129,9 +129,9 @@ int run_papers(const PapersOptions& options) {
   api::Progress progress;
   const auto tell = [&](const char* what) {
     return [&, what](std::size_t done, std::size_t total) {
-      progress.show(std::string(what) + "  " +
-                    progress_bar(static_cast<double>(done) / static_cast<double>(total),
-                                 watch.ms()));
+      progress.show(
+          std::string(what) + "  " +
+          progress_bar(static_cast<double>(done) / static_cast<double>(total), watch.ms()));
     };
   };
   bool all_hold = true;

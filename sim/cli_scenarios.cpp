@@ -26,8 +26,9 @@ void add_json(CLI::App* app, bool& json) {
 }
 
 void add_run(CLI::App& sim, Action& action) {
-  CLI::App* app = command(sim, "run", "Run a scenario: what happens to this shop if …",
-                          "holdfast sim run sim/scenarios/region-outage.toml --report out.html");
+  CLI::App* app =
+      command(sim, "run", "Run a scenario: what happens to this shop if …",
+              "holdfast sim run sim/scenarios/region-outage-at-peak.toml --report out.html");
   auto o = std::make_shared<RunOptions>();
   app->add_option("SCENARIO", o->scenario_path, "The scenario (TOML); sim/scenarios/ has some")
       ->required();

@@ -42,7 +42,8 @@ absl::StatusOr<Comparison> compare(const Scenario& scenario, const OnAlternative
     if (alternative.policy == "weak") continue;
     for (const CheckResult& check : report->checks)
       if (check.name == "invariants")
-        comparison.checks.push_back({alternative.name + ": invariants", check.passed, check.detail});
+        comparison.checks.push_back(
+            {alternative.name + ": invariants", check.passed, check.detail});
     const bool bounded = *report->totals.oversold <= *report->totals.oversold_bound;
     comparison.checks.push_back({alternative.name + ": oversold within its bound", bounded,
                                  std::to_string(*report->totals.oversold) + " of " +

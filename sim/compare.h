@@ -11,7 +11,7 @@ namespace holdfast::sim {
 
 struct Alternative {
   std::string name, note;
-  std::string policy;         // one of known_policies()
+  std::string policy;  // one of known_policies()
   bool with_allowance = false;
 };
 // What is compared, in the order of the table.

@@ -36,10 +36,10 @@ struct Image {
 };
 
 struct DiskOptions {
-  Time write = 300;                  // a batch without content: mean
-  double bytes_per_second = 200e6;   // and beside it
-  double slow = 1;                   // times all of it
-  double failing = 0;                // share of writes that fail
+  Time write = 300;                 // a batch without content: mean
+  double bytes_per_second = 200e6;  // and beside it
+  double slow = 1;                  // times all of it
+  double failing = 0;               // share of writes that fail
   bool full = false;
 };
 
@@ -50,8 +50,8 @@ class Disk final : public node::Store {
   struct Hooks {
     // The batch has become durable; nothing of it has been released.
     std::function<void(const node::Batch& batch)> durable;
-    std::function<void()> failed;             // a write came back with an error
-    std::function<bool()> may_release;        // false: the process is paused, ask again later
+    std::function<void()> failed;       // a write came back with an error
+    std::function<bool()> may_release;  // false: the process is paused, ask again later
   };
 
   Disk(Events& events, Image& image, DiskOptions& options, std::uint64_t seed, Hooks hooks);

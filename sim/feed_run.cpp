@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "crdt/check.h"
 #include "crdt/codec.h"
@@ -30,27 +31,39 @@ std::string address_of(std::size_t replica) { return text("node-%lu:7940", repli
 // What a frame adds to the cost, by its kind.
 class Account {
  public:
-  void add(const std::string& bytes) {
+  void add(LinkId link, LinkId back, const std::string& bytes) {
     auto frame = gossip::decode(bytes);
     HOLDFAST_CHECK(frame.ok());
-    std::visit([&](const auto& body) { count(body, static_cast<double>(bytes.size())); }, *frame);
+    std::visit(
+        [&](const auto& body) { count(body, static_cast<double>(bytes.size()), link, back); },
+        *frame);
   }
   FeedCost cost;
 
  private:
-  void count(const gossip::PieceFrame& frame, double bytes) {
-    const auto rows = crdt::decode_rows(frame.piece.rows);
-    HOLDFAST_CHECK(rows.ok());
-    cost.payload += static_cast<double>(rows->size());
-    cost.metadata += 1;
-    cost.metadata_bytes += bytes - static_cast<double>(frame.piece.rows.size());
+  std::map<LinkId, std::set<std::uint64_t>> unacknowledged_;  // News with rows, by link
+  void count(const gossip::News& news, double bytes, LinkId link, LinkId back) {
+    cost.metadata += static_cast<double>(news.has.size() + news.names.size());
+    cost.metadata_bytes += bytes;
+    if (!news.parts.empty()) {
+      cost.metadata += 1;
+      unacknowledged_[link].insert(news.number);
+    }
+    std::set<std::uint64_t>& waiting = unacknowledged_[back];
+    const auto upto = waiting.upper_bound(news.applied);
+    if (upto != waiting.begin()) cost.metadata += 1;  // it acknowledges
+    waiting.erase(waiting.begin(), upto);
+    for (const gossip::News::Part& part : news.parts) {
+      cost.payload += part.count;
+      cost.metadata_bytes -= static_cast<double>(part.rows.size());
+    }
   }
-  void count(const gossip::Heartbeat&, double bytes) {
+  void count(const gossip::Heartbeat&, double bytes, LinkId, LinkId) {
     cost.apart += 1;
     cost.apart_bytes += bytes;
   }
   template <typename Body>
-  void count(const Body& body, double bytes) {
+  void count(const Body& body, double bytes, LinkId, LinkId) {
     cost.metadata += 1;
     cost.metadata_bytes += bytes;
     if constexpr (requires { body.vector; })
@@ -70,7 +83,7 @@ class FeedRun {
 
   FeedCost run() {
     while (time_.now_us() < kWarmUpUs) time_.step();
-    account_ = {};
+    account_.cost = {};
     const auto last = kWarmUpUs + static_cast<std::int64_t>(workload_.rounds()) * kRoundUs;
     while (!done() && time_.now_us() < last + kLimitUs) time_.step();
     FeedCost cost = account_.cost;
@@ -162,7 +175,8 @@ class FeedRun {
     const crdt::Now at = now();
     std::vector<gossip::MeshEvent> events;
     node.mesh.tick(at, node.state, events);
-    HOLDFAST_CHECK(events.empty());  // without delays and calls there is nothing that it could tell
+    HOLDFAST_CHECK(events.empty());  // without delays and calls there is nothing
+                                     // that it could tell
     std::string sealed;
     node.state.seal(sealed);
     node.mesh.cut(at, node.state, false);
@@ -199,7 +213,7 @@ class FeedRun {
   }
   void send(LinkId id, gossip::FrameBytes frame) {
     if (!links_.at(id).up) return;
-    account_.add(*frame);
+    account_.add(id, links_.at(id).other, *frame);
     time_.after(kHopUs, [this, id, frame = std::move(frame)] {
       const Link& link = links_.at(id);
       if (!link.up) return;

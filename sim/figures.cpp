@@ -18,8 +18,7 @@ Units units_of(const Cart& cart) {
 // Of sorted values: the nearest rank.
 double percentile(const std::vector<float>& sorted, double share) {
   if (sorted.empty()) return std::nan("");
-  const auto rank =
-      static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
   return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
 }
 
@@ -174,8 +173,7 @@ void Figures::write(Report& report) {
     region.totals.latency = latency_of(region.latencies);
     all.insert(all.end(), region.latencies.begin(), region.latencies.end());
     add(report.totals, region.totals);
-    report.regions.push_back(
-        {scenario_.regions[i].name, region.totals, std::move(region.series)});
+    report.regions.push_back({scenario_.regions[i].name, region.totals, std::move(region.series)});
   }
   report.totals.latency = latency_of(std::move(all));
   report.totals.oversold = oversold_;

@@ -49,6 +49,12 @@ Machine::~Machine() = default;
 const node::Engine& Machine::engine() const { return *process_->engine; }
 node::Stats Machine::stats() { return process_->engine->stats(now()); }
 
+std::int64_t Machine::lived_ms() const {
+  return static_cast<std::int64_t>(static_cast<double>(events_.now() - process_->began) *
+                                   options_.clock.rate) /
+         1000;
+}
+bool Machine::reaches(crdt::ReplicaId peer) const { return process_->engine->reaches(peer); }
 bool Machine::writing() const { return process_->disk->pending() > 0; }
 bool Machine::checkpointing() const { return !process_->disk->takes_slice(); }
 
@@ -57,6 +63,7 @@ bool Machine::checkpointing() const { return !process_->disk->takes_slice(); }
 void Machine::start() {
   if (lives() || !stopped_for_.empty()) return;
   ++life_;
+  calm_since_ = events_.now();
   Random random(options_.seed, "process", life_);
   if (image_.empty() && image_.mark == 0) {
     self_ = crdt::ReplicaId{Random(options_.seed, "replica", disks_).next() | 1};
@@ -114,6 +121,7 @@ void Machine::start() {
 }
 
 void Machine::end(const std::string& why, PowerLoss loss, bool silently) {
+  calm_since_ = events_.now();
   process_->disk->lose_power(loss);
   network_.vanish(place_, silently);
   paused_ = false;
@@ -125,9 +133,13 @@ void Machine::crash(PowerLoss loss, bool silently) {
   if (lives()) end("", loss, silently);
 }
 
-void Machine::pause() { paused_ = lives(); }
+void Machine::pause() {
+  paused_ = lives();
+  calm_since_ = events_.now();
+}
 
 void Machine::resume() {
+  calm_since_ = events_.now();
   if (!std::exchange(paused_, false)) return;
   process_->disk->resume();
   poke(events_.now());
@@ -157,8 +169,7 @@ crdt::Now Machine::now() {
 // The first moment at which the steady clock shows `local`.
 Time Machine::true_time(crdt::Instant local) const {
   const std::int64_t lived = local.time_since_epoch().count() * 1000 - process_->instant_begin_us;
-  return process_->began +
-         static_cast<Time>(static_cast<double>(lived) / options_.clock.rate) + 1;
+  return process_->began + static_cast<Time>(static_cast<double>(lived) / options_.clock.rate) + 1;
 }
 
 // ── turns ───────────────────────────────────────────────────────────────────────────────────────
@@ -177,13 +188,12 @@ void Machine::poke(Time when) {
 
 void Machine::turn() {
   Process& process = *process_;
-  const Time work =
-      options_.costs.turn +
-      options_.costs.request * static_cast<Time>(process.requests.size()) +
-      options_.costs.frame * static_cast<Time>(process.events.size());
+  const Time work = options_.costs.turn +
+                    options_.costs.request * static_cast<Time>(process.requests.size()) +
+                    options_.costs.frame * static_cast<Time>(process.events.size());
   process.busy_until = events_.now() + work;
-  const crdt::Instant wake = process.driver->turn(std::exchange(process.requests, {}),
-                                                  std::exchange(process.events, {}));
+  const crdt::Instant wake =
+      process.driver->turn(std::exchange(process.requests, {}), std::exchange(process.events, {}));
   watcher_.on_turn(*this);
   if (process.engine->fatal()) {
     stopped_for_ = *process.engine->fatal();

@@ -27,8 +27,8 @@ struct Costs {  // µs of the engine's thread
 
 // The node's own clocks, against true time.
 struct SkewedClock {
-  double rate = 1;             // of both; 1.0001: gains 100 µs a second
-  std::int64_t wall_ms = 0;    // the wall clock is ahead by so much
+  double rate = 1;           // of both; 1.0001: gains 100 µs a second
+  std::int64_t wall_ms = 0;  // the wall clock is ahead by so much
 };
 
 struct MachineOptions {
@@ -79,15 +79,25 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   const node::Engine& engine() const;           // requires: lives()
   node::Stats stats();                          // likewise
   const Image& image() const { return image_; }
-  DiskOptions& disk() { return options_.disk; }
+  DiskOptions& disk() {
+    calm_since_ = events_.now();
+    return options_.disk;
+  }
+  bool disk_is_well() const {
+    return options_.disk.slow == 1 && options_.disk.failing == 0 && !options_.disk.full;
+  }
+  // Since when nothing has been done to its process, disk or clock.
+  Time calm_since() const { return calm_since_; }
   Costs& costs() { return options_.costs; }
-  bool writing() const;        // a batch is on its way to the disk. Requires: lives()
-  bool checkpointing() const;  // and a slice of a checkpoint. Likewise
+  std::int64_t lived_ms() const;             // by its own clock, since the process began. Likewise
+  bool writing() const;                      // a batch is on its way to the disk. Requires: lives()
+  bool checkpointing() const;                // and a slice of a checkpoint. Likewise
+  bool reaches(crdt::ReplicaId peer) const;  // by its failure detector. Likewise
   // Why it does not start any more, by itself; empty: nothing.
   const std::string& stopped_for() const { return stopped_for_; }
 
   // ── the process ──
-  void start();                 // if it does not live
+  void start();  // if it does not live
   void crash(PowerLoss loss, bool silently);
   void pause();
   void resume();
@@ -132,6 +142,7 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   // the process
   std::unique_ptr<Process> process_;
   bool paused_ = false;
+  Time calm_since_ = 0;
   api::JsonReader reader_;
 };
 

@@ -120,8 +120,9 @@ void Network::carry(LinkId id, FrameBytes frame) {
   const std::size_t size = frame == nullptr ? 0 : frame->size();
   const Way way = this->way(end.owner, end.peer, size);
   if (frame != nullptr && (size >= kWorthTelling || way.departure > events_.now())) {
-    events_.at(way.departure,
-               [this, owner = end.owner, id, size] { tell(owner, gossip::FramesSent{id, size}); });
+    events_.at(way.departure, [this, owner = end.owner, id, size] {
+      tell(owner, gossip::FramesSent{id, size});
+    });
   } else if (frame != nullptr) {
     tell(end.owner, gossip::FramesSent{id, size});
   }
@@ -177,8 +178,7 @@ void Network::vanish(Place place, bool silently) {
 
 void Network::reset(Place a, Place b) {
   for (auto& [id, end] : ends_) {
-    const bool theirs =
-        (end.owner == a && end.peer == b) || (end.owner == b && end.peer == a);
+    const bool theirs = (end.owner == a && end.peer == b) || (end.owner == b && end.peer == a);
     if (!theirs || !end.up) continue;
     flying(end) -= end.stopped.size();
     end.stopped.clear();

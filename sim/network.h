@@ -83,7 +83,7 @@ class Network {
     gossip::LinkId other = 0;
     bool up = true;
     bool closed_here = false;
-    Time last_arrival = 0;                   // of what the owner has sent
+    Time last_arrival = 0;                    // of what the owner has sent
     std::vector<gossip::FrameBytes> stopped;  // by a cut; nullptr: the end of the link
   };
   struct Way {

@@ -41,6 +41,13 @@ void draw_world(Plan& plan) {
   world.relay_after = crdt::Millis(random.chance(0.3) ? 0 : random.between(1, 2'000));
   world.checkpoint_bytes =
       random.chance(0.7) ? static_cast<std::uint64_t>(random.log_between(200, 20'000)) : 64u << 20;
+  // Streams of their own: what a seed drew before stays as it was.
+  Random sizes(plan.seed, "sizes");
+  if (sizes.chance(0.6)) {
+    world.piece_bytes = static_cast<std::size_t>(sizes.log_between(100, 256 << 10));
+    world.window_bytes = static_cast<std::size_t>(
+        sizes.log_between(static_cast<double>(world.piece_bytes), 1 << 20));
+  }
   world.open_holds_max = random.chance(0.1) ? 3 : 5'000'000;
 }
 
@@ -69,7 +76,7 @@ class Bursts {
 void draw_operations(Plan& plan, Random& random, Bursts& bursts) {
   const std::vector<bool> some = draw_some(random, kOperationKinds);
   static constexpr std::array<int, kOperationKinds> kWeights = {4, 2, 2, 3, 10, 4, 6,
-                                                                3, 2, 3, 2, 3, 4};
+                                                                3, 2, 3, 2, 3,  4};
   std::vector<OperationKind> menu;
   for (std::size_t kind = 0; kind < kOperationKinds; ++kind) {
     const auto as_kind = static_cast<OperationKind>(kind);
@@ -164,17 +171,20 @@ PlanSize plan_size(std::uint64_t seed) {
 
 const char* name_of(FaultKind kind) {
   static constexpr std::array<const char*, kFaultKinds> kNames = {
-      "crash",     "power loss", "pause",     "cut",          "isolate region", "swizzle",
-      "lossy",     "slow link",  "narrow link", "clog",       "reset links",    "slow disk",
-      "failing disk", "full disk", "lost disk", "wall clock step"};
+      "crash",          "power loss", "pause",       "cut",
+      "isolate region", "swizzle",    "lossy",       "slow link",
+      "narrow link",    "clog",       "reset links", "slow disk",
+      "failing disk",   "full disk",  "lost disk",   "wall clock step"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
 const char* name_of(OperationKind kind) {
   static constexpr std::array<const char*, kOperationKinds> kNames = {
-      "receive",     "adjust",             "allow",   "grant",  "reserve",
-      "reserve cart", "commit",            "commit part", "commit at deadline", "release",
-      "extend",      "give back",          "read"};
+      "receive", "adjust",      "allow",
+      "grant",   "reserve",     "reserve cart",
+      "commit",  "commit part", "commit at deadline",
+      "release", "extend",      "give back",
+      "read"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

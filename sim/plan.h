@@ -14,22 +14,22 @@
 namespace holdfast::sim {
 
 enum class FaultKind : std::uint8_t {
-  crash,          // of a's process; it starts again after the time
-  power_loss,     // likewise, of the machine: nobody is told
-  pause,          // a's process stands still
-  cut,            // between the nodes a and b; `one_way`: from a to b
-  isolate,        // a's region
-  swizzle,        // nodes are cut off one by one and come back in another order
-  lossy,          // frames from a to b are lost, repeated or overtaken
-  slow_link,      // between the regions of a and b
-  narrow_link,    // likewise: bytes a second
-  clog,           // nothing arrives from a at b for the time
-  reset,          // the links between a and b break
-  slow_disk,      // a's
-  failing_disk,   // a's writes fail now and then
-  full_disk,      // a's
-  lost_disk,      // a's: it comes back empty, as a new replica
-  wall_step,      // a's wall clock jumps
+  crash,         // of a's process; it starts again after the time
+  power_loss,    // likewise, of the machine: nobody is told
+  pause,         // a's process stands still
+  cut,           // between the nodes a and b; `one_way`: from a to b
+  isolate,       // a's region
+  swizzle,       // nodes are cut off one by one and come back in another order
+  lossy,         // frames from a to b are lost, repeated or overtaken
+  slow_link,     // between the regions of a and b
+  narrow_link,   // likewise: bytes a second
+  clog,          // nothing arrives from a at b for the time
+  reset,         // the links between a and b break
+  slow_disk,     // a's
+  failing_disk,  // a's writes fail now and then
+  full_disk,     // a's
+  lost_disk,     // a's: it comes back empty, as a new replica
+  wall_step,     // a's wall clock jumps
 };
 inline constexpr std::size_t kFaultKinds = 16;
 

@@ -10,7 +10,7 @@ namespace holdfast::sim {
 namespace {
 
 const char* frame_name(std::string_view bytes) {
-  static constexpr const char* kNames[] = {"hello",  "prove",     "start", "piece", "ack",
+  static constexpr const char* kNames[] = {"hello",  "prove",     "start", "news",
                                            "resume", "heartbeat", "call",  "answer"};
   const auto kind = bytes.empty() ? 255u : static_cast<unsigned char>(bytes[0]);
   return kind < std::size(kNames) ? kNames[kind] : "unknown";

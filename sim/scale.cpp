@@ -56,8 +56,8 @@ ScalePoint measure(std::uint32_t replicas, std::uint64_t seed) {
   ScalePoint point{.replicas = replicas};
   std::uint64_t before = sent_by_nodes(world);
   world.run_until(world.now() + kIdle);
-  const double idle = static_cast<double>(sent_by_nodes(world) - before) /
-                      (static_cast<double>(kIdle) / kSecond);
+  const double idle =
+      static_cast<double>(sent_by_nodes(world) - before) / (static_cast<double>(kIdle) / kSecond);
   point.idle_bytes_per_second = idle / replicas;
 
   before = sent_by_nodes(world);

@@ -189,12 +189,11 @@ class ScenarioRun {
     };
     if (expect.availability_min) available("availability", totals, *expect.availability_min);
     for (const auto& [region, wanted] : expect.availability_min_by_region)
-      available("availability of " + scenario_.regions[region].name,
-                report.regions[region].totals, wanted);
+      available("availability of " + scenario_.regions[region].name, report.regions[region].totals,
+                wanted);
     if (expect.sold_min) {
       const auto asked = static_cast<double>(figures_->units_asked());
-      const double share =
-          asked == 0 ? 1 : static_cast<double>(totals.units_committed) / asked;
+      const double share = asked == 0 ? 1 : static_cast<double>(totals.units_committed) / asked;
       check(report, "sold", share >= *expect.sold_min,
             text("%.3f %%, at least %.3f %%", percent(share), percent(*expect.sold_min)));
     }
@@ -217,11 +216,10 @@ class ScenarioRun {
     if (expect.converged_within)
       check(report, "all nodes agree after the end",
             converged_after_ && *converged_after_ <= *expect.converged_within,
-            converged_after_
-                ? text("after %.1f s, at most %.1f s",
-                       static_cast<double>(*converged_after_) / kSecond,
-                       static_cast<double>(*expect.converged_within) / kSecond)
-                : "they do not");
+            converged_after_ ? text("after %.1f s, at most %.1f s",
+                                    static_cast<double>(*converged_after_) / kSecond,
+                                    static_cast<double>(*expect.converged_within) / kSecond)
+                             : "they do not");
   }
 
   Report report() {

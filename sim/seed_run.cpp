@@ -93,13 +93,22 @@ class SeedRun {
     return true;
   }
 
+  bool reach_each_other(const std::vector<std::size_t>& nodes) {
+    for (const std::size_t node : nodes)
+      for (const std::size_t other : nodes)
+        if (node != other && !world_.node(node).reaches(world_.node(other).replica())) return false;
+    return true;
+  }
+
   bool converge(const std::vector<std::size_t>& nodes, const char* who) {
     const Time limit = world_.now() + 90 * kSecond;
     while (going() && world_.now() < limit) {
       run_to(world_.now() + kSecond);
-      if (converged(nodes)) return going();
+      if (converged(nodes) && reach_each_other(nodes)) return going();
     }
-    if (going()) checks_.fail("not-converged", std::string(who) + " within 90 s");
+    if (going())
+      checks_.fail(converged(nodes) ? "not-connected" : "not-converged",
+                   std::string(who) + " within 90 s");
     return false;
   }
 

@@ -32,11 +32,11 @@ PlanSize plan_size(std::uint64_t seed);
 struct Verdict {
   std::uint64_t seed = 0;
   bool passed = false;
-  std::string invariant;      // short name of what was broken, e.g. "rights-below-truth"; else empty
-  std::string detail;         // for people
-  std::int64_t at_ms = 0;     // virtual time of the violation, or of the end
-  std::uint64_t event = 0;    // number of the event after which it was found, or of all events
-  std::uint64_t hash = 0;     // over all events: equal runs have equal hashes
+  std::string invariant;    // short name of what was broken, e.g. "rights-below-truth"; else empty
+  std::string detail;       // for people
+  std::int64_t at_ms = 0;   // virtual time of the violation, or of the end
+  std::uint64_t event = 0;  // number of the event after which it was found, or of all events
+  std::uint64_t hash = 0;   // over all events: equal runs have equal hashes
   std::int64_t simulated_ms = 0;
   // How often each rare situation occurred; every situation that is watched for is named, with 0.
   std::map<std::string, std::uint64_t> sometimes;

@@ -91,14 +91,14 @@ void CounterShop::push(std::size_t from) {
     for (const auto& [sku, since] : unconfirmed)
       totals.emplace_back(sku, regions_[from].heard[from][sku]);
     const std::size_t bytes = kMessageBytes + kEntryBytes * totals.size();
-    const bool sent = world_.network().post(
-        place(from), place(to), bytes, [this, from, to, totals = std::move(totals)] {
-          for (const auto& [sku, total] : totals) {
-            Totals& heard = regions_[to].heard[from][sku];
-            heard.in = std::max(heard.in, total.in);
-            heard.out = std::max(heard.out, total.out);
-          }
-        });
+    const bool sent = world_.network().post(place(from), place(to), bytes,
+                                            [this, from, to, totals = std::move(totals)] {
+                                              for (const auto& [sku, total] : totals) {
+                                                Totals& heard = regions_[to].heard[from][sku];
+                                                heard.in = std::max(heard.in, total.in);
+                                                heard.out = std::max(heard.out, total.out);
+                                              }
+                                            });
     // What is on its way arrives; what is stopped by a cut is sent again.
     if (sent) unconfirmed.clear();
   }

@@ -68,12 +68,12 @@ bool HoldfastShop::open(const OpeningStock& stock, Time limit) {
         };
         if (part(units) > 0)
           call(at, nodes[i],
-               {"POST", path + "/receipts",
-                R"({"quantity":)" + std::to_string(part(units)) + "}", ""});
+               {"POST", path + "/receipts", R"({"quantity":)" + std::to_string(part(units)) + "}",
+                ""});
         if (part(allowed) > 0)
           call(at, nodes[i],
-               {"POST", path + "/allowances",
-                R"({"delta":)" + std::to_string(part(allowed)) + "}", ""});
+               {"POST", path + "/allowances", R"({"delta":)" + std::to_string(part(allowed)) + "}",
+                ""});
       }
     }
   }
@@ -94,13 +94,13 @@ void HoldfastShop::reserve(const Cart& cart, OnShopAnswer done) {
   }
   body += "]}";
   homes_[cart.id] = *node;
-  world_.http(cart.region, *node, {"PUT", "/v1/reservations/" + cart.id, std::move(body), ""},
-              [done = std::move(done)](const api::Response& response) {
-                if (response.status < 300) return done({ShopAnswer::Kind::held, ""});
-                const bool refused = response.status == 409;
-                done({refused ? ShopAnswer::Kind::refused : ShopAnswer::Kind::failed,
-                      code_of(response)});
-              });
+  world_.http(
+      cart.region, *node, {"PUT", "/v1/reservations/" + cart.id, std::move(body), ""},
+      [done = std::move(done)](const api::Response& response) {
+        if (response.status < 300) return done({ShopAnswer::Kind::held, ""});
+        const bool refused = response.status == 409;
+        done({refused ? ShopAnswer::Kind::refused : ShopAnswer::Kind::failed, code_of(response)});
+      });
 }
 
 void HoldfastShop::commit(const Cart& cart) { verb(cart, "commit", 1); }
@@ -151,9 +151,8 @@ std::vector<Units> HoldfastShop::rights_by_region() const {
   for (const auto& [sku, product] : checks_.ghost().catalogue()) {
     for (const auto& cell : product->stock.cells()) {
       const crdt::StockRow& row = cell->row;
-      add(cell->origin, row.received - row.withdrawn + row.allowance_added -
-                            row.allowance_removed - (row.held - row.released) + row.returned +
-                            row.voided);
+      add(cell->origin, row.received - row.withdrawn + row.allowance_added - row.allowance_removed -
+                            (row.held - row.released) + row.returned + row.voided);
       for (const crdt::PeerTotals& entry : row.peers) {
         add(cell->origin, entry.seized - entry.granted);
         add(entry.peer, entry.granted - entry.seized);

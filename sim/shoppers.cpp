@@ -14,6 +14,8 @@ namespace {
 
 constexpr Time kPatience = 4 * kSecond;  // for an answer
 constexpr int kAttempts = 3;
+constexpr Time kCalmFor = 10 * kSecond;
+constexpr Time kSlack = 2 * kSecond;
 
 bool is_success(int status) { return status >= 200 && status < 300; }
 
@@ -60,7 +62,8 @@ void Shoppers::lost_disk(std::size_t node) { lost_.insert(node); }
 std::size_t Shoppers::known_cart(std::uint32_t x) const {
   if (carts_.empty()) return SIZE_MAX;
   // Mostly a late one: what has just been made is what races.
-  const std::size_t back = x % 3 == 0 ? x % carts_.size() : x % std::min<std::size_t>(4, carts_.size());
+  const std::size_t back =
+      x % 3 == 0 ? x % carts_.size() : x % std::min<std::size_t>(4, carts_.size());
   return carts_.size() - 1 - back;
 }
 
@@ -81,8 +84,8 @@ void Shoppers::carry_out(const PlannedOperation& planned) {
     }
     case OperationKind::adjust: {
       const Units units = planned.y % 3 == 0 ? few : -few;
-      return change("adjustments",
-                    R"({"reason":"recount","delta":)" + std::to_string(units) + "}", units);
+      return change("adjustments", R"({"reason":"recount","delta":)" + std::to_string(units) + "}",
+                    units);
     }
     case OperationKind::allow: {
       const Units units = planned.y % 3 == 0 ? -few : few;
@@ -90,8 +93,8 @@ void Shoppers::carry_out(const PlannedOperation& planned) {
     }
     case OperationKind::grant: {
       const std::string to = world_.node(planned.y / 7 % world_.nodes()).name();
-      return change("grants",
-                    R"({"to":")" + to + R"(","quantity":)" + std::to_string(few) + "}", 0);
+      return change("grants", R"({"to":")" + to + R"(","quantity":)" + std::to_string(few) + "}",
+                    0);
     }
     case OperationKind::reserve:
     case OperationKind::reserve_cart:
@@ -125,7 +128,8 @@ void Shoppers::reserve(const PlannedOperation& planned) {
   ask({.kind = planned.kind,
        .node = planned.node,
        .call = {"PUT", target, body, ""},
-       .cart = carts_.size() - 1});
+       .cart = carts_.size() - 1,
+       .wait = wait_ms * kMillisecond});
 }
 
 void Shoppers::verb(const PlannedOperation& planned) {
@@ -141,8 +145,8 @@ void Shoppers::verb(const PlannedOperation& planned) {
       asked.call = {"POST", target + "/commit", "{}", ""};
       break;
     case OperationKind::commit_part:
-      asked.call = {"POST", target + "/commit",
-                    R"({"lines":)" + lines_text({{sku, some}}) + "}", ""};
+      asked.call = {"POST", target + "/commit", R"({"lines":)" + lines_text({{sku, some}}) + "}",
+                    ""};
       break;
     case OperationKind::commit_at_deadline: {
       const crdt::Hold* hold = checks_.hold(cart.id);
@@ -151,18 +155,17 @@ void Shoppers::verb(const PlannedOperation& planned) {
       asked.call = {"POST", target + "/commit", "{}", ""};
       const Machine& home = world_.node(cart.node);
       const Time left = (hold->row.expires_at - home.wall_now_ms()) * kMillisecond;
-      const Time aim = left - world_.options().client_latency +
-                       (static_cast<Time>(planned.y % 41) - 20) * 100;
+      const Time aim =
+          left - world_.options().client_latency + (static_cast<Time>(planned.y % 41) - 20) * 100;
       return world_.events().after(std::max<Time>(aim, 0), [this, asked] { ask(asked); });
     }
     case OperationKind::release:
       asked.call = {"POST", target + "/release", "", ""};
       break;
     case OperationKind::extend:
-      asked.call = {"POST", target + "/extend",
-                    R"({"ttl_seconds":)" + std::to_string(1 + planned.y % plan_.ttl_seconds_max) +
-                        "}",
-                    ""};
+      asked.call = {
+          "POST", target + "/extend",
+          R"({"ttl_seconds":)" + std::to_string(1 + planned.y % plan_.ttl_seconds_max) + "}", ""};
       break;
     default:
       asked.sku = sku;
@@ -181,17 +184,42 @@ void Shoppers::ask(Asked asked) {
 void Shoppers::send(std::size_t number) {
   Asked& asked = asked_[number];
   const int attempt = ++asked.attempts;
+  const bool existed = asked.cart != SIZE_MAX && checks_.hold(carts_[asked.cart].id) != nullptr;
   if (attempt > 1 && !asked.call.key.empty() &&
       checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key))
     checks_.saw("a key was repeated on another connection after its effect");
   if (attempt > 1 && asked.call.method == "PUT" && checks_.hold(carts_[asked.cart].id))
     checks_.saw("a reservation was asked for again after it was held");
   world_.http(world_.region_of(asked.node), asked.node, asked.call,
-              [this, number](const api::Response& response) { on_answer(number, response); });
+              [this, number, existed](const api::Response& response) {
+                if (response.status == 404 && existed && lost_.empty())
+                  checks_.fail("acknowledged-and-unknown",
+                               asked_[number].call.target + ": " + response.body);
+                on_answer(number, response);
+              });
   if (resolving_) return;
+  expect_answer(number);
   world_.events().after(kPatience, [this, number, attempt] {
     const Asked& late = asked_[number];
     if (!resolving_ && !late.clear && late.attempts == attempt && attempt < kAttempts) send(number);
+  });
+}
+
+// A node that nothing happens to answers a reservation when its wait is over, whatever the others
+// do.
+void Shoppers::expect_answer(std::size_t number) {
+  const Asked& asked = asked_[number];
+  const Machine& machine = world_.node(asked.node);
+  const bool new_here = asked.call.method == "PUT" && asked.attempts == 1;
+  const bool well = machine.lives() && !machine.paused() && machine.disk_is_well();
+  if (!new_here || !well || machine.calm_since() > world_.now() - kCalmFor) return;
+  world_.events().after(asked.wait + kSlack, [this, number, since = machine.calm_since()] {
+    const Asked& late = asked_[number];
+    const Machine& machine = world_.node(late.node);
+    if (late.answers > 0 || !machine.lives() || machine.calm_since() != since) return;
+    checks_.fail("answered-late", late.call.target + " has no answer " +
+                                      std::to_string(kSlack / kMillisecond) +
+                                      " ms after the end of its wait");
   });
 }
 
@@ -199,6 +227,7 @@ void Shoppers::send(std::size_t number) {
 
 void Shoppers::on_answer(std::size_t number, const api::Response& response) {
   Asked& asked = asked_[number];
+  ++asked.answers;
   const bool success = is_success(response.status);
   if (asked.clear && is_success(asked.status)) {
     if (success) check_repeated(asked, response);
@@ -206,9 +235,8 @@ void Shoppers::on_answer(std::size_t number, const api::Response& response) {
   }
   if (!is_clear(response.status)) return;
   if (response.status == 400 || response.status == 405 || response.status == 413)
-    checks_.fail("refused-a-valid-call",
-                 asked.call.method + " " + asked.call.target + ": " +
-                     told(response.status, response.body));
+    checks_.fail("refused-a-valid-call", asked.call.method + " " + asked.call.target + ": " +
+                                             told(response.status, response.body));
   asked.clear = true;
   asked.status = response.status;
   asked.answer = response.body;
@@ -235,8 +263,8 @@ void Shoppers::check_durable(const Asked& asked) {
   const crdt::Hold* hold = asked.cart == SIZE_MAX ? nullptr : checks_.hold(carts_[asked.cart].id);
   const bool commits = asked.call.target.ends_with("/commit");
   if (commits && hold != nullptr) {
-    const bool in_time = hold->row.state == HoldState::committed &&
-                         hold->row.expires_at - hold->row.ended_at <= 1;
+    const bool in_time =
+        hold->row.state == HoldState::committed && hold->row.expires_at - hold->row.ended_at <= 1;
     const bool too_late = hold->row.state == HoldState::expired && asked.status == 409 &&
                           asked.kind == OperationKind::commit_at_deadline &&
                           world_.node(asked.node).wall_now_ms() - hold->row.ended_at <=
@@ -249,14 +277,12 @@ void Shoppers::check_durable(const Asked& asked) {
     durable = checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" +
                                   asked.call.key) != nullptr;
   } else if (asked.kind != OperationKind::extend) {
-    durable = hold != nullptr &&
-              (!commits || hold->row.state == HoldState::committed) &&
+    durable = hold != nullptr && (!commits || hold->row.state == HoldState::committed) &&
               (asked.kind != OperationKind::release || hold->row.state == HoldState::released);
   }
   if (!durable)
-    checks_.fail("acknowledged-and-not-durable",
-                 asked.call.method + " " + asked.call.target + ": " +
-                     told(asked.status, asked.answer));
+    checks_.fail("acknowledged-and-not-durable", asked.call.method + " " + asked.call.target +
+                                                     ": " + told(asked.status, asked.answer));
 }
 
 void Shoppers::note(const Asked& asked) {
@@ -336,9 +362,9 @@ void Shoppers::resolve() {
     const bool no_room = asked_[number].call.method == "PUT" && few_holds() &&
                          checks_.hold(carts_[asked_[number].cart].id) == nullptr;
     if (!asked_[number].clear && !no_room)
-      checks_.fail("no-clear-answer",
-                   asked_[number].call.method + " " + asked_[number].call.target + " at " +
-                       world_.node(asked_[number].node).name());
+      checks_.fail("no-clear-answer", asked_[number].call.method + " " +
+                                          asked_[number].call.target + " at " +
+                                          world_.node(asked_[number].node).name());
     if (checks_.violation()) return;
   }
 }
@@ -352,8 +378,10 @@ void Shoppers::audit() {
     Figures& of = figures[asked.sku];
     if (asked.kind == OperationKind::receive || asked.kind == OperationKind::adjust)
       of.received.add(asked.units, sure);
+    if (asked.cart != SIZE_MAX && !asked.clear) carts_[asked.cart].end_in_doubt = true;
     if (asked.kind == OperationKind::allow) of.allowance.add(asked.units, sure);
-    if (asked.kind == OperationKind::give_back && !sure && !(asked.clear && !is_success(asked.status)))
+    if (asked.kind == OperationKind::give_back && !sure &&
+        !(asked.clear && !is_success(asked.status)))
       carts_[asked.cart].returns_in_doubt = true;
   }
   figures.erase("");
@@ -380,9 +408,9 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
   const std::size_t at = (cart.node + cart.id.size()) % world_.nodes();
   const auto answer = call(at, {"GET", "/v1/reservations/" + cart.id, "", ""}, 10 * kSecond);
   const auto wrong = [&](const std::string& what) {
-    checks_.fail("reservation-unlike-answers",
-                 cart.id + " " + what + ": " +
-                     (answer ? told(answer->status, answer->body) : "no answer"));
+    checks_.fail(
+        "reservation-unlike-answers",
+        cart.id + " " + what + ": " + (answer ? told(answer->status, answer->body) : "no answer"));
   };
   if (!answer) return wrong("cannot be read");
   if (cart.held.empty()) {
@@ -394,7 +422,8 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
   const std::string state(shown.at("state").as_string());
   if (cart.committed && state != "committed") return wrong("was committed");
   if (cart.released && state != "released") return wrong("was released");
-  if (!cart.committed && !cart.released && state != "expired" && state != "held")
+  const bool nobody_was_told = !cart.committed && !cart.released && !cart.end_in_doubt;
+  if (nobody_was_told && state != "expired" && state != "held")
     return wrong("ended in a way that nobody was told of");
   if (lines_of(answer->body, "held") != cart.held) return wrong("holds something else");
   if (cart.committed && lines_of(answer->body, "committed") != *cart.committed)
@@ -442,6 +471,7 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
 void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
   if (few_holds()) return;  // more may be refused
   for (const std::size_t node : nodes) {
+    try_for_too_much(node);
     for (std::size_t i = 0; i < skus_ && !checks_.violation(); ++i) {
       const std::string sku = this->sku(static_cast<std::uint32_t>(i));
       const crdt::State& state = world_.node(node).engine().state();
@@ -461,19 +491,32 @@ void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
   }
 }
 
+// More than there is: refused, and not after more than wait_ms.
+void Shoppers::try_for_too_much(std::size_t node) {
+  const HttpCall too_much{"PUT", "/v1/reservations/probe" + std::to_string(++probes_),
+                          R"({"wait_ms":300,"lines":)" + lines_text({{sku(0), 900'000}}) + "}", ""};
+  const auto answer = call(node, too_much, 3 * kSecond);
+  const bool lost = answer && answer->status == 404 && !lost_.empty();  // the SKU, with a disk
+  if (!lost && (!answer || answer->status != 409))
+    checks_.fail("no-progress", world_.node(node).name() + " does not refuse a cart in time: " +
+                                    (answer ? told(answer->status, answer->body) : "no answer"));
+}
+
 void Shoppers::try_to_hold(std::size_t node, const std::string& sku, Units units,
                            const std::string& what) {
   // Another holder may be first, or a peer's rights set aside for its own customers: a few times.
   std::string last = "no answer";
   for (int tries = 0; tries < 5; ++tries) {
     const std::string id = "probe" + std::to_string(++probes_);
-    const HttpCall hold{"PUT", "/v1/reservations/" + id,
-                        R"({"wait_ms":2000,"ttl_seconds":60,"lines":)" + lines_text({{sku, units}}) +
-                            "}",
-                        ""};
+    const HttpCall hold{
+        "PUT", "/v1/reservations/" + id,
+        R"({"wait_ms":2000,"ttl_seconds":60,"lines":)" + lines_text({{sku, units}}) + "}", ""};
     const auto answer = call(node, hold, 10 * kSecond);
     if (answer) last = told(answer->status, answer->body);
-    if (!answer || answer->status != 201) continue;
+    if (!answer || answer->status != 201) {
+      world_.run_until(world_.now() + kSecond);
+      continue;
+    }
     const auto freed =
         call(node, {"POST", "/v1/reservations/" + id + "/release", "", ""}, 10 * kSecond);
     if (freed && freed->status == 200) return;

@@ -50,12 +50,12 @@ class Shoppers {
     std::uint32_t ttl_seconds = 0;
     bool partial = false;
     std::vector<std::pair<std::string, crdt::Units>> lines;
-    std::optional<Time> answered_at;              // it was first held, by the customer's watch
-    std::map<std::string, crdt::Units> held;      // as told
+    std::optional<Time> answered_at;          // it was first held, by the customer's watch
+    std::map<std::string, crdt::Units> held;  // as told
     std::optional<std::map<std::string, crdt::Units>> committed;
     bool released = false;
-    std::map<std::string, crdt::Units> returned;  // by clear answers
-    bool returns_in_doubt = false;
+    std::map<std::string, crdt::Units> returned;          // by clear answers
+    bool returns_in_doubt = false, end_in_doubt = false;  // asked of a node that was lost
   };
   struct Asked {
     OperationKind kind = OperationKind::read;
@@ -65,6 +65,8 @@ class Shoppers {
     crdt::Units units = 0;
     std::size_t cart = SIZE_MAX;
     int attempts = 0;
+    int answers = 0;
+    Time wait = 0;  // of a reservation
     bool clear = false;
     int status = 0;
     std::string answer;
@@ -78,6 +80,7 @@ class Shoppers {
   void verb(const PlannedOperation& planned);
   void ask(Asked asked);
   void send(std::size_t number);
+  void expect_answer(std::size_t number);
   void on_answer(std::size_t number, const api::Response& response);
   void check_repeated(const Asked& asked, const api::Response& response);
   void note(const Asked& asked);
@@ -90,6 +93,7 @@ class Shoppers {
   void audit_carts(std::map<std::string, Figures>& figures);
   void audit_cart(const Cart& cart, std::map<std::string, Figures>& figures);
   void audit_stock(const std::map<std::string, Figures>& figures);
+  void try_for_too_much(std::size_t node);
   void try_to_hold(std::size_t node, const std::string& sku, crdt::Units units,
                    const std::string& what);
 

@@ -43,6 +43,8 @@ World::World(WorldOptions options, Watcher& watcher)
     mesh.suspect_after = options_.suspect_after;
     mesh.push = options_.push;
     mesh.relay_after = options_.relay_after;
+    mesh.piece_bytes = options_.piece_bytes;
+    mesh.window_bytes = options_.window_bytes;
     for (const std::string& address : addresses)
       if (address != addresses[i]) mesh.peers.push_back(address);
     machines_.push_back(

@@ -28,11 +28,12 @@ struct WorldOptions {
   std::vector<NodePlan> nodes;  // named <region>-<n>, n from 1 in each region
   Time within_region = 500;     // one way
   Time between_regions = 40 * kMillisecond;
-  Time client_latency = 200;    // from a customer to a node of the region
+  Time client_latency = 200;  // from a customer to a node of the region
   crdt::Millis heartbeat{500}, suspect_after{2500}, push{5}, relay_after{500};
   crdt::Millis inbox_delay_max{1000};
   std::uint64_t inbox_max = 65'536;
   std::uint64_t checkpoint_bytes = 64ull << 20;
+  std::size_t piece_bytes = 256 << 10, window_bytes = 1 << 20;
   std::uint32_t open_holds_max = 5'000'000;
 };
 

@@ -218,7 +218,7 @@ bool is_pure(const std::string& path) {
       "node/runtime.",        "node/serve.",          "node/log.",
       "node/config.cpp",      "node/system_clock.",   "node/main.cpp",
       "api/http_server.",     "api/http_client.",     "api/cli",
-      "sim/main.cpp"};
+      "sim/cli",              "sim/workers.",         "sim/fuzz."};
   return is_any(folder_of(path), {"crdt", "gossip", "node", "api", "sim"}) &&
          !starts_with_any(path, edges);
 }

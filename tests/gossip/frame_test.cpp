@@ -46,7 +46,7 @@ std::vector<crdt::VectorEntry> any_vector() {
 Frame any_frame() {
   const auto text = [] { return *rc::gen::arbitrary<std::string>(); };
   const auto number = [] { return *rc::gen::arbitrary<std::uint64_t>(); };
-  switch (*rc::gen::inRange(0, 9)) {
+  switch (*rc::gen::inRange(0, 8)) {
     case 0:
       return Hello{.wire_version = *rc::gen::arbitrary<std::uint32_t>(),
                    .cluster = text(),
@@ -61,23 +61,31 @@ Frame any_frame() {
     case 2:
       return Start{any_vector()};
     case 3: {
-      crdt::Piece piece;
-      piece.origin = {number()};
-      piece.from = number();
-      piece.after = number();
-      piece.upto = number();
-      piece.last = *rc::gen::arbitrary<bool>();
-      piece.rows = text();
-      return PieceFrame{piece};
+      News news{.number = number(), .applied = number()};
+      for (int n = *rc::gen::inRange(0, 4); n > 0; --n) news.names.push_back({number()});
+      for (int n = *rc::gen::inRange(0, 4); n > 0; --n)
+        news.has.push_back({*rc::gen::arbitrary<std::uint32_t>(), number()});
+      for (int n = *rc::gen::inRange(0, 4); n > 0; --n) {
+        News::Part part{.name = *rc::gen::inRange<std::uint32_t>(0, 500),
+                        .begins = *rc::gen::arbitrary<bool>(),
+                        .ends = *rc::gen::arbitrary<bool>(),
+                        .from = number(),
+                        .after = number(),
+                        .upto = number(),
+                        .last = *rc::gen::arbitrary<bool>(),
+                        .count = *rc::gen::inRange<std::uint32_t>(0, 4)};
+        for (std::uint32_t row = 0; row < part.count; ++row)
+          crdt::append_row(crdt::RowKind::stock, "sku", 1 + row, 1, text(), part.rows);
+        news.parts.push_back(std::move(part));
+      }
+      return news;
     }
     case 4:
-      return Ack{any_vector()};
-    case 5:
       return Resume{any_vector()};
-    case 6:
+    case 5:
       return Heartbeat{number(), number(), number(), *rc::gen::arbitrary<std::int64_t>(),
                        *rc::gen::arbitrary<std::uint32_t>()};
-    case 7:
+    case 6:
       return Call{number(), text()};
     default:
       return Answer{number(), text()};
@@ -97,18 +105,37 @@ TEST_SUITE("frames") {
   }
 
   TEST_CASE("fields keep their places") {
-    crdt::Piece piece;
-    piece.origin = {7};
-    piece.from = 1, piece.after = 2, piece.upto = 3, piece.last = false, piece.rows = "rows";
-    const auto frame = decode(encode(PieceFrame{piece}));
+    std::string rows;
+    crdt::append_row(crdt::RowKind::stock, "sku", 3, 1, "payload", rows);
+    const auto frame = decode(encode(News{.number = 8,
+                                          .applied = 9,
+                                          .names = {{7}},
+                                          .has = {{1, 2}},
+                                          .parts = {{.name = 4,
+                                                     .begins = true,
+                                                     .ends = true,
+                                                     .from = 1,
+                                                     .after = 2,
+                                                     .upto = 3,
+                                                     .last = false,
+                                                     .count = 1,
+                                                     .rows = rows}}}));
     REQUIRE(frame.ok());
-    const crdt::Piece& back = std::get<PieceFrame>(*frame).piece;
-    CHECK(back.origin == ReplicaId{7});
-    CHECK(back.from == 1);
-    CHECK(back.after == 2);
-    CHECK(back.upto == 3);
-    CHECK_FALSE(back.last);
-    CHECK(back.rows == "rows");
+    const auto& news = std::get<News>(*frame);
+    CHECK(news.number == 8);
+    CHECK(news.applied == 9);
+    CHECK(news.names == std::vector{ReplicaId{7}});
+    CHECK(news.has == std::vector{News::Has{1, 2}});
+    REQUIRE(news.parts.size() == 1);
+    const News::Part& part = news.parts[0];
+    CHECK(part.name == 4);
+    CHECK(part.from == 1);
+    CHECK(part.after == 2);
+    CHECK(part.upto == 3);
+    CHECK_FALSE(part.last);
+    CHECK(part.count == 1);
+    CHECK(part.rows == rows);
+    CHECK(part.last_row == 3);
     const auto hello = decode(encode(Hello{.wire_version = 9,
                                            .cluster = "c",
                                            .replica = {1},
@@ -206,11 +233,11 @@ TEST_SUITE("frames") {
   TEST_CASE("what no node would send") {
     CHECK_FALSE(decode("").ok());
     CHECK_FALSE(decode(std::string(8, '\0')).ok());
-    CHECK_FALSE(decode(framed(9, "")).ok());  // unknown kind
+    CHECK_FALSE(decode(framed(8, "")).ok());  // unknown kind
     CHECK_FALSE(decode(framed(255, "")).ok());
     CHECK_FALSE(decode(std::string(kFrameBytesMax + 1, 'x')).ok());
-    CHECK_FALSE(decode(encode(Start{{{{2}, 1, 0}, {{1}, 1, 0}}})).ok());  // out of order
-    CHECK_FALSE(decode(encode(Ack{{{{1}, 1, 0}, {{1}, 2, 0}}})).ok());    // named twice
+    CHECK_FALSE(decode(encode(Start{{{{2}, 1, 0}, {{1}, 1, 0}}})).ok());   // out of order
+    CHECK_FALSE(decode(encode(Resume{{{{1}, 1, 0}, {{1}, 2, 0}}})).ok());  // named twice
     std::vector<crdt::VectorEntry> crowd;
     for (std::uint64_t i = 1; i <= crdt::kOriginsMax; ++i) crowd.push_back({{i}, 1, 0});
     CHECK(decode(encode(Resume{crowd})).ok());

@@ -200,11 +200,17 @@ void Net::send(int node, LinkId link, const FrameBytes& bytes) {
   const auto frame = decode(*bytes);
   HOLDFAST_CHECK(frame.ok());
   ++frames_sent[frame->index()];
-  if (const auto* piece = std::get_if<PieceFrame>(&*frame)) {
-    const auto rows = crdt::decode_rows(piece->piece.rows);
-    HOLDFAST_CHECK(rows.ok());
-    for (const crdt::DecodedRow& row : *rows)
-      rows_sent.push_back({node, to, piece->piece.origin, row.key, row.sequence, row.kind});
+  if (const auto* news = std::get_if<News>(&*frame)) {
+    auto& names = names_[{link, node}];
+    if (news->number == 1) names.clear();
+    names.insert(names.end(), news->names.begin(), news->names.end());
+    for (const News::Part& part : news->parts) {
+      const auto rows = crdt::decode_rows(part.rows);
+      HOLDFAST_CHECK(rows.ok());
+      if (part.name >= names.size()) continue;  // its name was lost before it got here
+      for (const crdt::DecodedRow& row : *rows)
+        rows_sent.push_back({node, to, names[part.name], row.key, row.sequence, row.kind});
+    }
   }
   if (stalled_[node]) {
     wire->stalled.emplace_back(side, bytes);

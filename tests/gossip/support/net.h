@@ -118,6 +118,7 @@ class Net {
   std::map<int, std::uint64_t> lives_;  // effects of an earlier life are not released
   std::int64_t now_ = 1'000'000;
   LinkId last_link_ = 0;
+  std::map<std::pair<LinkId, int>, std::vector<ReplicaId>> names_;  // by link and sender: its News'
 };
 
 }  // namespace holdfast::gossip

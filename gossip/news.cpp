@@ -1,0 +1,73 @@
+#include "gossip/news.h"
+
+#include <utility>
+
+namespace holdfast::gossip {
+
+std::uint32_t NewsOut::name(ReplicaId origin) {
+  const auto [at, fresh] = names_.try_emplace(origin, static_cast<std::uint32_t>(names_.size()));
+  if (fresh) {
+    new_names_.push_back(origin);
+    ended_.push_back(0);
+  }
+  return at->second;
+}
+
+void NewsOut::put(const crdt::Piece& piece) {
+  News::Part part{.name = name(piece.origin)};
+  Sequence& ended = ended_[part.name];
+  part.begins = piece.from != piece.after || piece.after != ended;
+  part.ends = !piece.last || piece.count == 0 || piece.last_row != piece.upto;
+  part.from = part.begins ? piece.from : 0;
+  part.after = part.begins ? piece.after : 0;
+  part.upto = part.ends ? piece.upto : 0;
+  part.last = part.ends ? piece.last : true;
+  part.count = piece.count;
+  part.rows = piece.rows;
+  ended = piece.upto;
+  bytes_ += part.rows.size();
+  parts_.push_back(std::move(part));
+  if (piece.last) unacknowledged_.push_back({number_ + 1, piece.origin, piece.upto});
+}
+
+void NewsOut::put_has(ReplicaId origin, Sequence sequence) {
+  has_.push_back({name(origin), sequence});
+}
+
+News NewsOut::take(std::uint64_t applied) {
+  bytes_ = 0;
+  return {.number = ++number_,
+          .applied = applied,
+          .names = std::exchange(new_names_, {}),
+          .has = std::exchange(has_, {}),
+          .parts = std::exchange(parts_, {})};
+}
+
+bool NewsIn::follows(const News& news) {
+  if (news.number == 1) {
+    *this = NewsIn();
+  } else if (lost_ || news.number != number_ + 1) {
+    return false;
+  }
+  number_ = news.number;
+  names_.insert(names_.end(), news.names.begin(), news.names.end());
+  ended_.resize(names_.size());
+  return true;
+}
+
+crdt::Piece NewsIn::piece(News::Part&& part) {
+  crdt::Piece piece;
+  if (part.name >= names_.size() || (!part.ends && part.count == 0)) return piece;
+  Sequence& ended = ended_[part.name];
+  piece.origin = names_[part.name];
+  piece.from = part.begins ? part.from : ended;
+  piece.after = part.begins ? part.after : ended;
+  piece.upto = part.ends ? part.upto : part.last_row;
+  piece.last = part.last;
+  piece.count = part.count;
+  piece.rows = std::move(part.rows);
+  ended = piece.upto;
+  return piece;
+}
+
+}  // namespace holdfast::gossip
