@@ -301,7 +301,7 @@ Outcome Ledger::hold(Cart&& cart, const std::vector<Units>& units, Times now) {
   return shown(hold, Code::created);
 }
 
-void Ledger::watch(Hold& hold) { due_.emplace(hold.row.deadline, &hold); }
+void Ledger::watch(Hold& hold) { due_.push({hold.row.deadline, hold.row.number, &hold}); }
 
 void Ledger::end(Hold& hold, HoldState state, Times now) {
   HOLDFAST_CHECK(hold.row.state == HoldState::held && hold.origin == state_.self());
@@ -408,8 +408,8 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
 
 std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) {
   std::size_t ended = 0;
-  while (ended < count_max && !due_.empty() && due_.top().first <= now.life_ms) {
-    const auto [deadline, hold] = due_.top();
+  while (ended < count_max && !due_.empty() && due_.top().deadline <= now.life_ms) {
+    const auto [deadline, number, hold] = due_.top();
     due_.pop();
     if (hold->row.state != HoldState::held || hold->row.deadline != deadline) continue;
     end(*hold, HoldState::expired, now);
@@ -419,6 +419,8 @@ std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) 
   return ended;
 }
 
-std::int64_t Ledger::next_deadline() const { return due_.empty() ? INT64_MAX : due_.top().first; }
+std::int64_t Ledger::next_deadline() const {
+  return due_.empty() ? INT64_MAX : due_.top().deadline;
+}
 
 }  // namespace holdfast::node

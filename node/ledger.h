@@ -98,7 +98,15 @@ class Ledger {
 
   crdt::State& state_;
   Aside aside_;
-  using Due = std::pair<std::int64_t, crdt::Hold*>;
+  // By deadline, then in the order of their making: never by address, which differs between runs.
+  struct Due {
+    std::int64_t deadline = 0;
+    std::uint64_t number = 0;
+    crdt::Hold* hold = nullptr;
+    bool operator>(const Due& other) const {
+      return std::pair(deadline, number) > std::pair(other.deadline, other.number);
+    }
+  };
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
 };
 

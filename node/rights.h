@@ -114,7 +114,7 @@ class Rights {
   std::set<std::pair<crdt::Instant, std::uint64_t>> deadlines_;  // of carts_, by order
   std::uint64_t arrivals_ = 0;
   std::map<std::string, std::uint64_t, std::less<>> by_id_;
-  std::map<const crdt::Product*, Queue> queues_;
+  std::map<const crdt::Product*, Queue> queues_;  // found by address, never walked
   std::map<std::uint64_t, std::pair<crdt::Product*, ReplicaId>> calls_;
   std::vector<crdt::Product*> touched_;  // products whose queue may move
   std::vector<Served> served_;
