@@ -40,10 +40,21 @@ template <typename A>
 void serialize(A& ar, News::Has& f) {
   ar(f.name, f.sequence);
 }
+// One for each replica at most, before anything is read of a list that claims more; and at least
+// one, or the list would not be there.
+template <typename T>
+void take_few(crdt::BoundedIn& ar, std::vector<T>& list) {
+  const std::size_t size = ar.count();
+  if (size == 0) throw crdt::Malformed("an empty part of news");
+  if (size > crdt::kOriginsMax) throw crdt::Malformed("news of too many replicas");
+  list.resize(size);
+  for (T& item : list) ar(item);
+}
 void save(crdt::CompactOut& ar, const News& f) {
   ar.varint(f.number);
   ar.varint(f.applied);
-  ar(static_cast<std::uint8_t>((f.names.empty() ? 0 : 1) | (f.has.empty() ? 0 : 2)));
+  ar(static_cast<std::uint8_t>((f.names.empty() ? 0 : 1) | (f.has.empty() ? 0 : 2) |
+                               (f.anew ? 4 : 0)));
   if (!f.names.empty()) ar(f.names);
   if (!f.has.empty()) ar(f.has);
   for (const News::Part& part : f.parts) {
@@ -57,13 +68,12 @@ void save(crdt::CompactOut& ar, const News& f) {
 void load(crdt::BoundedIn& ar, News& f) {
   std::uint8_t flags = 0;
   ar(f.number, f.applied, flags);
-  if (flags > 3) throw crdt::Malformed("unknown part of news");
-  if ((flags & 1) != 0) ar(f.names);
-  if ((flags & 2) != 0) ar(f.has);
-  if (((flags & 1) != 0) == f.names.empty() || ((flags & 2) != 0) == f.has.empty())
-    throw crdt::Malformed("an empty part of news");
-  if (f.names.size() > crdt::kOriginsMax) throw crdt::Malformed("news of too many replicas");
+  if (flags > 7) throw crdt::Malformed("unknown part of news");
+  f.anew = (flags & 4) != 0;
+  if ((flags & 1) != 0) take_few(ar, f.names);
+  if ((flags & 2) != 0) take_few(ar, f.has);
   while (!ar.left().empty()) {
+    if (f.parts.size() == crdt::kOriginsMax) throw crdt::Malformed("news of too many replicas");
     News::Part& part = f.parts.emplace_back();
     const std::uint64_t head = ar.varint();
     if (head >> 2 >= crdt::kOriginsMax) throw crdt::Malformed("a name of no replica");
@@ -73,6 +83,7 @@ void load(crdt::BoundedIn& ar, News& f) {
     if (part.begins) ar(part.from, part.after);
     if (part.ends) ar(part.upto, part.last);
     part.count = static_cast<std::uint32_t>(ar.count());
+    if (part.count == 0 && !part.ends) throw crdt::Malformed("a piece without an end");
     part.rows.assign(crdt::take_rows(ar, part.count, part.last_row));
   }
 }

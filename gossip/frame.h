@@ -40,16 +40,18 @@ struct Start {
 };
 // What the sender has for its peer: rows, and how far it has come. One frame holds all of a turn
 // that fits. News are counted on each link, and refer to what the News before said; one that is
-// lost (a link fault drops it) is noticed by its number, and answered by Resume: the count then
-// begins anew, with 1. In bytes:
+// lost (a link fault drops it) is noticed by its number, and answered by Resume: the next News then
+// begin anew, and refer to nothing before them. Numbers go on, so that what is still on its way,
+// in either direction, cannot be taken for what came after. In bytes:
 //
 //     number  applied  flags:1  [names: list of id]  [has: list {name, sequence}]  piece*
+//     flags = anew << 2 | has are given << 1 | names are given
 //     piece = head  [from  after]  [upto  last:1]  count  rows
 //     head  = name << 2 | its end is given << 1 | its beginning is given
 //
-// A name is the place of an origin among all `names` since number 1. A beginning that is not given
-// is where the last piece of that origin ended; an end that is not given is that of the delta, and
-// the sequence of the last row.
+// A name is the place of an origin among all `names` since News began (anew). A beginning that is
+// not given is where the last piece of that origin ended; an end that is not given is that of the
+// delta, and the sequence of the last row.
 struct News {
   struct Has {
     std::uint32_t name = 0;
@@ -65,13 +67,14 @@ struct News {
     std::string rows;
     Sequence last_row = 0;  // of `rows`; not told
   };
-  std::uint64_t number = 0;   // from 1
+  std::uint64_t number = 0;  // from 1
+  bool anew = false;
   std::uint64_t applied = 0;  // every News of the peer's up to this has been applied, durably
   std::vector<ReplicaId> names;
   std::vector<Has> has;  // of origins of which the peer has sent rows in vain
   std::vector<Part> parts;
 };
-// A delta began above what the sender has, or News were lost: go on from here, counting from 1.
+// A delta began above what the sender has, or News were lost: go on from here, with News anew.
 struct Resume {
   std::vector<crdt::VectorEntry> vector;
 };

@@ -39,6 +39,13 @@ class Liveness {
   bool reachable(crdt::Instant now, crdt::Millis suspect_after) const {
     return ever_echoed_ && now - echoed_sent_at_ <= suspect_after;
   }
+  // A new link to a process that answers on another one: what is known of it holds on. Numbers are
+  // each link's own.
+  void inherit(const Liveness& other) {
+    echoed_sent_at_ = other.echoed_sent_at_;
+    ever_echoed_ = other.ever_echoed_;
+    rtt_ = other.rtt_;
+  }
   std::uint64_t to_echo() const { return to_echo_; }
   // How long that number has been waiting.
   crdt::Millis held(crdt::Instant now) const {

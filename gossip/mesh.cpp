@@ -18,6 +18,8 @@ constexpr Millis kStartAgain{1000};  // and Resume
 constexpr std::size_t kUnacknowledgedMax = 50'000;
 // Of a frame that comes before its sender has proved itself.
 constexpr std::size_t kGreetingBytesMax = 16 << 10;
+// Origins that a peer may speak of on one link: those that it knows, and those that this node does.
+constexpr std::size_t kCursorsMax = 2 * crdt::kOriginsMax;
 
 std::vector<crdt::VectorEntry> entries(const crdt::VersionVector& vector,
                                        const crdt::State& state) {
@@ -237,6 +239,10 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     hear(now, session, std::move(*news), state, events);
   } else if (auto* resume = std::get_if<Resume>(&frame)) {
     session.news_out.restart();
+    session.news_owed = true;  // it waits for them, even if it lacks no rows
+    for (auto& [origin, told] : session.told) told = 0;
+    session.tell_now = true;
+    ++moves_;
     // Of those that it doesn't name it has nothing.
     for (auto& [origin, cursor] : session.cursors) {
       cursor.known = cursor.sent = 0;
@@ -256,7 +262,8 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
       session.was_reachable = true;
       if (!session.first_reachable) session.first_reachable = now.instant;
       for (auto& [link, other] : sessions_)  // it brings its own rows from now on
-        if (other->fed.erase(session.replica()) > 0) other->tell[session.replica()].at_once = true;
+        if (other->fed.erase(session.replica()) > 0) tell_at_once(*other, session.replica());
+      ++moves_;
       // What was sent into the dark is sent again. A delta that is under way goes on: if a piece of
       // it was lost, the peer will say so, and one that is long must not begin anew at each hiccup.
       for (auto& [origin, cursor] : session.cursors)
@@ -273,6 +280,8 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     calls_.erase(at);
     events.push_back(AnswerIn{answer->id, std::move(answer->body)});
   }
+  if (session.cursors.size() > kCursorsMax)
+    drop(session, "it names more replicas than a cluster has", true);
 }
 
 // A link has proved itself. One stays between two replicas: that which the lower id dialled.
@@ -289,6 +298,13 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
     if (other_alive && preferred(*other) && !preferred(session)) {
       drop(session, "a second link", false);
       return false;
+    }
+    // It is the same process that answered a moment ago: it does not become unreachable for the
+    // round trip that would show it on this link too.
+    if (other->peer.boot == session.peer.boot && other->was_reachable) {
+      session.liveness.inherit(other->liveness);
+      session.was_reachable = true;
+      session.first_reachable = now_.instant;
     }
     drop(*other, "replaced by a newer link", false);
     lose_calls(other->link, events);
@@ -331,22 +347,20 @@ void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state
     cursor.last_progress = now.instant;
     cursor.feeds = true;
   });
-  if (!session.news_in.follows(news)) {
-    session.resume_owed = true;
-    return;
-  }
+  if (!session.news_in.follows(news)) return;
   if (session.news_in.names() > crdt::kOriginsMax)
     return drop(session, "news of too many replicas", true);
   for (const News::Has& has : news.has) {
-    if (has.name >= session.news_in.names()) continue;
+    if (has.name >= session.news_in.names())
+      return drop(session, "news of a replica without a name", true);
     Cursor& cursor = session.cursors[session.news_in.origin(has.name)];
     cursor.known = std::max(cursor.known, has.sequence);
     cursor.last_progress = now.instant;
     cursor.feeds = false;
   }
-  session.applied_owed = session.applied_owed || !news.parts.empty();
+  session.news_owed = session.news_owed || !news.parts.empty();
   for (News::Part& part : news.parts) {
-    if (session.phase == Session::Phase::closing) return;
+    if (session.phase == Session::Phase::closing || session.news_in.lost()) return;
     stage(session, session.news_in.piece(std::move(part)), state, events);
   }
 }
@@ -357,23 +371,17 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
   if (origin == config_.self) return;  // nobody tells us what we wrote
   auto delta = session.staging.add(std::move(piece));
   if (!delta.ok()) {
-    if (absl::IsFailedPrecondition(delta.status())) {
-      session.resume_owed = true;
-      return;
-    }
+    if (absl::IsFailedPrecondition(delta.status())) return session.news_in.refuse();
     ++stats_.malformed_frames;
     return drop(session, std::string(delta.status().message()), true);
   }
   if (!delta->has_value()) return;
-  if ((*delta)->from > state.head(origin)) {
-    session.resume_owed = true;
-    return;
-  }
+  if ((*delta)->from > state.head(origin)) return session.news_in.refuse();
   if (origin != session.replica()) {
     if ((*delta)->to <= state.head(origin) || reachable(origin)) {
-      session.tell[origin].at_once = true;
+      tell_at_once(session, origin);
     } else {
-      session.tell.erase(origin);
+      session.told.erase(origin);
       session.fed.insert(origin);
     }
   }
@@ -381,6 +389,7 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
 }
 
 void Mesh::merged(LinkId link, ReplicaId origin, Sequence to) {
+  ++moves_;
   Session* on = session(link);
   if (on == nullptr) return;
   Cursor& cursor = on->cursors[origin];  // it had this when it sent it: never echo
@@ -483,8 +492,11 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
         cursor.lacking = head;
         cursor.lacking_since = now.instant;
       }
-      if (now.instant - cursor.lacking_since < config_.relay_after) {
-        wake(cursor.lacking_since + config_.relay_after);
+      // From a peer far away, word that it has them takes a while.
+      const Instant due =
+          cursor.lacking_since + config_.relay_after + std::max(session.liveness.rtt(), Millis(0));
+      if (now.instant < due) {
+        wake(due);
         continue;
       }
     }
@@ -504,46 +516,47 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
 }
 
 void Mesh::send_news(Session& session) {
-  session.applied_owed = false;
+  session.news_owed = false;
   send(session, session.news_out.take(session.news_in.number()));
+}
+
+void Mesh::tell_at_once(Session& session, ReplicaId origin) {
+  session.told[origin] = 0;
+  session.tell_now = true;
+  ++moves_;
 }
 
 // What the peer need not relay.
 void Mesh::tell(Now now, Session& session, const crdt::State& state) {
-  for (const auto& [link, other] : sessions_)
-    if (other->was_reachable && other->replica() != session.replica() &&
-        !session.cursors[other->replica()].feeds)
-      session.tell.try_emplace(other->replica());
+  if (!session.was_reachable || session.moves_told == moves_) return;
   const Instant due = session.last_told + config_.relay_after / 2;
-  bool waits = false;
-  for (auto& [origin, tell] : session.tell) {
-    if (session.cursors[origin].feeds) continue;
+  if (!session.tell_now && now.instant < due) return wake(due);
+  session.tell_now = false;
+  session.last_told = now.instant;
+  session.moves_told = moves_;
+  for (const auto& [link, other] : sessions_)
+    if (other->was_reachable && other->replica() != session.replica())
+      session.told.try_emplace(other->replica());
+  for (auto& [origin, told] : session.told) {
     const Sequence head = state.head(origin);
-    if (!tell.at_once && head <= tell.told) continue;
-    if (!tell.at_once && now.instant < due) {
-      waits = true;
-      continue;
-    }
-    if (!tell.at_once) session.last_told = now.instant;
+    if (head <= told || session.cursors[origin].feeds) continue;
     session.news_out.put_has(origin, head);
-    tell = {.told = head};
+    told = head;
   }
-  if (waits) wake(due);
 }
 
 void Mesh::ask_to_resume(Now now, Session& session, const crdt::State& state) {
-  if (!session.resume_owed && !session.news_in.waits_for_restart()) return;
-  const Instant due = session.last_resume ? *session.last_resume + kStartAgain : now.instant;
-  if (now.instant < due) return wake(due);
-  session.resume_owed = false;
+  if (!session.news_in.lost()) return;
+  // The answer to the last one may be on its way.
+  const Millis pause = std::max(kStartAgain, 2 * session.liveness.rtt());
+  if (session.last_resume && now.instant < *session.last_resume + pause)
+    return wake(*session.last_resume + pause);
   session.last_resume = now.instant;
-  session.news_in.lose();
   send(session, Resume{entries(state.vector(), state)});
 }
 
 void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
   now_ = now;
-  cache_.clear();
   for (auto& [link, session] : sessions_) {
     if (!session->established()) continue;
     while (!session->marks.empty() &&
@@ -555,10 +568,11 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
     ask_to_resume(now, *session, state);
     tell(now, *session, state);
     cut_for(now, *session, state, urgent);
-    if (session->applied_owed || !session->news_out.empty()) send_news(*session);
+    if (session->news_owed || !session->news_out.empty()) send_news(*session);
     if (session->news_out.unacknowledged() > kUnacknowledgedMax)
       drop(*session, "it acknowledges nothing", true);
   }
+  cache_.clear();
 }
 
 // ── calls, views, faults ────────────────────────────────────────────────────────────────────────

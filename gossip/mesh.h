@@ -151,6 +151,7 @@ class Mesh {
   void hear(crdt::Now now, Session& session, News&& news, const crdt::State& state,
             std::vector<MeshEvent>& events);
   void ask_to_resume(crdt::Now now, Session& session, const crdt::State& state);
+  void tell_at_once(Session& session, ReplicaId origin);
   void tell(crdt::Now now, Session& session, const crdt::State& state);
   void send_news(Session& session);
 
@@ -172,6 +173,7 @@ class Mesh {
   MeshStats stats_;
   crdt::Instant wake_at_{};
   crdt::Now now_{};
+  std::uint64_t moves_ = 0;        // counts what peers may have to be told of, see tell()
   std::deque<crdt::Piece> cache_;  // cut in this turn, for peers that stand alike
 };
 

@@ -37,6 +37,7 @@ void NewsOut::put_has(ReplicaId origin, Sequence sequence) {
 News NewsOut::take(std::uint64_t applied) {
   bytes_ = 0;
   return {.number = ++number_,
+          .anew = std::exchange(anew_, false),
           .applied = applied,
           .names = std::exchange(new_names_, {}),
           .has = std::exchange(has_, {}),
@@ -44,12 +45,14 @@ News NewsOut::take(std::uint64_t applied) {
 }
 
 bool NewsIn::follows(const News& news) {
-  if (news.number == 1) {
-    *this = NewsIn();
-  } else if (lost_ || news.number != number_ + 1) {
-    return false;
-  }
+  const bool next = news.number > number_ && (news.anew || (!lost_ && news.number - number_ == 1));
+  lost_ = !next;
+  if (lost_) return false;
   number_ = news.number;
+  if (news.anew) {
+    names_.clear();
+    ended_.clear();
+  }
   names_.insert(names_.end(), news.names.begin(), news.names.end());
   ended_.resize(names_.size());
   return true;

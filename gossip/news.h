@@ -28,8 +28,14 @@ class NewsOut {
       told(unacknowledged_.front().origin, unacknowledged_.front().upto);
   }
   std::size_t unacknowledged() const { return unacknowledged_.size(); }
-  // The peer has lost some: counts from 1 again. Requires: empty().
-  void restart() { *this = NewsOut(); }
+  // The peer has lost some: what comes refers to nothing that was, and what was is no longer waited
+  // for. Numbers go on. Requires: empty().
+  void restart() {
+    const std::uint64_t number = number_;
+    *this = NewsOut();
+    number_ = number;
+    anew_ = true;
+  }
 
  private:
   struct Sent {
@@ -40,6 +46,7 @@ class NewsOut {
   std::uint32_t name(ReplicaId origin);
 
   std::uint64_t number_ = 0;
+  bool anew_ = false;
   std::map<ReplicaId, std::uint32_t> names_;
   std::vector<Sequence> ended_;  // by name: where the last piece ended
   std::vector<ReplicaId> new_names_;
@@ -51,7 +58,8 @@ class NewsOut {
 
 class NewsIn {
  public:
-  // False: it does not follow, and nothing of it may be used but `applied`.
+  // False: it does not follow, and nothing of it may be used but `applied`; nor of those after it,
+  // until News begin anew.
   bool follows(const News& news);
   // The origin of a name, or nobody.
   ReplicaId origin(std::uint32_t name) const {
@@ -60,11 +68,13 @@ class NewsIn {
   // Nobody's piece if the name stands for none.
   crdt::Piece piece(News::Part&& part);
   std::size_t names() const { return names_.size(); }
+  // All up to this, since News began (anew), could be used: what may be acknowledged once the
+  // deltas that it made whole are merged.
   std::uint64_t number() const { return number_; }
-  bool waits_for_restart() const { return lost_; }
-  // Nothing is used any more until the count begins anew.
-  void lose() {
-    *this = NewsIn();
+  bool lost() const { return lost_; }
+  // The last that followed could not be used: it is not acknowledged, and News must begin anew.
+  void refuse() {
+    --number_;
     lost_ = true;
   }
 

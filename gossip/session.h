@@ -89,19 +89,16 @@ class Session {
   crdt::Staging staging;
   NewsOut news_out;
   NewsIn news_in;
-  bool resume_owed = false;
   std::optional<crdt::Instant> last_resume;
-  bool applied_owed = false;  // rows came since the last News of ours
+  bool news_owed = false;  // rows or a Resume came since the last News of ours
   // Origins of which the peer need not relay rows to this node, and how far it has been told that
   // they are here: those that have a link to this node themselves (unless it is this node that
   // relays them to the peer), and those of which it has relayed rows in vain. It is told every half
   // relay_after; at once after rows in vain.
-  struct Tell {
-    Sequence told = 0;
-    bool at_once = false;
-  };
-  absl::btree_map<ReplicaId, Tell> tell;
-  std::set<ReplicaId> fed;  // origins whose rows it relays to this node, not in vain
+  absl::btree_map<ReplicaId, Sequence> told;
+  bool tell_now = false;
+  std::uint64_t moves_told = 0;  // of Mesh::moves_
+  std::set<ReplicaId> fed;       // origins whose rows it relays to this node, not in vain
   crdt::Instant last_told{};
   crdt::Instant last_start{};
   // Heartbeats whose sequence has not been reached here yet: (sequence, the peer's wall ms).

@@ -304,9 +304,10 @@ void Checks::check_rows_up_to_vector(Machine& machine) {
     if (head == before || origin == machine.replica()) continue;
     if (head < before) fail("row-lost-below-vector", at_node(machine) + "its vector went back");
     if (head > ghost_.head(origin))
-      fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(origin) +
-                                          " up to " + std::to_string(head) + ", of which " +
-                                          std::to_string(ghost_.head(origin)) + " is durable");
+      return fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(origin) +
+                                                 " up to " + std::to_string(head) + ", of which " +
+                                                 std::to_string(ghost_.head(origin)) +
+                                                 " is durable");
     const crdt::Feed* feed = ghost_.feed(origin);
     for (auto at = feed->begin_after(before); at != feed->end() && at->first <= head; ++at)
       check_has(machine, *at->second);

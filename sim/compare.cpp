@@ -34,7 +34,7 @@ absl::StatusOr<Comparison> compare(const Scenario& scenario, const OnAlternative
       if (on_progress) on_progress(i, done, of);
     });
     if (!report.ok()) return report.status();
-    comparison.virtual_ms += report->virtual_ms;
+    comparison.virtual_ms = report->virtual_ms;  // of each: they all live through the same hours
     comparison.hash = comparison.hash * 31 + report->hash;
     comparison.faults = report->faults;
     comparison.columns.push_back({alternative.name, alternative.note, report->totals});

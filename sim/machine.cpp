@@ -1,5 +1,6 @@
 #include "sim/machine.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -188,8 +189,14 @@ void Machine::poke(Time when) {
 
 void Machine::turn() {
   Process& process = *process_;
-  const Time work = options_.costs.turn +
-                    options_.costs.request * static_cast<Time>(process.requests.size()) +
+  const crdt::Instant now = this->now().instant;
+  const auto late = std::count_if(
+      process.requests.begin(), process.requests.end(), [&](const node::Arrived& arrived) {
+        return now - arrived.at > options_.inbox_delay_max &&
+               std::holds_alternative<node::Reserve>(arrived.request.command);
+      });
+  const Time work = options_.costs.turn + options_.costs.late * late +
+                    options_.costs.request * (static_cast<Time>(process.requests.size()) - late) +
                     options_.costs.frame * static_cast<Time>(process.events.size());
   process.busy_until = events_.now() + work;
   const crdt::Instant wake =

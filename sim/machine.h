@@ -23,6 +23,7 @@ struct Costs {  // µs of the engine's thread
   Time turn = 15;
   Time request = 12;
   Time frame = 5;
+  Time late = 1;  // a reservation that waited too long for its turn, and is refused unread
 };
 
 // The node's own clocks, against true time.

@@ -138,8 +138,9 @@ void Network::carry(LinkId id, FrameBytes frame) {
 
 void Network::arrive(LinkId id, FrameBytes frame) {
   End& end = ends_.at(id);
-  if (pair(end.owner, end.peer).cut()) {
-    end.stopped.push_back(std::move(frame));
+  if (pair(end.owner, end.peer).cut()) {  // it was sent before what was stopped at once
+    end.stopped.insert(end.stopped.begin() + static_cast<std::ptrdiff_t>(end.stopped_underway++),
+                       std::move(frame));
     return;
   }
   --flying(end);
@@ -182,6 +183,7 @@ void Network::reset(Place a, Place b) {
     if (!theirs || !end.up) continue;
     flying(end) -= end.stopped.size();
     end.stopped.clear();
+    end.stopped_underway = 0;
     down(id, "connection reset");
   }
 }
@@ -196,8 +198,11 @@ void Network::mend(Place from, Place to) {
   for (auto& [id, end] : ends_) {
     if (end.owner != from || end.peer != to || end.stopped.empty()) continue;
     std::vector<FrameBytes> stopped = std::exchange(end.stopped, {});
-    flying(end) -= stopped.size();
-    for (FrameBytes& frame : stopped) carry(id, std::move(frame));
+    const std::size_t underway = std::exchange(end.stopped_underway, 0);
+    flying(end) -= stopped.size() - underway;
+    // At once: what was sent after them may be on its way still.
+    for (std::size_t i = 0; i < underway; ++i) arrive(id, std::move(stopped[i]));
+    for (std::size_t i = underway; i < stopped.size(); ++i) carry(id, std::move(stopped[i]));
   }
 }
 

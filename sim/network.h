@@ -85,6 +85,7 @@ class Network {
     bool closed_here = false;
     Time last_arrival = 0;                    // of what the owner has sent
     std::vector<gossip::FrameBytes> stopped;  // by a cut; nullptr: the end of the link
+    std::size_t stopped_underway = 0;         // the first of them, which were on their way already
   };
   struct Way {
     Time arrival = 0;

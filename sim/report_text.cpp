@@ -79,6 +79,18 @@ void add_totals(api::Table& table, const std::string& name, const Totals& totals
              bytes(static_cast<double>(totals.wan_bytes)), per_cart ? bytes(*per_cart) : "-"});
 }
 
+// What the titles of the table mean.
+std::string legend(api::Style style) {
+  const std::string text =
+      "stock elsewhere: refused although all regions together had the units. failed: no answer in\n"
+      "time, or a 5xx. answered: yes or no, in time. oversold, bound: units sold beyond the stock, "
+      "and\n"
+      "how many may be. p50, p99: of answered carts, at the customer. WAN: bytes between regions, "
+      "in\n"
+      "all and per accepted cart.\n";
+  return style == api::Style::colour ? "\x1b[2m" + text + "\x1b[0m" : text;
+}
+
 std::string heading_text(const Heading& heading) {
   std::string text = printable(heading.title) + "\n";
   if (!heading.teaches.empty()) text += printable(heading.teaches) + "\n";
@@ -88,7 +100,7 @@ std::string heading_text(const Heading& heading) {
 std::string faults_text(const std::vector<FaultSpan>& faults, std::int64_t end_ms,
                         api::Style style) {
   if (faults.empty()) return "";
-  api::Table table({{"from"}, {"to"}, {"fault"}, {"kind"}, {"regions"}});
+  api::Table table({{"after"}, {"until"}, {"fault"}, {"kind"}, {"regions"}});
   for (const auto& fault : faults) {
     std::string regions;
     for (const auto& region : fault.regions) regions += (regions.empty() ? "" : ", ") + region;
@@ -151,14 +163,15 @@ std::string text_of(const Report& report, api::Style style) {
   for (const auto& region : report.regions) add_totals(table, region.name, region.totals);
   add_totals(table, "all", report.totals);
   return heading_text(report) + faults_text(report.faults, report.virtual_ms, style) +
-         table.text(style) + "\n" + curves_text(report.curves, style) + verdict_text(report);
+         table.text(style) + "\n" + legend(style) + "\n" + curves_text(report.curves, style) +
+         verdict_text(report);
 }
 
 std::string text_of(const Comparison& comparison, api::Style style) {
   auto table = totals_table("alternative");
   for (const auto& column : comparison.columns) add_totals(table, column.name, column.totals);
   return heading_text(comparison) + faults_text(comparison.faults, comparison.virtual_ms, style) +
-         table.text(style) + "\n" + curves_text(comparison.curves, style) +
+         table.text(style) + "\n" + legend(style) + "\n" + curves_text(comparison.curves, style) +
          verdict_text(comparison);
 }
 

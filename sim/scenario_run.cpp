@@ -1,5 +1,6 @@
 #include "sim/scenario_run.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr Time kOpeningLimit = 3'600 * kSecond;
 constexpr Time kSettleLimit = 600 * kSecond;
+constexpr Time kEndLimit = 60 * kSecond;
 constexpr Time kTellEvery = 10 * kSecond;
 
 std::string text(const char* format, double a, double b) {
@@ -39,10 +41,8 @@ class ScenarioRun {
   }
 
   absl::StatusOr<Report> run() {
-    if (!shop_->open(opening_stock(scenario_), kOpeningLimit))
-      return absl::FailedPreconditionError(
-          "the shop could not be opened: its nodes did not agree within an hour; look at the "
-          "network's latency and loss");
+    const absl::Status opened = shop_->open(opening_stock(scenario_), kOpeningLimit);
+    if (!opened.ok()) return opened;
     begin_ = world_.now();
     figures_ = std::make_unique<Figures>(scenario_, *shop_, world_);
     faults_.schedule(begin_);
@@ -106,13 +106,17 @@ class ScenarioRun {
       shop_->abandon(cart);
       return figures_->ended(cart, cart.then);
     }
+    ++open_;
     world_.events().after(cart.after, [this, cart] {
+      const auto done = [this, cart] {
+        --open_;
+        figures_->ended(cart, cart.then);
+      };
       if (cart.then == Cart::Then::commit) {
-        shop_->commit(cart);
+        shop_->commit(cart, done);
       } else {
-        shop_->release(cart);
+        shop_->release(cart, done);
       }
-      figures_->ended(cart, cart.then);
     });
   }
 
@@ -167,6 +171,9 @@ class ScenarioRun {
       world_.run_until(world_.now() + kSecond / 10);
     if (quiet()) converged_after_ = world_.now() - from;
     world_.run_until(world_.now() + scenario_.demand.timeout + kSecond);  // the last answers
+    // Whoever thinks still, or was not heard, ends what is held.
+    world_.run_until([this] { return open_ == 0; },
+                     world_.now() + scenario_.demand.think.high + kEndLimit);
   }
 
   void check(Report& report, const std::string& name, bool passed, const std::string& detail) {
@@ -222,6 +229,21 @@ class ScenarioRun {
                              : "they do not");
   }
 
+  bool loses_disks() const {
+    return std::any_of(
+        scenario_.events.begin(), scenario_.events.end(),
+        [](const ScenarioEvent& event) { return event.kind == EventKind::disk_lost; });
+  }
+
+  // Nothing is expected of it; whoever loses a disk wants to know.
+  void tell_loss(Report& report) {
+    const DiskLoss loss = shop_->lost();
+    check(report, "lost with the disk", true,
+          "rights to " + std::to_string(loss.rights) + " units, which nobody can sell; " +
+              std::to_string(loss.held) + " units in holds that nobody can end; " +
+              std::to_string(loss.writes) + " writes that no other node has");
+  }
+
   Report report() {
     Report report;
     report.title = scenario_.title;
@@ -242,6 +264,7 @@ class ScenarioRun {
                             violation->detail
                       : "checked after every event");
     }
+    if (holdfast_ != nullptr && loses_disks()) tell_loss(report);
     check_expectations(report);
     return report;
   }
@@ -258,6 +281,7 @@ class ScenarioRun {
   HoldfastShop* holdfast_ = nullptr;  // shop_, if it is the product
   std::unique_ptr<Figures> figures_;
   Time begin_ = 0;
+  std::uint64_t open_ = 0;  // carts that are held and will be committed or released
   std::optional<Time> converged_after_;
 };
 

@@ -35,6 +35,7 @@ class FaultTimeline {
   std::vector<const ScenarioEvent*> open_;
 };
 
+// Faults, commands and bursts, for people.
 std::vector<FaultSpan> fault_spans(const Scenario& scenario);
 
 }  // namespace holdfast::sim

@@ -26,7 +26,7 @@ bool CounterShop::is_up(std::size_t region) const {
   return machine.lives() && !machine.paused();
 }
 
-bool CounterShop::open(const OpeningStock& stock, Time) {
+absl::Status CounterShop::open(const OpeningStock& stock, Time) {
   world_.start_all();
   allowance_.resize(scenario_.skus.size());
   for (std::size_t region = 0; region < regions_.size(); ++region) {
@@ -37,7 +37,7 @@ bool CounterShop::open(const OpeningStock& stock, Time) {
     }
     world_.events().after(kMillisecond, [this, region] { push(region); });
   }
-  return true;
+  return absl::OkStatus();
 }
 
 Units CounterShop::seen(const Region& region, std::uint32_t sku) const {
@@ -72,12 +72,17 @@ void CounterShop::reserve(const Cart& cart, OnShopAnswer done) {
   });
 }
 
-void CounterShop::release(const Cart& cart) {
+void CounterShop::release(const Cart& cart, OnShopDone done) {
+  give_back(cart);
+  done();
+}
+
+void CounterShop::give_back(const Cart& cart) {
   for (const OrderLineOfSku& line : cart.lines) change(cart.region, line.sku, line.quantity, 0);
 }
 
 void CounterShop::abandon(const Cart& cart) {
-  world_.events().after(scenario_.demand.ttl, [this, cart] { release(cart); });
+  world_.events().after(scenario_.demand.ttl, [this, cart] { give_back(cart); });
 }
 
 void CounterShop::push(std::size_t from) {

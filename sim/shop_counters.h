@@ -14,10 +14,10 @@ class CounterShop final : public Shop {
  public:
   CounterShop(World& world, const Scenario& scenario);
 
-  bool open(const OpeningStock& stock, Time limit) override;
+  absl::Status open(const OpeningStock& stock, Time limit) override;
   void reserve(const Cart& cart, OnShopAnswer done) override;
-  void commit(const Cart&) override {}  // taken off already
-  void release(const Cart& cart) override;
+  void commit(const Cart&, OnShopDone done) override { done(); }  // taken off already
+  void release(const Cart& cart, OnShopDone done) override;
   void abandon(const Cart& cart) override;
   TrueStock stock(std::uint32_t sku) const override;
   std::vector<crdt::Units> rights_by_region() const override;
@@ -38,6 +38,7 @@ class CounterShop final : public Shop {
   bool is_up(std::size_t region) const;
   crdt::Units seen(const Region& region, std::uint32_t sku) const;
   void change(std::size_t region, std::uint32_t sku, crdt::Units in, crdt::Units out);
+  void give_back(const Cart& cart);
   void push(std::size_t from);
 
   World& world_;

@@ -10,8 +10,10 @@ using crdt::Units;
 
 namespace {
 
-constexpr int kVerbAttempts = 3;
+constexpr int kVerbAttempts = 12;
 constexpr Time kVerbPatience = 5 * kSecond;
+constexpr std::size_t kImportsAtOnce = 256;
+constexpr Time kImportPause = 100 * kMillisecond;
 
 std::string code_of(const api::Response& response) {
   if (response.type != api::ContentType::problem) return std::to_string(response.status);
@@ -39,22 +41,38 @@ std::optional<std::size_t> HoldfastShop::node_for(std::size_t region) {
 
 // ── opening ─────────────────────────────────────────────────────────────────────────────────────
 
-bool HoldfastShop::open(const OpeningStock& stock, Time limit) {
+void HoldfastShop::import(std::size_t region, std::size_t node, HttpCall call) {
+  world_.http(region, node, call, [this, region, node, call](const api::Response& response) {
+    if (response.status == 503)
+      return world_.events().after(kImportPause,
+                                   [this, region, node, call] { import(region, node, call); });
+    --imports_;
+    if (response.status >= 300)
+      import_status_.Update(
+          absl::InvalidArgumentError("the shop could not be opened: " + call.target +
+                                     " was answered with " + code_of(response)));
+  });
+}
+
+absl::Status HoldfastShop::open(const OpeningStock& stock, Time limit) {
   world_.start_all();
-  std::size_t open_calls = 0;
   const auto call = [&](std::size_t region, std::size_t node, HttpCall call) {
-    ++open_calls;
-    world_.http(region, node, std::move(call), [&](const api::Response&) { --open_calls; });
+    ++imports_;
+    import(region, node, std::move(call));
     // A few at a time, as an import would.
-    world_.run_until([&] { return open_calls < 256; }, limit);
+    world_.run_until([&] { return imports_ < kImportsAtOnce; }, limit);
   };
-  const auto finish = [&] {
-    return world_.run_until([&] { return open_calls == 0; }, limit) &&
-           world_.run_until([&] { return converged(); }, limit);
+  const auto finish = [&]() -> absl::Status {
+    if (!world_.run_until([&] { return imports_ == 0; }, limit) ||
+        !world_.run_until([&] { return converged(); }, limit))
+      return absl::DeadlineExceededError(
+          "the shop could not be opened: its nodes did not agree within an hour; look at the "
+          "network's latency and loss, and at capacity");
+    return import_status_;
   };
   for (const std::string& sku : scenario_.skus)
     call(0, world_.nodes_of(0).front(), {"PUT", "/v1/skus/" + sku, "{}", ""});
-  if (!finish()) return false;
+  if (absl::Status status = finish(); !status.ok()) return status;
   for (std::size_t region = 0; region < world_.options().regions.size(); ++region) {
     const std::size_t at = options_.central_region.value_or(region);
     for (std::size_t sku = 0; sku < scenario_.skus.size(); ++sku) {
@@ -103,24 +121,30 @@ void HoldfastShop::reserve(const Cart& cart, OnShopAnswer done) {
       });
 }
 
-void HoldfastShop::commit(const Cart& cart) { verb(cart, "commit", 1); }
-void HoldfastShop::release(const Cart& cart) { verb(cart, "release", 1); }
+void HoldfastShop::commit(const Cart& cart, OnShopDone done) {
+  verb(cart, "commit", std::move(done));
+}
+void HoldfastShop::release(const Cart& cart, OnShopDone done) {
+  verb(cart, "release", std::move(done));
+}
 
-// To the node that was asked for the hold, and again if nothing is heard: verbs are idempotent.
-void HoldfastShop::verb(const Cart& cart, const char* what, int attempt) {
-  const auto answered = std::make_shared<bool>(false);
+// To the node that was asked for the hold, and again after silence or a 5xx: verbs are idempotent.
+void HoldfastShop::verb(const Cart& cart, const char* what, OnShopDone done) {
   const auto home = homes_.find(cart.id);
   if (home == homes_.end()) return;
-  world_.http(cart.region, home->second,
-              {"POST", "/v1/reservations/" + cart.id + "/" + what, "{}", ""},
-              [this, answered, id = cart.id](const api::Response& response) {
-                *answered = true;
-                if (response.status < 500) homes_.erase(id);
+  try_verb(std::make_shared<Verb>(Verb{
+      cart.region, home->second, "/v1/reservations/" + cart.id + "/" + what, std::move(done)}));
+  homes_.erase(home);
+}
+
+void HoldfastShop::try_verb(const std::shared_ptr<Verb>& verb) {
+  if (verb->answered || verb->attempts++ == kVerbAttempts) return;
+  world_.http(verb->region, verb->home, {"POST", verb->target, "{}", ""},
+              [verb](const api::Response& response) {
+                if (response.status >= 500 || std::exchange(verb->answered, true)) return;
+                if (response.status < 300) verb->done();
               });
-  if (attempt == kVerbAttempts) return;
-  world_.events().after(kVerbPatience, [this, answered, cart, what, attempt] {
-    if (!*answered) verb(cart, what, attempt + 1);
-  });
+  world_.events().after(kVerbPatience, [this, verb] { try_verb(verb); });
 }
 
 void HoldfastShop::post(std::size_t region, const std::string& target, const std::string& body) {
@@ -142,29 +166,59 @@ TrueStock HoldfastShop::stock(std::uint32_t sku) const {
   return {product->stock.on_hand(), product->stock.available(), product->stock.allowance()};
 }
 
-std::vector<Units> HoldfastShop::rights_by_region() const {
-  std::vector<Units> rights(world_.options().regions.size());
-  const auto add = [&](ReplicaId replica, Units units) {
-    const auto region = region_of_.find(replica);
-    if (region != region_of_.end()) rights[region->second] += units;
-  };
+template <typename Visit>
+void HoldfastShop::for_each_right(const Visit& visit) const {
   for (const auto& [sku, product] : checks_.ghost().catalogue()) {
     for (const auto& cell : product->stock.cells()) {
       const crdt::StockRow& row = cell->row;
-      add(cell->origin, row.received - row.withdrawn + row.allowance_added - row.allowance_removed -
-                            (row.held - row.released) + row.returned + row.voided);
+      visit(cell->origin, row.received - row.withdrawn + row.allowance_added -
+                              row.allowance_removed - (row.held - row.released) + row.returned +
+                              row.voided);
       for (const crdt::PeerTotals& entry : row.peers) {
-        add(cell->origin, entry.seized - entry.granted);
-        add(entry.peer, entry.granted - entry.seized);
+        visit(cell->origin, entry.seized - entry.granted);
+        visit(entry.peer, entry.granted - entry.seized);
       }
     }
   }
+}
+
+// A replica whose disk was lost is no node any more: its rights are nobody's.
+bool HoldfastShop::is_a_node(ReplicaId replica) const {
+  const auto place = place_of_.find(replica);
+  return place != place_of_.end() && world_.node(place->second).replica() == replica;
+}
+
+std::vector<Units> HoldfastShop::rights_by_region() const {
+  std::vector<Units> rights(world_.options().regions.size());
+  for_each_right([&](ReplicaId replica, Units units) {
+    if (is_a_node(replica)) rights[world_.region_of(place_of_.at(replica))] += units;
+  });
   return rights;
+}
+
+DiskLoss HoldfastShop::lost() const {
+  DiskLoss loss;
+  for_each_right([&](ReplicaId replica, Units units) {
+    if (!is_a_node(replica)) loss.rights += units;
+  });
+  for (const auto& [sku, product] : checks_.ghost().catalogue())
+    for (const auto& cell : product->stock.cells())
+      if (!is_a_node(cell->origin))
+        loss.held += cell->row.held - cell->row.released - cell->row.sold;
+  for (const auto& [replica, place] : place_of_) {
+    if (is_a_node(replica)) continue;
+    crdt::Sequence kept = 0;
+    for (std::size_t i = 0; i < world_.nodes(); ++i)
+      if (world_.node(i).lives())
+        kept = std::max(kept, world_.node(i).engine().state().head(replica));
+    loss.writes += checks_.ghost().head(replica) - kept;
+  }
+  return loss;
 }
 
 void HoldfastShop::on_durable(const Machine& machine) {
   const crdt::Sequence head = checks_.ghost().head(machine.replica());
-  region_of_[machine.replica()] = world_.region_of(machine.place());
+  place_of_[machine.replica()] = machine.place();
   auto& heads = written_[machine.replica()].heads;
   if (heads.empty() || heads.back().first < head) heads.emplace_back(head, world_.now());
 }
@@ -176,7 +230,7 @@ Time HoldfastShop::lag(std::size_t region) const {
     if (!machine.lives()) continue;
     const crdt::VersionVector& vector = machine.engine().state().vector();
     for (const auto& [origin, written] : written_) {
-      if (region_of_.at(origin) == region) continue;
+      if (world_.region_of(place_of_.at(origin)) == region) continue;
       const auto missing = std::upper_bound(
           written.heads.begin(), written.heads.end(), vector[origin],
           [](crdt::Sequence have, const auto& entry) { return have < entry.first; });

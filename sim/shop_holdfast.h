@@ -3,6 +3,7 @@
 // every customer asks the nodes of that region, wherever they are: one strongly consistent place.
 
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "sim/checks.h"
@@ -19,14 +20,15 @@ class HoldfastShop final : public Shop {
  public:
   HoldfastShop(World& world, Checks& checks, const Scenario& scenario, HoldfastShopOptions options);
 
-  bool open(const OpeningStock& stock, Time limit) override;
+  absl::Status open(const OpeningStock& stock, Time limit) override;
   void reserve(const Cart& cart, OnShopAnswer done) override;
-  void commit(const Cart& cart) override;
-  void release(const Cart& cart) override;
+  void commit(const Cart& cart, OnShopDone done) override;
+  void release(const Cart& cart, OnShopDone done) override;
   TrueStock stock(std::uint32_t sku) const override;
   std::vector<crdt::Units> rights_by_region() const override;
   Time lag(std::size_t region) const override;
   bool converged() const override;
+  DiskLoss lost() const override;
 
   // An operator's POST at a node of the region that lives; nothing happens if there is none.
   void post(std::size_t region, const std::string& target, const std::string& body);
@@ -34,22 +36,39 @@ class HoldfastShop final : public Shop {
   void on_durable(const Machine& machine);
 
  private:
+  // An import's call, again while the node is too busy for it.
+  void import(std::size_t region, std::size_t node, HttpCall call);
   // A node that takes the region's customers: one that lives, in turns. None: the region is down.
   std::optional<std::size_t> node_for(std::size_t region);
-  void verb(const Cart& cart, const char* what, int attempt);
+  struct Verb {
+    std::uint32_t region = 0;
+    std::size_t home = 0;  // the node that was asked for the hold
+    std::string target;
+    OnShopDone done;
+    int attempts = 0;
+    bool answered = false;
+  };
+  void verb(const Cart& cart, const char* what, OnShopDone done);
+  void try_verb(const std::shared_ptr<Verb>& verb);
   crdt::Product* product(std::uint32_t sku) const;
+  bool is_a_node(crdt::ReplicaId replica) const;
+  // Visits parts of rights; a replica's are their sum.
+  template <typename Visit>
+  void for_each_right(const Visit& visit) const;
 
   World& world_;
   Checks& checks_;
   const Scenario& scenario_;
   HoldfastShopOptions options_;
   std::uint64_t turn_ = 0, commands_ = 0;
+  std::size_t imports_ = 0;  // open calls
+  absl::Status import_status_;
   std::map<std::string, std::size_t> homes_;  // reservation → the node that was asked
   struct Written {
     std::vector<std::pair<crdt::Sequence, Time>> heads;
   };
   std::map<crdt::ReplicaId, Written> written_;
-  std::map<crdt::ReplicaId, std::size_t> region_of_;  // of every replica that ever was
+  std::map<crdt::ReplicaId, std::size_t> place_of_;  // of every replica that ever was
 };
 
 }  // namespace holdfast::sim

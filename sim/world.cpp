@@ -22,7 +22,7 @@ World::World(WorldOptions options, Watcher& watcher)
     nodes_of_[at].push_back(i);
     MachineOptions machine{.region = plan.region,
                            .node = plan.region + "-" + std::to_string(nodes_of_[at].size()),
-                           .inbox_max = options_.inbox_max,
+                           .inbox_max = plan.inbox_max.value_or(options_.inbox_max),
                            .inbox_delay_max = options_.inbox_delay_max,
                            .costs = plan.costs,
                            .disk = plan.disk,

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct NodePlan {
   Costs costs;
   SkewedClock clock;
   DiskOptions disk;
+  std::optional<std::uint64_t> inbox_max;  // none: the world's
 };
 
 struct WorldOptions {

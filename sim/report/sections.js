@@ -43,7 +43,7 @@ export function tiles(report) {
       all.oversold > (all.oversold_bound ?? 0) ? ".bad" : "");
   return h("section.tiles", { "aria-label": "Summary" },
     tile("Carts answered", percent(all.availability),
-      `${whole(all.carts_failed)} of ${whole(all.carts)} got no answer`),
+      `${whole(all.carts_failed)} of ${whole(all.carts)}: no answer, or an error`),
     tile("Carts reserved", whole(all.carts_accepted), `${whole(all.carts_refused)} refused`),
     tile("Refused, stock elsewhere", whole(all.refused_with_stock_elsewhere),
       "carts that other regions' rights would have covered"),

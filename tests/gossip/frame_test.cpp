@@ -61,7 +61,7 @@ Frame any_frame() {
     case 2:
       return Start{any_vector()};
     case 3: {
-      News news{.number = number(), .applied = number()};
+      News news{.number = number(), .anew = *rc::gen::arbitrary<bool>(), .applied = number()};
       for (int n = *rc::gen::inRange(0, 4); n > 0; --n) news.names.push_back({number()});
       for (int n = *rc::gen::inRange(0, 4); n > 0; --n)
         news.has.push_back({*rc::gen::arbitrary<std::uint32_t>(), number()});
@@ -74,6 +74,7 @@ Frame any_frame() {
                         .upto = number(),
                         .last = *rc::gen::arbitrary<bool>(),
                         .count = *rc::gen::inRange<std::uint32_t>(0, 4)};
+        part.ends = part.ends || part.count == 0;
         for (std::uint32_t row = 0; row < part.count; ++row)
           crdt::append_row(crdt::RowKind::stock, "sku", 1 + row, 1, text(), part.rows);
         news.parts.push_back(std::move(part));
@@ -108,6 +109,7 @@ TEST_SUITE("frames") {
     std::string rows;
     crdt::append_row(crdt::RowKind::stock, "sku", 3, 1, "payload", rows);
     const auto frame = decode(encode(News{.number = 8,
+                                          .anew = true,
                                           .applied = 9,
                                           .names = {{7}},
                                           .has = {{1, 2}},
@@ -123,6 +125,7 @@ TEST_SUITE("frames") {
     REQUIRE(frame.ok());
     const auto& news = std::get<News>(*frame);
     CHECK(news.number == 8);
+    CHECK(news.anew);
     CHECK(news.applied == 9);
     CHECK(news.names == std::vector{ReplicaId{7}});
     CHECK(news.has == std::vector{News::Has{1, 2}});
@@ -230,6 +233,25 @@ TEST_SUITE("frames") {
     CHECK(peak.bytes() <= 8192);
   }
 
+  TEST_CASE("News of more than there can be cost what their bytes do") {
+    const std::string begin("\1\0", 2);
+    std::string count;
+    crdt::CompactOut(count).varint(1'000'000);
+    for (const std::string& body : {begin + '\1' + count + std::string(1'000'000, '\x1'),
+                                    begin + '\2' + count + std::string(2'000'000, '\x1'),
+                                    begin + std::string(2'000'001, '\0'), begin + '\0' + [] {
+                                      std::string pieces;
+                                      for (int i = 0; i < 500'000; ++i)
+                                        pieces += std::string("\2\5\1\0", 4);
+                                      return pieces;
+                                    }()}) {
+      const std::string bytes = framed(3, body);
+      const AllocationPeak peak;
+      CHECK_FALSE(decode(bytes).ok());
+      CHECK(peak.bytes() <= 200'000);
+    }
+  }
+
   TEST_CASE("what no node would send") {
     CHECK_FALSE(decode("").ok());
     CHECK_FALSE(decode(std::string(8, '\0')).ok());
@@ -243,6 +265,13 @@ TEST_SUITE("frames") {
     CHECK(decode(encode(Resume{crowd})).ok());
     crowd.push_back({{crdt::kOriginsMax + 1}, 1, 0});
     CHECK_FALSE(decode(encode(Resume{crowd})).ok());
+    // News: number, applied, flags, …
+    CHECK(decode(framed(3, std::string("\1\0\0", 3))).ok());
+    CHECK_FALSE(decode(framed(3, std::string("\1\0\1\0", 4))).ok());  // names that are none
+    CHECK_FALSE(decode(framed(3, std::string("\1\0\2\0", 4))).ok());
+    CHECK_FALSE(decode(framed(3, std::string("\1\0\x8", 3))).ok());     // a flag that is none
+    CHECK(decode(framed(3, std::string("\1\0\0\2\5\1\0", 7))).ok());    // a piece without rows
+    CHECK_FALSE(decode(framed(3, std::string("\1\0\0\0\0", 5))).ok());  // and without an end
     CHECK(decode(framed(1, std::string(1, '\0'))).ok());  // the header is as it is written here
   }
 }

@@ -33,15 +33,26 @@ bool has_rows(const Frame& frame) {
   return news != nullptr && !news->parts.empty();
 }
 
+// What a node takes as known by a peer, the peer has.
+bool no_false_acknowledgement(Net& net) {
+  for (int a = 0; a < net.size(); ++a)
+    for (int b = 0; b < net.size(); ++b)
+      if (a != b &&
+          net[a].mesh->view(net.now(), Net::id(b)).acknowledged > net[b].state->head(Net::id(a)))
+        return false;
+  return true;
+}
+
 bool is_ack(const Frame& frame) {
   const auto* news = std::get_if<News>(&frame);
   return news != nullptr && news->parts.empty();
 }
 
-// Node 1 shows node 0 a piece: as the first News of its stream.
+// Node 1 shows node 0 a piece, as News that begin anew.
 void inject_piece(Net& net, const crdt::Piece& piece) {
   net.inject(1, 0,
-             encode(News{.number = 1,
+             encode(News{.number = 1'000,
+                         .anew = true,
                          .names = {piece.origin},
                          .parts = {{.begins = true,
                                     .ends = true,
@@ -429,6 +440,72 @@ TEST_SUITE("mesh") {
     CHECK(net[0].mesh->view(net.now(), Net::id(1)).acknowledged == 2);
   }
 
+  TEST_CASE("an acknowledgement is lost and then nothing is said: News are asked for once") {
+    Settled net(2);
+    net.write(1, 1);
+    net.run(1'000);
+    net.lose = [once = true](int from, int, const Frame& frame) mutable {
+      return from == 0 && is_ack(frame) && std::exchange(once, false);
+    };
+    net.write(1, 2);
+    net.run(8'000);  // it is sent again, and acknowledged again: there the gap shows
+    REQUIRE(count_frames(net, kResume) == 1);
+    const std::size_t news = count_frames(net, kNews);
+    net.run(20'000);
+    CHECK(count_frames(net, kResume) == 1);
+    CHECK(count_frames(net, kNews) == news);
+  }
+
+  TEST_CASE("News that were not used are not acknowledged") {
+    Settled net(2);
+    std::uint64_t applied = 0;
+    net.lose = [&](int from, int, const Frame& frame) {
+      if (const auto* news = std::get_if<News>(&frame); news != nullptr && from == 0)
+        applied = std::max(applied, news->applied);
+      return false;
+    };
+    const auto gap = [&](std::uint64_t number) {
+      net.inject(1, 0,
+                 encode(News{
+                     .number = number,
+                     .anew = true,
+                     .names = {Net::id(1)},
+                     .parts = {{.begins = true, .ends = true, .from = 7, .after = 7, .upto = 9}}}));
+    };
+    gap(1'000);  // is answered by Resume
+    net.run(50);
+    CHECK(applied < 1'000);
+    gap(1'001);  // so soon again: this is not, yet
+    net.run(2'000);
+    CHECK(applied < 1'001);
+    CHECK(count_frames(net, kResume) >= 1);
+  }
+
+  TEST_CASE("on a slow link Resumes cross with News, some are lost: nothing is taken for another") {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+      CAPTURE(seed);
+      Net net(seed);
+      Rng rng(seed);
+      for (int i = 0; i < 3; ++i) net.add();
+      net.cut(0, 2, Net::Cut::reset);
+      net.run(8'000);
+      net.latency = [](int, int) { return 850; };
+      double loss = 0;
+      net.lose = [&](int, int, const Frame& frame) {
+        return frame.index() > 2 && !std::holds_alternative<Heartbeat>(frame) && rng.chance(loss);
+      };
+      for (int i = 0; i < 600; ++i) {
+        if (i % 25 == 0) loss = rng.chance(0.5) ? 0.5 : 0;
+        net.write(static_cast<int>(rng.below(3)), rng.below(9));
+        net.run(static_cast<std::int64_t>(rng.below(60)));
+        REQUIRE(no_false_acknowledgement(net));
+      }
+      net.lose = nullptr;
+      CHECK(net.run_until([&] { return net.converged(); }, 30'000));
+      for (int i = 0; i < 3; ++i) CHECK_FALSE(net[i].noted("closing"));
+    }
+  }
+
   TEST_CASE("nothing rests: cuts, silence, loss and restarts by chance, then all agree") {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
       CAPTURE(seed);
@@ -441,6 +518,8 @@ TEST_SUITE("mesh") {
           config.window_bytes = 1 + rng.below(2'000);
         });
       const double loss = rng.chance(0.5) ? 0.1 : 0;
+      const auto far = static_cast<std::int64_t>(rng.chance(0.3) ? rng.below(900) : 0);
+      net.latency = [far](int from, int to) { return from + to == 1 ? far : 0; };
       net.lose = [&](int, int, const Frame& frame) {
         // Not those of the handshake: a link that loses them ends after 5 s, and another test has
         // that.
@@ -467,7 +546,10 @@ TEST_SUITE("mesh") {
           default:
             net.write(a, rng.below(40));
         }
-        net.run(static_cast<std::int64_t>(rng.below(400)));
+        for (auto left = static_cast<int>(rng.below(400)); left > 0; left -= 10) {
+          net.run(std::min(left, 10));
+          REQUIRE(no_false_acknowledgement(net));
+        }
       }
       net.heal();
       for (int i = 0; i < size; ++i) net.stall(i, false);
@@ -531,6 +613,125 @@ TEST_SUITE("mesh") {
     }
     CHECK(net.converged());
     for (const RowSent& row : net.rows_sent) CHECK(row.from == 0);
+  }
+
+  // Nodes that see only some of the others.
+  struct Overlay : Net {
+    Overlay(int size, std::uint64_t seed, const std::function<bool(int, int)>& linked) : Net(seed) {
+      for (int a = 0; a < size; ++a)
+        for (int b = a + 1; b < size; ++b)
+          if (!linked(a, b)) cut(a, b, Cut::reset);
+      for (int i = 0; i < size; ++i) add();
+      run(5'000);
+    }
+  };
+
+  TEST_CASE("chains and rings: everything arrives at once when the ways are known, about once") {
+    for (const int ring : {0, 5, 6})
+      for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        CAPTURE(ring);
+        CAPTURE(seed);
+        const int size = ring == 0 ? 5 : ring;
+        Overlay net(size, seed, [&](int a, int b) {
+          return b == a + 1 || (ring > 0 && a == 0 && b == size - 1);
+        });
+        for (int i = 0; i < size; ++i) net.write(i, i);
+        REQUIRE(net.run_until([&] { return net.converged(); }, 5'000));
+        net.run(5'000);
+        net.rows_sent.clear();
+        const std::size_t needed = 200 * static_cast<std::size_t>(size - 1);
+        for (int i = 0; i < 200; ++i) {
+          net.write(i % size, i);
+          net.run(20);
+        }
+        CHECK(net.run_until([&] { return net.converged(); }, 200));
+        CHECK(net.rows_sent.size() >= needed);
+        CHECK(net.rows_sent.size() <= needed * 11 / 10);
+        CHECK(count_frames(net, kResume) == 0);
+        net.run(2'000);
+        const std::size_t news = count_frames(net, kNews), rows = net.rows_sent.size();
+        net.run(20'000);
+        CHECK(count_frames(net, kNews) == news);
+        CHECK(net.rows_sent.size() == rows);
+      }
+  }
+
+  TEST_CASE("when a way dies or falls silent another takes its place") {
+    for (const bool dies : {true, false})
+      for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        CAPTURE(dies);
+        CAPTURE(seed);
+        Overlay net(4, seed, [](int a, int b) { return !(a == 0 && b == 3); });
+        int way = 0;
+        for (int i = 0; i < 100; ++i) {
+          net.rows_sent.clear();
+          net.write(0, i);
+          net.run(50);
+          for (const RowSent& row : net.rows_sent)
+            if (row.to == 3 && row.origin == Net::id(0)) way = row.from;
+        }
+        REQUIRE(way != 0);
+        if (dies) {
+          net.kill(way);
+        } else {
+          for (int i = 0; i < 4; ++i)
+            if (i != way) net.cut(way, i, Net::Cut::silent);
+        }
+        const auto lag = [&] {
+          return net[0].state->head(Net::id(0)) - net[3].state->head(Net::id(0));
+        };
+        for (int i = 0; i < 20; ++i) {  // a second
+          net.write(0, i);
+          net.run(50);
+        }
+        for (int i = 0; i < 20; ++i) {
+          net.write(0, i);
+          net.run(50);
+          CHECK(lag() <= 1);
+        }
+      }
+  }
+
+  TEST_CASE("a far peer gets nothing twice: that it has something takes a while to be told") {
+    Net net(1);
+    net.latency = [](int from, int to) { return from == 2 || to == 2 ? 300 : 0; };
+    for (int i = 0; i < 3; ++i) net.add();
+    settle(net);
+    net.rows_sent.clear();
+    for (int i = 0; i < 500; ++i) {
+      net.write(i % 3, i);
+      net.run(20);
+    }
+    net.run(3'000);
+    CHECK(net.converged());
+    CHECK(net.rows_sent.size() == 1'000);
+  }
+
+  TEST_CASE("a link that takes another's place is as reachable as that one was") {
+    for (const int dialler : {0, 1}) {
+      CAPTURE(dialler);
+      Net net(3);
+      net.add();
+      net.add();
+      settle(net);
+      const std::size_t before = net[0].notes.size() + net[1].notes.size();
+      bool always = true;
+      net.latency = [](int, int) { return 100; };
+      // As if both had dialled at the same time.
+      net.dial(dialler, "host-" + std::to_string(1 - dialler) + ":1");
+      for (int i = 0; i < 2'000; ++i) {
+        net.run(1);
+        always = always && net.all_reachable();
+      }
+      CHECK(always);
+      CHECK(net.links(0, 1) == 1);
+      CHECK(net[0].notes.size() + net[1].notes.size() > before);  // one of the two was ended
+      net.write(0, 1);
+      net.write(1, 2);
+      CHECK(net.run_until([&] { return net.converged(); }, 500));
+      net.run(10'000);
+      CHECK(net.all_reachable());
+    }
   }
 
   TEST_CASE("an acknowledgement does not tell of what a peer has not sent") {
@@ -716,7 +917,9 @@ TEST_SUITE("mesh") {
         piece.last = rng.chance(0.5);
         if (rng.chance(0.3)) piece.rows.assign(rng.below(40), static_cast<char>(rng.next()));
         const auto any_news = [&] {
-          News news{.number = rng.chance(0.8) ? 1 + rng.below(3) : number(), .applied = number()};
+          News news{.number = rng.chance(0.8) ? 1 + rng.below(3) : number(),
+                    .anew = rng.chance(0.3),
+                    .applied = number()};
           for (std::uint64_t n = rng.below(3); n > 0; --n) news.names.push_back({rng.below(12)});
           for (std::uint64_t n = rng.below(2); n > 0; --n)
             news.has.push_back({static_cast<std::uint32_t>(rng.below(3)), number()});
@@ -755,6 +958,50 @@ TEST_SUITE("mesh") {
       }
       CHECK(bare.state.vector().size() == 1);
     }
+  }
+
+  TEST_CASE("a peer that names ever new replicas is cut off") {
+    Bare bare;
+    bare.befriend();
+    bare.frame(encode(Start{}));
+    int frames = 0;
+    for (bool closed = false; !closed && frames < 100; ++frames) {
+      News news{.number = 1u + frames, .anew = true};
+      for (std::uint64_t n = 0; n < 400; ++n) {
+        news.names.push_back({1'000 + 400u * frames + n});
+        news.has.push_back({static_cast<std::uint32_t>(n), 5});
+      }
+      bare.frame(encode(news));
+      closed = bare.closed();
+    }
+    CHECK(frames == 3);
+  }
+
+  TEST_CASE("News that nobody sends: beyond the names, beyond the numbers") {
+    const auto answer = [](const News& news) {
+      Bare bare;
+      bare.befriend();
+      bare.frame(encode(Start{}));
+      bare.frame(encode(news));
+      CHECK(bare.events.empty());
+      bare.mesh.cut(bare.now, bare.state, false);
+      const MeshEffects effects = bare.mesh.take_effects();
+      bool resume = false;
+      for (const auto& [link, bytes] : effects.send)
+        resume = resume || std::holds_alternative<Resume>(*decode(*bytes));
+      return std::string(!effects.close.empty() ? "end" : resume ? "resume" : "nothing");
+    };
+    constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+    CHECK(answer({.number = 1}) == "nothing");
+    CHECK(answer({.number = 1, .applied = kMost}) == "nothing");
+    CHECK(answer({.number = 0}) == "resume");
+    CHECK(answer({.number = 0, .anew = true}) == "resume");
+    CHECK(answer({.number = 2}) == "resume");
+    CHECK(answer({.number = kMost}) == "resume");
+    CHECK(answer({.number = kMost, .anew = true}) == "nothing");
+    CHECK(answer({.number = 1, .has = {{0, 7}}}) == "end");
+    CHECK(answer({.number = 1, .parts = {{.name = 499, .ends = true, .upto = 7}}}) == "end");
+    CHECK(answer({.number = 1, .names = {{}}, .parts = {{.ends = true, .upto = 7}}}) == "end");
   }
 
   TEST_CASE("a peer that knows more of us than we do shows a fork") {

@@ -255,7 +255,7 @@ TEST_SUITE("sim/report") {
     CHECK(text.starts_with(R"(Cable cut
 Both sides go on selling
 
-from      to        fault  kind       regions
+after     until     fault  kind       regions
 00:00:01  00:00:05  cut    partition  us, eu
 
 region  carts  accepted  refused  stock elsewhere  failed  answered  oversold  bound )"));

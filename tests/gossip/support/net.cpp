@@ -149,7 +149,8 @@ void Net::release(int node, MeshEffects&& effects) {
     const auto wire = find(node, link, side);
     if (!wire) continue;
     wire->up = false;  // what was queued is carried to its end, and nothing after it
-    at(std::max(now_, std::max(wire->busy_until[0], wire->busy_until[1])) + 1,
+    const std::int64_t heard = now_ + latency(wire->ends[side].node, wire->ends[1 - side].node);
+    at(std::max(heard, std::max(wire->busy_until[0], wire->busy_until[1])) + 1,
        [this, wire, reason = reason] { down(wire, reason); });
   }
   for (const std::string& address : effects.dial) dial(node, address);
@@ -202,7 +203,7 @@ void Net::send(int node, LinkId link, const FrameBytes& bytes) {
   ++frames_sent[frame->index()];
   if (const auto* news = std::get_if<News>(&*frame)) {
     auto& names = names_[{link, node}];
-    if (news->number == 1) names.clear();
+    if (news->anew) names.clear();
     names.insert(names.end(), news->names.begin(), news->names.end());
     for (const News::Part& part : news->parts) {
       const auto rows = crdt::decode_rows(part.rows);
@@ -224,7 +225,7 @@ void Net::carry(const std::shared_ptr<Wire>& wire, int side, const FrameBytes& b
   event(from, FramesSent{wire->ends[side].link, bytes->size()});
   if (lose && lose(from, to, *decode(*bytes))) return;
   std::int64_t& busy = wire->busy_until[side];
-  busy = std::max<std::int64_t>(busy, now_ + 1 + rng_.below(4));
+  busy = std::max<std::int64_t>(busy, now_ + 1 + latency(from, to) + rng_.below(4));
   at(busy, [this, wire, side, bytes] { deliver(wire, side, bytes); });
 }
 

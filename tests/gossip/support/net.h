@@ -64,8 +64,11 @@ class Net {
   void heal();
   // Frames for which this says true are lost; it sees each once.
   std::function<bool(int from, int to, const Frame& frame)> lose;
+  // Milliseconds that frames take one way, beside a few by chance.
+  std::function<std::int64_t(int from, int to)> latency = [](int, int) { return 0; };
   // Bytes given to the network on links of `node` are not written as long as this is set.
   void stall(int node, bool stalled);
+  void dial(int node, const std::string& address);
   // Raw bytes on the first link from `from` to `to`.
   void inject(int from, int to, std::string bytes);
 
@@ -100,7 +103,6 @@ class Net {
   void after_turn(int node, std::vector<MeshEvent>&& events, bool urgent = false);
   void act_on(int node, std::vector<MeshEvent>&& events);
   void release(int node, MeshEffects&& effects);
-  void dial(int node, const std::string& address);
   void send(int node, LinkId link, const FrameBytes& bytes);
   void carry(const std::shared_ptr<Wire>& wire, int side, const FrameBytes& bytes);
   void deliver(const std::shared_ptr<Wire>& wire, int side, const FrameBytes& bytes);
