@@ -65,6 +65,7 @@ void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
   } else if (auto* sent = std::get_if<FramesSent>(&event)) {
     if (Session* on = session(sent->link)) {
       on->outstanding -= std::min(on->outstanding, sent->bytes);
+      on->look = true;
     }
   } else {
     auto& in = std::get<FrameIn>(event);
@@ -229,6 +230,7 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
   }
   if (!session.established()) return drop(session, "a frame before the handshake", true);
 
+  if (!std::holds_alternative<Heartbeat>(frame)) session.look = true;
   if (auto* start = std::get_if<Start>(&frame)) {
     // A second one: the peer has not heard ours. Once in a while only: where both say it a second
     // time, each answer would call for another, for ever.
@@ -484,7 +486,7 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
     if (cursor.sent >= head && !cursor.open) continue;
     if (origin == config_.self) {
       if (!may_push && !cursor.open) {
-        wake(session.last_push + config_.push);
+        session.look_at = std::min(session.look_at, session.last_push + config_.push);
         continue;
       }
     } else if (!cursor.open && !cursor.feeds) {
@@ -496,7 +498,7 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
       const Instant due =
           cursor.lacking_since + config_.relay_after + std::max(session.liveness.rtt(), Millis(0));
       if (now.instant < due) {
-        wake(due);
+        session.look_at = std::min(session.look_at, due);
         continue;
       }
     }
@@ -567,7 +569,17 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
     }
     ask_to_resume(now, *session, state);
     tell(now, *session, state);
-    cut_for(now, *session, state, urgent);
+    const Sequence own = state.head(config_.self);
+    if (urgent || session->look || session->moves_looked != moves_ || session->own_looked != own ||
+        now.instant >= std::min(session->look_at, session->looked + config_.heartbeat)) {
+      session->look = false;
+      session->looked = now.instant;
+      session->look_at = Instant::max();
+      session->moves_looked = moves_;
+      session->own_looked = own;
+      cut_for(now, *session, state, urgent);
+    }
+    wake(session->look_at);
     if (session->news_owed || !session->news_out.empty()) send_news(*session);
     if (session->news_out.unacknowledged() > kUnacknowledgedMax)
       drop(*session, "it acknowledges nothing", true);

@@ -98,7 +98,13 @@ class Session {
   absl::btree_map<ReplicaId, Sequence> told;
   bool tell_now = false;
   std::uint64_t moves_told = 0;  // of Mesh::moves_
-  std::set<ReplicaId> fed;       // origins whose rows it relays to this node, not in vain
+  // When it was last looked at what the peer lacks, and how far all was then; nothing comes of
+  // another look before something has happened: on the link (look), here, or with time.
+  bool look = true;
+  crdt::Instant looked{}, look_at = crdt::Instant::max();
+  Sequence own_looked = 0;
+  std::uint64_t moves_looked = 0;
+  std::set<ReplicaId> fed;  // origins whose rows it relays to this node, not in vain
   crdt::Instant last_told{};
   crdt::Instant last_start{};
   // Heartbeats whose sequence has not been reached here yet: (sequence, the peer's wall ms).

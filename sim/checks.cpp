@@ -194,10 +194,11 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
   if (before.state != HoldState::held &&
       (after.state != before.state || after.ended_at != before.ended_at))
     fail("hold-ended-twice", where + "ended once more");
+  // An extension may be of the same batch, and to an earlier moment: what was due is in the row.
   if (before.state == HoldState::held && after.state == HoldState::expired &&
-      life_ms < before.deadline)
+      life_ms < after.deadline)
     fail("expired-early", where + "at " + std::to_string(life_ms) + " of a life, deadline " +
-                              std::to_string(before.deadline));
+                              std::to_string(after.deadline));
 }
 
 void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& after) {

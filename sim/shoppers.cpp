@@ -460,7 +460,10 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       within("sold", sums.sold.low, sums.sold.high);
       within("returned", sums.returned.low, sums.returned.high);
       within("allowance", sums.allowance.low, sums.allowance.high);
-      within("available", units("on_hand") - units("held"), units("on_hand") - units("held"));
+      // Of rights that one lost disk gave to another, nobody knows both ends any more: the other's
+      // show as less than none, and count as none.
+      const Units left = units("on_hand") - units("held");
+      within("available", left, lost_.empty() ? left : units("on_hand"));
       if (units("available") < -units("allowance")) within("available", 0, 0);
     }
   }
