@@ -65,7 +65,7 @@ void serialize(A& ar, Find& f) {
 }
 template <typename A>
 void serialize(A& ar, AskRights& a) {
-  ar(a.sku, a.need, a.granted_seen);
+  ar(a.sku, a.need, a.ahead, a.granted_seen);
 }
 template <typename A>
 void serialize(A& ar, Found& f) {

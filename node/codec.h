@@ -51,7 +51,8 @@ struct Find {  // do you know this reservation?
 // `granted_seen`, so that a repeated request is never granted twice.
 struct AskRights {
   std::string sku;
-  Units need = 0;
+  Units need = 0;   // customers wait for these
+  Units ahead = 0;  // and these would be welcome: given from what the callee has to spare
   Units granted_seen = 0;
 };
 using CallBody = std::variant<Forward, Find, AskRights>;

@@ -263,6 +263,7 @@ struct Stats {
   std::uint64_t receipts = 0, adjustments = 0, grants_given = 0, grants_received = 0;
   std::uint64_t units_granted = 0, units_received_by_grant = 0;
   std::uint64_t rights_requests_sent = 0, rights_requests_refused = 0;
+  std::uint64_t rebalance_requests_sent = 0;
   std::uint64_t rows_merged = 0, deltas_applied = 0, frames_received = 0, frames_sent = 0;
   std::uint64_t bytes_received = 0, bytes_sent = 0, malformed_frames = 0, forwards = 0;
   std::uint64_t batches = 0, journal_bytes = 0, commands = 0, refused_overload = 0;

@@ -1,5 +1,7 @@
 #include "node/config.h"
 
+#include "node/rebalance.h"
+
 #include <arpa/inet.h>
 #include <sys/stat.h>
 
@@ -113,6 +115,13 @@ Problem log_level(std::string_view text) {
   return "must be one of trace, debug, info, warn, error";
 }
 
+Problem rebalance_policy(std::string_view text) {
+  if (find_policy(text) != nullptr) return {};
+  std::string known;
+  for (const std::string& policy : policy_names()) known += (known.empty() ? "" : ", ") + policy;
+  return "must be one of " + known;
+}
+
 // ── the table of keys
 // ───────────────────────────────────────────────────────────────────────────────
 
@@ -167,6 +176,10 @@ std::span<const Key> keys() {
       {"engine", "inbox_max", Number{&Draft::inbox_max, 16, 16'777'216}},
       {"engine", "inbox_delay_ms_max", Number{&Draft::inbox_delay_ms_max, 1, 60'000}},
       {"engine", "open_holds_max", Number{&Draft::open_holds_max, 1, 1'000'000'000}},
+      {"rebalance", "policy", Text{&Draft::rebalance_policy, rebalance_policy}},
+      {"rebalance", "window_s", Number{&Draft::rebalance_window_s, 10, 86'400}},
+      {"rebalance", "cooldown_ms", Number{&Draft::rebalance_cooldown_ms, 100, 600'000}},
+      {"rebalance", "gather_below", Number{&Draft::rebalance_gather_below, 0, 1'000'000}},
       {"faults", "enabled", Flag{&Draft::faults_enabled}},
       {"log", "level", Text{&Draft::log_level, log_level}},
   };

@@ -40,6 +40,11 @@ struct Config {
   std::uint32_t inbox_max = 65'536;          // requests waiting for the engine; beyond: 503
   std::uint32_t inbox_delay_ms_max = 1'000;  // and in time
   std::uint32_t open_holds_max = 5'000'000;
+  // [rebalance]
+  std::string rebalance_policy = "proportional";  // static, on-demand or proportional
+  std::uint32_t rebalance_window_s = 600;         // over which demand is weighted
+  std::uint32_t rebalance_cooldown_ms = 2'000;    // between two looks at one SKU
+  std::uint32_t rebalance_gather_below = 10;      // so few units of a SKU are kept in one place
   // [faults]
   bool faults_enabled = false;
   // [log]

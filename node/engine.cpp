@@ -36,7 +36,18 @@ Engine::Engine(EngineConfig config)
             if (call != 0) ++counted_.rights_requests_sent;
             return call;
           },
-          [this] { return mesh_.reachable_peers(); }) {
+          [this] { return mesh_.reachable_peers(); },
+          [this](const crdt::Product& product, Units lacking) {
+            return rebalancer_.ahead(product, lacking, now_);
+          }),
+      rebalancer_(
+          state_, ledger_, config_.rebalance,
+          [this](ReplicaId peer, const AskRights& ask) {
+            const std::uint64_t call = mesh_.call(peer, encode_call(ask));
+            if (call != 0) ++counted_.rebalance_requests_sent;
+            return call;
+          },
+          [this](ReplicaId peer) { return mesh_.reachable(peer); }) {
   rights_.serve_from(ledger_);
 }
 
@@ -141,6 +152,7 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
 }
 
 void Engine::run(Now now, const Caller& caller, Command&& command) {
+  now_ = now.instant;
   ++counted_.commands;
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
   std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
@@ -266,6 +278,7 @@ void Engine::on(Now, const Caller& caller, ListFaults&&) {
 }
 
 void Engine::tick(Now now) {
+  now_ = now.instant;
   wake_at_ = Instant::max();
   std::vector<gossip::MeshEvent> events;
   mesh_.tick(now, state_, events);
@@ -278,6 +291,7 @@ void Engine::tick(Now now) {
   rights_.tick(now.instant, at);
   check_calls(now);
   deliver_served(now);
+  rebalancer_.tick(now.instant);
   refresh_member(now);
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
@@ -285,6 +299,7 @@ void Engine::tick(Now now) {
   }
   wake(mesh_.wake_at());
   wake(rights_.wake_at());
+  wake(rebalancer_.wake_at());
   if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
     wake(now.instant +
          Millis(std::max<std::int64_t>(1, std::min<std::int64_t>(due - at.life_ms, 3'600'000))));

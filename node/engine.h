@@ -30,6 +30,7 @@
 #include "node/ledger.h"
 #include "node/ports.h"
 #include "node/reads.h"
+#include "node/rebalancer.h"
 #include "node/rights.h"
 
 namespace holdfast::node {
@@ -41,6 +42,7 @@ struct EngineConfig {
   std::uint64_t checkpoint_bytes = 64ull << 20;
   std::uint32_t open_holds_max = 5'000'000;
   bool faults_enabled = false;
+  RebalanceOptions rebalance;
   std::uint64_t seed = 0;  // for jitter
 };
 
@@ -143,6 +145,7 @@ class Engine {
   // engine_reservations.cpp: where a reservation is decided
   void on_reservation(crdt::Now now, const Caller& caller, ReservationCommand&& command);
   void reserve(crdt::Now now, const Caller& caller, Reserve&& command);
+  void decide(crdt::Now now, const Caller& caller, Cart&& cart);
   void apply(crdt::Now now, const Caller& caller, crdt::Hold& hold, ReservationCommand&& command);
   void forward(crdt::Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command);
   void search(crdt::Now now, const Caller& caller, ReservationCommand&& command);
@@ -156,6 +159,7 @@ class Engine {
   void on_mesh(crdt::Now now, std::vector<gossip::MeshEvent>&& events);
   void on_delta(crdt::Now now, gossip::DeltaIn&& in);
   void on_call(crdt::Now now, gossip::CallIn&& in);
+  Granted grant_on_request(const AskRights& ask, ReplicaId to);
   void on_answer(crdt::Now now, std::uint64_t call, std::string_view body);
   void on_lost(crdt::Now now, std::uint64_t call);
   void check_calls(crdt::Now now);
@@ -168,7 +172,9 @@ class Engine {
   gossip::Mesh mesh_;
   Ledger ledger_;
   Rights rights_;
+  Rebalancer rebalancer_;
 
+  crdt::Instant now_{};  // of the event that is being handled
   std::uint64_t batch_ = 0;
   std::int64_t life_before_ms_ = 0;  // when this process started
   crdt::Instant started_{};

@@ -10,6 +10,7 @@ namespace holdfast::node {
 using crdt::Now;
 
 void Engine::on_net(Now now, gossip::NetEvent&& event) {
+  now_ = now.instant;
   std::vector<gossip::MeshEvent> events;
   mesh_.on_event(now, std::move(event), state_, events);
   on_mesh(now, std::move(events));
@@ -64,6 +65,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
     crdt::append_item(**merged, part.rows);
     if (!stock) continue;
     auto& cell = static_cast<crdt::StockCell&>(**merged);
+    rebalancer_.changed(*cell.product);
     const crdt::PeerTotals* mine = cell.row.find(state_.self());
     if (mine == nullptr || mine->granted == before) continue;
     ++counted_.grants_received;
@@ -91,7 +93,8 @@ void Engine::on_call(Now now, gossip::CallIn&& in) {
     mesh_.answer(in.link, in.id,
                  encode_answer(Found{here, hold != nullptr ? hold->origin : state_.self()}));
   } else {
-    const Granted granted = ledger_.grant_on_request(std::get<AskRights>(*body), in.peer);
+    const AskRights& ask = std::get<AskRights>(*body);
+    const Granted granted = grant_on_request(ask, in.peer);
     if (granted.given > 0) {
       urgent_ = true;
       ++counted_.grants_given;
@@ -103,9 +106,18 @@ void Engine::on_call(Now now, gossip::CallIn&& in) {
   }
 }
 
+Granted Engine::grant_on_request(const AskRights& ask, ReplicaId to) {
+  if (!rebalancer_.policy().moves_for_customers()) return {};
+  const crdt::Product* product = state_.product(ask.sku);
+  const Units spare =
+      product == nullptr || ask.ahead == 0 ? 0 : rebalancer_.spare(*product, to, now_);
+  return ledger_.grant_on_request(ask, spare, to);
+}
+
 void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
   auto body = decode_answer(bytes);
   if (!body.ok()) return on_lost(now, call);
+  if (rebalancer_.owns(call)) return rebalancer_.ended(call);
   if (rights_.owns(call)) {
     const auto* granted = std::get_if<Granted>(&*body);
     return granted != nullptr ? rights_.answered(call, *granted, times(now)) : on_lost(now, call);
@@ -138,6 +150,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
 }
 
 void Engine::on_lost(Now now, std::uint64_t call) {
+  if (rebalancer_.owns(call)) return rebalancer_.ended(call);
   if (rights_.owns(call)) return rights_.lost(call, times(now));
   if (const auto at = away_.find(call); at != away_.end()) {
     Away away = std::move(at->second);

@@ -108,6 +108,14 @@ void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
   auto checked = ledger_.check(std::move(command));
   if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
   Cart& cart = std::get<Cart>(checked);
+  absl::InlinedVector<std::pair<crdt::Product*, Units>, 4> asked;
+  for (std::size_t i = 0; i < cart.products.size(); ++i)
+    asked.emplace_back(cart.products[i], cart.request.lines[i].quantity);
+  decide(now, caller, std::move(cart));
+  for (const auto& [product, units] : asked) rebalancer_.asked(*product, units, now.instant);
+}
+
+void Engine::decide(Now now, const Caller& caller, Cart&& cart) {
   std::vector<Units> units;
   Units had = 0;
   bool whole = true;
@@ -121,7 +129,8 @@ void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
     ++counted_.reservations_created;
     return finish(caller, ledger_.hold(std::move(cart), units, times(now)));
   }
-  if (cart.request.wait_ms == 0 || mesh_.reachable_peers().empty()) {
+  if (cart.request.wait_ms == 0 || !rebalancer_.policy().moves_for_customers() ||
+      mesh_.reachable_peers().empty()) {
     Outcome outcome = rights_.settle_for_less(std::move(cart), times(now));
     ++(outcome.succeeded() ? counted_.reservations_created : counted_.reservations_refused);
     return finish(caller, std::move(outcome));

@@ -220,11 +220,12 @@ Outcome Ledger::grant(const GrantTo& command, ReplicaId to, Times now) {
   return outcome;
 }
 
-Granted Ledger::grant_on_request(const AskRights& ask, ReplicaId to) {
+Granted Ledger::grant_on_request(const AskRights& ask, Units spare, ReplicaId to) {
   Product* product = state_.product(ask.sku);
   if (product == nullptr) return {};
   const Units total = granted_to(*product, to);
-  const Units give = std::min(free(*product), std::max<Units>(0, ask.need));
+  const Units needed = std::min(free(*product), std::max<Units>(0, ask.need));
+  const Units give = needed + std::clamp<Units>(spare - needed, 0, std::max<Units>(0, ask.ahead));
   if (total != ask.granted_seen || give == 0 || give > crdt::kUnitsMax - total)
     return {.given = 0, .total = total};
   state_.change_stock(*product, [&](StockRow& row) { row.at(to).granted += give; });

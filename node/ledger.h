@@ -62,8 +62,9 @@ class Ledger {
   Outcome allow(const Allow& command, Times now);
   // `to` is the replica that gets the rights.
   Outcome grant(const GrantTo& command, ReplicaId to, Times now);
-  // Gives up to `need`, if the granted total is what the asker believes.
-  Granted grant_on_request(const AskRights& ask, ReplicaId to);
+  // Gives up to `need`, and then up to `ahead` of `spare`, if the granted total is what the asker
+  // believes.
+  Granted grant_on_request(const AskRights& ask, Units spare, ReplicaId to);
 
   // The cart, or why there is none (unknown_sku, out_of_range).
   std::variant<Cart, Outcome> check(Reserve&& request) const;

@@ -135,6 +135,7 @@ void Rights::ask_peers(Product& product) {
   }
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
+  Units ahead = candidates.empty() ? 0 : ahead_(product, lacking);
   for (const auto& [seems, peer] : candidates) {
     if (lacking <= 0) return;
     const Units amount = seems > 0 ? std::min(seems, lacking) : lacking;
@@ -142,8 +143,9 @@ void Rights::ask_peers(Product& product) {
     const crdt::PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());
     const Units granted = entry == nullptr ? 0 : entry->granted;
     const std::uint64_t call =
-        ask_(peer, {.sku = product.sku, .need = amount, .granted_seen = granted});
+        ask_(peer, {.sku = product.sku, .need = amount, .ahead = ahead, .granted_seen = granted});
     if (call == 0) continue;
+    ahead = 0;  // the richest is asked for that, alone
     Asked& asked = queue.asked[peer];
     asked.call = call;
     asked.amount = amount;

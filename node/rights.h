@@ -39,8 +39,10 @@ class Rights {
   // lost().
   using Ask = std::function<std::uint64_t(ReplicaId peer, const AskRights&)>;
   using Peers = std::function<std::vector<ReplicaId>()>;  // reachable, nearest first
-  Rights(crdt::State& state, Ask ask, Peers peers)
-      : state_(state), ask_(std::move(ask)), peers_(std::move(peers)) {}
+  // What to ask for beyond the units that are lacking.
+  using Ahead = std::function<Units(const crdt::Product&, Units lacking)>;
+  Rights(crdt::State& state, Ask ask, Peers peers, Ahead ahead)
+      : state_(state), ask_(std::move(ask)), peers_(std::move(peers)), ahead_(std::move(ahead)) {}
   void serve_from(Ledger& ledger) { ledger_ = &ledger; }
 
   Units aside(const crdt::Product& product) const;
@@ -109,6 +111,7 @@ class Rights {
   crdt::State& state_;
   Ask ask_;
   Peers peers_;
+  Ahead ahead_;
   Ledger* ledger_ = nullptr;
   Carts carts_;
   std::set<std::pair<crdt::Instant, std::uint64_t>> deadlines_;  // of carts_, by order

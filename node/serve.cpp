@@ -59,6 +59,10 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   engine.checkpoint_bytes = config.checkpoint_bytes;
   engine.open_holds_max = config.open_holds_max;
   engine.faults_enabled = config.faults_enabled;
+  engine.rebalance = {.policy = find_policy(config.rebalance_policy),
+                      .window = std::chrono::seconds(config.rebalance_window_s),
+                      .cooldown = crdt::Millis(config.rebalance_cooldown_ms),
+                      .gather_below = config.rebalance_gather_below};
   engine.seed = random_number();
   gossip::MeshConfig& mesh = engine.mesh;
   mesh.self = self;

@@ -10,7 +10,9 @@ const std::vector<Alternative>& alternatives() {
       {"static quotas", "escrow that never moves: a region sells its share", "static"},
       {"on-demand escrow", "Holdfast: rights come from other regions when they are lacking",
        "on-demand"},
-      {"with allowance", "the same, and 5 % of the units may be oversold", "on-demand", true},
+      {"proportional", "the same, and rights move ahead of demand: Holdfast's default",
+       "proportional"},
+      {"with allowance", "the default, and 5 % of the units may be oversold", "proportional", true},
   };
   return all;
 }

@@ -48,6 +48,12 @@ void draw_world(Plan& plan) {
     world.window_bytes = static_cast<std::size_t>(
         sizes.log_between(static_cast<double>(world.piece_bytes), 1 << 20));
   }
+  Random policies(plan.seed, "policy");
+  world.rebalance.policy = node::find_policy(policies.pick(node::policy_names()));
+  world.rebalance.cooldown = crdt::Millis(policies.between(100, 5'000));
+  world.rebalance.gather_below = policies.between(0, 20);
+  world.rebalance.window =
+      crdt::Millis(static_cast<std::int64_t>(policies.log_between(10'000, 600'000)));
   world.open_holds_max = random.chance(0.1) ? 3 : 5'000'000;
 }
 

@@ -3,7 +3,8 @@
 namespace holdfast::sim {
 
 const std::vector<std::string>& known_policies() {
-  static const std::vector<std::string> names = {"on-demand", "static", "central", "weak"};
+  static const std::vector<std::string> names = {"proportional", "on-demand", "static", "central",
+                                                 "weak"};
   return names;
 }
 

@@ -63,7 +63,7 @@ class ScenarioRun {
       shop_ = std::make_unique<CounterShop>(world_, scenario_);
       return;
     }
-    HoldfastShopOptions options{.wait_ms = policy.name == "static" ? 0 : policy.wait_ms};
+    HoldfastShopOptions options{.wait_ms = policy.wait_ms};
     if (policy.name == "central") options.central_region = policy.central_region;
     auto shop = std::make_unique<HoldfastShop>(world_, checks_, scenario_, options);
     holdfast_ = shop.get();

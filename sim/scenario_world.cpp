@@ -39,6 +39,9 @@ WorldOptions world_of(const Scenario& scenario) {
                      .push = crdt::Millis(scenario.nodes.push_ms),
                      .relay_after = crdt::Millis(scenario.nodes.relay_after_ms),
                      .inbox_delay_max = crdt::Millis(scenario.nodes.inbox_delay_ms)};
+  // The alternatives that are no policies of the product don't move rights by themselves.
+  const node::RebalancePolicy* policy = node::find_policy(scenario.policy.name);
+  world.rebalance.policy = policy != nullptr ? policy : node::find_policy("on-demand");
   for (const ScenarioRegion& region : scenario.regions) {
     world.regions.push_back(region.name);
     for (std::size_t i = 0; i < region.nodes; ++i) {

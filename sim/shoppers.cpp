@@ -485,6 +485,8 @@ void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
       for (const std::size_t other : nodes)
         if (other != node)
           elsewhere += std::max<Units>(0, product->stock.rights(world_.node(other).replica()));
+      // Under a policy that never moves rights a region has what it has.
+      if (!world_.options().rebalance.policy->moves_for_customers()) elsewhere = 0;
       if (here > 0) {
         try_to_hold(node, sku, 1, "it has rights");
       } else if (elsewhere > 0) {

@@ -33,6 +33,7 @@ World::World(WorldOptions options, Watcher& watcher)
     engine.checkpoint_bytes = options_.checkpoint_bytes;
     engine.open_holds_max = options_.open_holds_max;
     engine.faults_enabled = true;
+    engine.rebalance = options_.rebalance;
     gossip::MeshConfig& mesh = engine.mesh;
     mesh.region = plan.region;
     mesh.node = machine.node;

@@ -37,6 +37,7 @@ struct WorldOptions {
   std::uint64_t checkpoint_bytes = 64ull << 20;
   std::size_t piece_bytes = 256 << 10, window_bytes = 1 << 20;
   std::uint32_t open_holds_max = 5'000'000;
+  node::RebalanceOptions rebalance;
 };
 
 class World {

@@ -58,7 +58,8 @@ CallBody any_call() {
     case 1:
       return Find{*any_text()};
     default:
-      return AskRights{*any_text(), *rc::gen::arbitrary<Units>(), *rc::gen::arbitrary<Units>()};
+      return AskRights{*any_text(), *rc::gen::arbitrary<Units>(), *rc::gen::arbitrary<Units>(),
+                       *rc::gen::arbitrary<Units>()};
   }
 }
 
@@ -200,9 +201,10 @@ TEST_SUITE("node codec") {
     CHECK(back.wait_ms == 9);
     CHECK(back.partial);
     CHECK(back.metadata == reserve.metadata);
-    const auto ask = decode_call(encode_call(AskRights{"a", 4, 11}));
+    const auto ask = decode_call(encode_call(AskRights{"a", 4, 7, 11}));
     REQUIRE(ask.ok());
     CHECK(std::get<AskRights>(*ask).need == 4);
+    CHECK(std::get<AskRights>(*ask).ahead == 7);
     CHECK(std::get<AskRights>(*ask).granted_seen == 11);
     const auto commit = decode_call(encode_call(Forward{Commit{.id = "c"}}));
     REQUIRE(commit.ok());

@@ -310,7 +310,7 @@ TEST_SUITE("rights on demand") {
     auto& giver = const_cast<holdfast::crdt::State&>(market.cluster.state(1));
     Ledger ledger(giver, [](const auto&) { return Units{0}; });
     const auto ask = [&](Units need, Units seen) {
-      return ledger.grant_on_request({.sku = "a", .need = need, .granted_seen = seen},
+      return ledger.grant_on_request({.sku = "a", .need = need, .granted_seen = seen}, 0,
                                      market.cluster.replica(0));
     };
     const Granted first = ask(4, 0);
@@ -325,8 +325,8 @@ TEST_SUITE("rights on demand") {
     CHECK(ask(100, 4).given == 6);
     CHECK(ask(1, 10).given == 0);
     CHECK(ask(-5, 10).given == 0);
-    CHECK(ledger.grant_on_request({.sku = "nothing", .need = 1}, market.cluster.replica(0)).given ==
-          0);
+    CHECK(ledger.grant_on_request({.sku = "nothing", .need = 1}, 0, market.cluster.replica(0))
+              .given == 0);
     CHECK(market.cluster.truth("a").rights == std::vector<Units>{10, 0});
   }
 }
@@ -373,7 +373,8 @@ struct Bench {
                   asked.emplace_back(peer, ask);
                   return asked.size();
                 },
-                [this] { return peers; }};
+                [this] { return peers; },
+                [](const holdfast::crdt::Product&, Units) { return Units{0}; }};
 };
 
 }  // namespace
@@ -469,7 +470,7 @@ TEST_SUITE("rights, step by step") {
     CHECK(product.stock.rights(Bench::self) == 5);
     CHECK(bench.rights.aside(product) == 5);
     CHECK(bench.ledger.free(product) == 0);
-    CHECK(bench.ledger.grant_on_request({.sku = "a", .need = 5}, Bench::right).given == 0);
+    CHECK(bench.ledger.grant_on_request({.sku = "a", .need = 5}, 0, Bench::right).given == 0);
     bench.rights.tick(holdfast::crdt::Instant(holdfast::crdt::Millis(1000)), Bench::at);
     CHECK(bench.rights.take_served().size() == 1);
     CHECK(bench.rights.aside(product) == 0);

@@ -108,6 +108,7 @@ void Cluster::start_process(Node& node) {
                       .checkpoint_bytes = options_.checkpoint_bytes,
                       .open_holds_max = options_.open_holds_max,
                       .faults_enabled = options_.faults_enabled,
+                      .rebalance = options_.rebalance,
                       .seed = random_()};
   config.mesh.self = node.self;
   config.mesh.boot = random_() | 1;

@@ -1,0 +1,60 @@
+#pragma once
+// Which rights should be where, ahead of demand: policies as pure functions, chosen by name in the
+// configuration ([rebalance] policy), compared by the simulator.
+//
+//   static        rights stay where they arrived, also when a customer waits
+//   on-demand     they move when a customer waits, and only as many as are lacking
+//   proportional  they move towards where they sell, before they are lacking (the default)
+//
+// Proportional. A replica's target is its part of all rights, by demand. It pulls when it has less
+// than half of its target, from those that have more than theirs, and nobody gives what brings
+// them below their own target. So after a pull both are at or above the mark at which they would
+// pull themselves, and two nodes never trade the same units back and forth while demand stays.
+// Below `gather_below` units in all, the last ones are gathered in one place: there a cart of
+// several finds them, where spread over nodes they would be refused piece by piece.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crdt/ids.h"
+
+namespace holdfast::node {
+
+// What one replica has of one SKU, as it looks from here.
+struct Share {
+  crdt::ReplicaId replica;
+  crdt::Units rights = 0;  // ≥ 0
+  double demand = 0;       // units a second that customers ask for there, ≥ 0
+  bool reachable = true;
+};
+struct Outlook {
+  Share self;
+  std::vector<Share> peers;  // ascending by replica
+  crdt::Units gather_below = 0;
+};
+struct Pull {
+  crdt::ReplicaId from;
+  crdt::Units units = 0;
+  bool operator==(const Pull&) const = default;
+};
+
+class RebalancePolicy {
+ public:
+  virtual ~RebalancePolicy() = default;
+  virtual std::string_view name() const = 0;
+  // Whether peers are asked, and given to, when a customer waits for rights.
+  virtual bool moves_for_customers() const = 0;
+  // How many units this replica should have.
+  virtual crdt::Units target(const Outlook& outlook) const = 0;
+  // What to ask for now, ahead of demand. Never of one that cannot be reached.
+  virtual std::vector<Pull> pulls(const Outlook& outlook) const = 0;
+  // The most that may be given to a peer that asks ahead of demand.
+  virtual crdt::Units spare(const Outlook& outlook, crdt::ReplicaId to) const = 0;
+};
+
+// nullptr: there is none of that name. Lives as long as the program.
+const RebalancePolicy* find_policy(std::string_view name);
+const std::vector<std::string>& policy_names();
+
+}  // namespace holdfast::node

@@ -1,0 +1,164 @@
+#include "node/rebalancer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace holdfast::node {
+
+using crdt::Instant;
+using crdt::Millis;
+using crdt::Product;
+
+namespace {
+
+constexpr Millis kFadeEvery{1'000};
+constexpr std::size_t kFadedAtOnce = 500;
+
+// Units per 1,000 s, as the row has it.
+std::uint32_t milli(double units_per_ms) {
+  const double value = std::round(units_per_ms * 1e6);
+  return static_cast<std::uint32_t>(
+      std::min<double>(value, std::numeric_limits<std::uint32_t>::max()));
+}
+
+std::uint32_t published(const crdt::State& state, const Product& product) {
+  const crdt::StockCell* cell = product.stock.find(state.self());
+  return cell == nullptr ? 0 : cell->row.demand_milli;
+}
+
+}  // namespace
+
+double Rebalancer::rate(const Demand& demand, Instant now) const {
+  const auto gone = static_cast<double>((now - demand.at).count());
+  return demand.rate * std::exp(-gone / static_cast<double>(options_.window.count()));
+}
+
+// After a restart it goes on from what the row says.
+Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
+  const auto [at, fresh] = demands_.try_emplace(&product);
+  if (fresh) {
+    at->second.rate = published(state_, product) * 1e-6;
+    at->second.at = now;
+    known_.push_back(&product);
+  }
+  return at->second;
+}
+
+void Rebalancer::asked(Product& product, Units units, Instant now) {
+  Demand& demand = demand_of(product, now);
+  demand.rate =
+      rate(demand, now) + static_cast<double>(units) / static_cast<double>(options_.window.count());
+  demand.at = now;
+  publish(product, demand, now);
+  if (ledger_.free(product) < demand.look_below) queue(product, demand);
+}
+
+void Rebalancer::changed(Product& product) {
+  const auto at = demands_.find(&product);
+  if (at != demands_.end() && ledger_.free(product) < at->second.look_below)
+    queue(product, at->second);
+}
+
+// Not each small change: the row is written for a hold anyway, but not for a refusal.
+void Rebalancer::publish(Product& product, const Demand& demand, Instant now) {
+  const double before = published(state_, product), value = milli(rate(demand, now));
+  if (std::abs(value - before) <= std::max(before, value) / 8) return;
+  state_.change_stock(
+      product, [&](crdt::StockRow& row) { row.demand_milli = static_cast<std::uint32_t>(value); });
+}
+
+// What nobody asks for any more: a few at a time, in the order in which they came.
+void Rebalancer::fade(Instant now) {
+  if (known_.empty() || now < fade_at_) return;
+  fade_at_ = now + kFadeEvery;
+  for (std::size_t i = 0; i < std::min(kFadedAtOnce, known_.size()); ++i) {
+    Product& product = *known_[faded_++ % known_.size()];
+    const Demand& demand = demands_.at(&product);
+    if (milli(rate(demand, now)) * 2 < published(state_, product)) publish(product, demand, now);
+  }
+  faded_ %= known_.size();
+}
+
+Outlook Rebalancer::outlook(const Product& product, Instant now) const {
+  Outlook outlook{.gather_below = options_.gather_below};
+  const auto own = demands_.find(&product);
+  outlook.self = {.replica = state_.self(),
+                  .rights = ledger_.free(product),
+                  .demand = own == demands_.end() ? 0 : rate(own->second, now) * 1000};
+  for (const auto& [replica, member] : state_.members()) {
+    if (replica == state_.self()) continue;
+    const crdt::StockCell* cell = product.stock.find(replica);
+    outlook.peers.push_back({.replica = replica,
+                             .rights = std::max<Units>(0, product.stock.rights(replica)),
+                             .demand = cell == nullptr ? 0 : cell->row.demand_milli * 1e-3,
+                             .reachable = reachable_(replica)});
+  }
+  return outlook;
+}
+
+Units Rebalancer::ahead(const Product& product, Units lacking, Instant now) const {
+  const Outlook here = outlook(product, now);
+  return std::max<Units>(0, options_.policy->target(here) - here.self.rights - lacking);
+}
+
+Units Rebalancer::spare(const Product& product, ReplicaId to, Instant now) const {
+  return options_.policy->spare(outlook(product, now), to);
+}
+
+// ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+void Rebalancer::queue(Product& product, Demand& demand) {
+  if (demand.queued) return;
+  demand.queued = true;
+  looks_.push_back(&product);
+}
+
+void Rebalancer::tick(Instant now) {
+  fade(now);
+  for (; !later_.empty() && later_.begin()->first <= now; later_.erase(later_.begin()))
+    looks_.push_back(later_.begin()->second);
+  std::vector<Product*> looks = std::exchange(looks_, {});
+  if (looks.size() > kLooksAtOnce) {
+    looks_.assign(looks.begin() + kLooksAtOnce, looks.end());
+    looks.resize(kLooksAtOnce);
+  }
+  for (Product* product : looks) look(*product, now);
+  wake_at_ = !looks_.empty()  ? now + Millis(1)
+             : later_.empty() ? Instant::max()
+                              : later_.begin()->first;
+}
+
+void Rebalancer::look(Product& product, Instant now) {
+  Demand& demand = demands_.at(&product);
+  if (now < demand.not_before) {
+    later_.emplace(demand.not_before, &product);
+    return;
+  }
+  demand.queued = false;
+  demand.not_before = now + options_.cooldown;
+  const Outlook here = outlook(product, now);
+  demand.look_below = std::max<Units>(1, (options_.policy->target(here) + 1) / 2);
+  for (const Pull& pull : options_.policy->pulls(here)) {
+    if (asking_.contains({product.sku, pull.from})) continue;
+    const crdt::StockCell* cell = product.stock.find(pull.from);
+    const crdt::PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());
+    const std::uint64_t call =
+        ask_(pull.from, {.sku = product.sku,
+                         .need = 0,
+                         .ahead = pull.units,
+                         .granted_seen = entry == nullptr ? 0 : entry->granted});
+    if (call == 0) continue;
+    calls_[call] = {&product, pull.from};
+    asking_.emplace(product.sku, pull.from);
+  }
+}
+
+void Rebalancer::ended(std::uint64_t call) {
+  const auto at = calls_.find(call);
+  if (at == calls_.end()) return;
+  asking_.erase({at->second.first->sku, at->second.second});
+  calls_.erase(at);
+}
+
+}  // namespace holdfast::node

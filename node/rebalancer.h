@@ -1,0 +1,94 @@
+#pragma once
+// Rebalancer: keeps the demand of each SKU at this node, and pulls rights ahead of it as the policy
+// (rebalance.h) says. A state machine without clock or random source; the engine feeds it.
+//
+// Demand is an exponentially weighted rate of the units that customers ask for here, refused ones
+// too. It travels in the own stock row (a hint: nothing about stock depends on it).
+//
+// One request in flight per SKU and peer; after a look at a SKU none for `cooldown`.
+//
+// Cost  one hash lookup a line of a reservation; O(replicas) a look, at most kLooksAtOnce a tick.
+
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "crdt/time.h"
+#include "node/ledger.h"
+#include "node/rebalance.h"
+
+namespace holdfast::node {
+
+struct RebalanceOptions {
+  const RebalancePolicy* policy = find_policy("proportional");
+  crdt::Millis window{600'000};  // of the weighted rate
+  crdt::Millis cooldown{2'000};
+  Units gather_below = 10;
+};
+
+class Rebalancer {
+ public:
+  // Sends AskRights; 0: the peer is not reachable. Else answered() or lost() follows.
+  using Ask = std::function<std::uint64_t(ReplicaId peer, const AskRights&)>;
+  using Reachable = std::function<bool(ReplicaId peer)>;
+  Rebalancer(crdt::State& state, const Ledger& ledger, RebalanceOptions options, Ask ask,
+             Reachable reachable)
+      : state_(state),
+        ledger_(ledger),
+        options_(options),
+        ask_(std::move(ask)),
+        reachable_(std::move(reachable)) {}
+
+  const RebalancePolicy& policy() const { return *options_.policy; }
+
+  // Customers asked for units here; after the outcome, whatever it was.
+  void asked(crdt::Product& product, Units units, crdt::Instant now);
+  // Rights came, here or elsewhere.
+  void changed(crdt::Product& product);
+  // What a request for a waiting customer should bring beyond what is lacking.
+  Units ahead(const crdt::Product& product, Units lacking, crdt::Instant now) const;
+  // The most that may go to a peer beyond what its customers wait for.
+  Units spare(const crdt::Product& product, ReplicaId to, crdt::Instant now) const;
+
+  void tick(crdt::Instant now);
+  crdt::Instant wake_at() const { return wake_at_; }
+  bool owns(std::uint64_t call) const { return calls_.contains(call); }
+  void ended(std::uint64_t call);  // answered, or lost
+
+ private:
+  static constexpr std::size_t kLooksAtOnce = 200;
+
+  struct Demand {
+    double rate = 0;  // units a millisecond, at `at`
+    crdt::Instant at{};
+    Units look_below = crdt::kUnitsMax;  // own rights at which it is worth a look
+    crdt::Instant not_before{};
+    bool queued = false;
+  };
+  Demand& demand_of(crdt::Product& product, crdt::Instant now);
+  double rate(const Demand& demand, crdt::Instant now) const;
+  void publish(crdt::Product& product, const Demand& demand, crdt::Instant now);
+  void queue(crdt::Product& product, Demand& demand);
+  Outlook outlook(const crdt::Product& product, crdt::Instant now) const;
+  void look(crdt::Product& product, crdt::Instant now);
+  void fade(crdt::Instant now);
+
+  crdt::State& state_;
+  const Ledger& ledger_;
+  RebalanceOptions options_;
+  Ask ask_;
+  Reachable reachable_;
+  absl::flat_hash_map<const crdt::Product*, Demand> demands_;  // found, never walked
+  std::vector<crdt::Product*> known_;                          // of demands_, in order of arrival
+  std::size_t faded_ = 0;                                      // how far fade() has come in known_
+  crdt::Instant fade_at_{};
+  std::vector<crdt::Product*> looks_;
+  std::multimap<crdt::Instant, crdt::Product*> later_;  // looks that wait for the cooldown
+  std::map<std::uint64_t, std::pair<const crdt::Product*, ReplicaId>> calls_;
+  std::set<std::pair<std::string_view, ReplicaId>> asking_;  // SKU and peer, in flight
+  crdt::Instant wake_at_ = crdt::Instant::max();
+};
+
+}  // namespace holdfast::node
