@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 20> kEngineCodes = {{
+constexpr std::array<CodeText, 25> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -37,6 +37,11 @@ constexpr std::array<CodeText, 20> kEngineCodes = {{
     {503, "stopping", "The node is stopping"},
     {400, "invalid_cursor", "Invalid cursor"},
     {503, "target_unreachable", "The target is unreachable"},
+    {409, "plan_changed", "The amounts have changed since the dry run"},
+    {409, "decree_open", "A decree is open for this target"},
+    {409, "own_region", "A node cannot declare its own region lost"},
+    {409, "replica_retired", "The replica was retired"},
+    {409, "successor_not_live", "The successor is not a live member"},
 }};
 
 // What no engine says, in no particular order.

@@ -219,6 +219,60 @@ void append(std::string& out, const node::Faults& faults) {
   object.list("items", faults.items, append_fault);
 }
 
+void append(std::string& out, const node::DecreeSku& sku) {
+  ObjectText object(out);
+  object.text("sku", sku.sku);
+  object.integer("seize", sku.seize);
+  object.integer("open_holds", sku.open_holds);
+}
+
+void append(std::string& out, const node::DecreePlan& plan) {
+  ObjectText object(out);
+  object.boolean("dry_run", plan.dry_run);
+  object.text("plan", plan.plan);
+  object.list("targets", plan.targets, [](std::string& o, crdt::ReplicaId replica) {
+    append_string(o, crdt::to_string(replica));
+  });
+  object.integer("seize", plan.seize);
+  object.integer("open_holds", plan.open_holds);
+  object.list("skus", plan.skus,
+              [](std::string& o, const node::DecreeSku& sku) { append(o, sku); });
+}
+
+void append(std::string& out, const node::DecreeAccount& account) {
+  const bool retirement = account.kind == crdt::DecreeKind::retirement;
+  ObjectText object(out);
+  object.text("kind", retirement ? "retirement" : "failover");
+  object.text("state", account.closed_at == 0 && !retirement ? "open" : "closed");
+  object.text("target", crdt::to_string(account.target));
+  object.text("node", account.node);
+  object.text("region", account.region);
+  object.integer("generation", account.generation);
+  object.text("issuer", crdt::to_string(account.issuer));
+  object.text("issuer_node", account.issuer_node);
+  if (retirement) object.text("successor", crdt::to_string(account.successor));
+  append_number(object.name("fraction"), account.fraction);
+  object.time("issued_at", account.issued_at);
+  if (account.closed_at == 0) {
+    object.raw("closed_at", "null");
+  } else {
+    object.time("closed_at", account.closed_at);
+  }
+  object.integer("seized", account.seized);
+  object.integer("open_holds", account.open_holds);
+  object.integer("unseen", account.unseen);
+  object.integer("spent_unseen", account.spent_unseen);
+  object.integer("realized", account.realized);
+  object.integer("repaid", account.repaid);
+  object.integer("debt", account.debt);
+}
+
+void append(std::string& out, const node::DecreeAccounts& accounts) {
+  ObjectText object(out);
+  object.list("items", accounts.items,
+              [](std::string& o, const node::DecreeAccount& account) { append(o, account); });
+}
+
 struct AppendView {
   std::string& out;
   void operator()(std::monostate) const { out.append("{}"); }

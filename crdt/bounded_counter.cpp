@@ -70,7 +70,8 @@ Units BoundedCounter::rights(ReplicaId replica) const {
   return rights;
 }
 
-Units BoundedCounter::unseen(ReplicaId target) const {
+Units BoundedCounter::unseen(ReplicaId target, const ReplicaSet& retired) const {
+  if (retired.contains(target)) return 0;
   const StockCell* own = find(target);
   Units unseen = 0;
   for (const auto& cell : cells_) {
@@ -82,8 +83,8 @@ Units BoundedCounter::unseen(ReplicaId target) const {
   return unseen;
 }
 
-Units BoundedCounter::debt(ReplicaId target) const {
-  return std::max<Units>(0, -(rights(target) + unseen(target)));
+Units BoundedCounter::debt(ReplicaId target, const ReplicaSet& retired) const {
+  return std::max<Units>(0, -(rights(target) + unseen(target, retired)));
 }
 
 bool BoundedCounter::ever_seized(ReplicaId target) const {
@@ -104,12 +105,12 @@ Units BoundedCounter::over_targets(Sum&& sum) const {
   return total;
 }
 
-Units BoundedCounter::exposure() const {
-  return over_targets([this](ReplicaId target) { return unseen(target); });
+Units BoundedCounter::exposure(const ReplicaSet& retired) const {
+  return over_targets([&](ReplicaId target) { return unseen(target, retired); });
 }
 
-Units BoundedCounter::total_debt() const {
-  return over_targets([this](ReplicaId target) { return debt(target); });
+Units BoundedCounter::total_debt(const ReplicaSet& retired) const {
+  return over_targets([&](ReplicaId target) { return debt(target, retired); });
 }
 
 Units BoundedCounter::view_available() const {

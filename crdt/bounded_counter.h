@@ -34,6 +34,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "crdt/feed.h"
 #include "crdt/pn_counter.h"
 #include "crdt/rows.h"
@@ -44,6 +45,8 @@ struct StockCell : FeedItem {
   StockRow row;
   struct Product* product = nullptr;  // whose stock it is
 };
+
+using ReplicaSet = absl::flat_hash_set<ReplicaId>;
 
 class BoundedCounter {
  public:
@@ -68,11 +71,12 @@ class BoundedCounter {
   Units returned() const { return returned_; }
 
   Units rights(ReplicaId replica) const;
-  Units unseen(ReplicaId target) const;
-  Units debt(ReplicaId target) const;
+  // Of a retired replica nothing is unseen: it will not sell again.
+  Units unseen(ReplicaId target, const ReplicaSet& retired = {}) const;
+  Units debt(ReplicaId target, const ReplicaSet& retired = {}) const;
   bool ever_seized(ReplicaId target) const;
-  Units exposure() const;
-  Units total_debt() const;
+  Units exposure(const ReplicaSet& retired = {}) const;
+  Units total_debt(const ReplicaSet& retired = {}) const;
   // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted
   // as at least 0 where never seized, less the allowance.
   Units view_available() const;

@@ -15,6 +15,10 @@ bool is_total(Units units) { return units >= 0 && units <= kUnitsMax; }
 
 }  // namespace
 
+std::string decree_key(const DecreeRow& row) {
+  return to_string(row.target) + "." + std::to_string(row.generation);
+}
+
 // ── fields, in the order in which they are written ──────────────────────────────────────────────
 // cereal finds these by argument-dependent lookup.
 
@@ -41,11 +45,29 @@ void serialize(A& ar, SkuRow& r) {
 }
 template <typename A>
 void serialize(A& ar, MemberRow& r) {
-  ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots);
+  ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots,
+     r.voided_boots, r.ended, r.purge_floor);
+}
+template <typename A>
+void serialize_tail(A& ar, DecreeRow& r) {
+  ar(r.target, r.generation, r.fraction_ppm, r.successor, r.issued_at, r.closed_at, r.plan, r.skus,
+     r.seized, r.open_holds, r.spent_before, r.spent_unseen, r.realized, r.repaid);
+}
+void save(CompactOut& ar, const DecreeRow& r) {
+  ar(static_cast<std::uint8_t>(r.kind));
+  serialize_tail(ar, const_cast<DecreeRow&>(r));
+}
+void load(BoundedIn& ar, DecreeRow& r) {
+  std::uint8_t kind = 0;
+  ar(kind);
+  require(kind == 1 || kind == 2, "unknown kind of a decree");
+  r.kind = static_cast<DecreeKind>(kind);
+  serialize_tail(ar, r);
 }
 template <typename A>
 void serialize_tail(A& ar, HoldRow& r) {
-  ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata);
+  ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata,
+     r.overruled, r.estate);
 }
 void save(CompactOut& ar, const HoldRow& r) {
   ar(r.digest, static_cast<std::uint8_t>(r.state));
@@ -111,6 +133,16 @@ void validate(const MemberRow& r) {
     require(r.boots[i - 1].sequence < r.boots[i].sequence, "boots out of order");
 }
 
+void validate(const DecreeRow& r) {
+  require(bool(r.target) && r.generation > 0, "a decree about nobody");
+  require(r.fraction_ppm <= 1'000'000, "a fraction above 1");
+  require((r.kind == DecreeKind::retirement) == bool(r.successor) && r.successor != r.target,
+          "a retirement without a successor, or a successor without one");
+  for (const Units units :
+       {r.seized, r.open_holds, r.spent_before, r.spent_unseen, r.realized, r.repaid})
+    require(units >= 0, "a sum out of range");
+}
+
 void validate_key(RowKind kind, std::string_view key) {
   switch (kind) {
     case RowKind::stock:
@@ -168,6 +200,11 @@ DecodedRow take_row(BoundedIn& in) {
     case RowKind::member:
       row.payload = parse<MemberRow>(payload);
       break;
+    case RowKind::decree:
+      row.payload = parse<DecreeRow>(payload);
+      require(row.key == decree_key(std::get<DecreeRow>(row.payload)),
+              "a decree under another key");
+      break;
     default:
       row.payload = std::string(payload);
   }
@@ -190,6 +227,7 @@ void append_payload(const HoldRow& row, std::string& out) { append(row, out); }
 void append_payload(const KeyRow& row, std::string& out) { append(row, out); }
 void append_payload(const SkuRow& row, std::string& out) { append(row, out); }
 void append_payload(const MemberRow& row, std::string& out) { append(row, out); }
+void append_payload(const DecreeRow& row, std::string& out) { append(row, out); }
 
 void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint8_t format,
                 std::string_view payload, std::string& out) {

@@ -26,7 +26,7 @@ struct DecodedRow {
   std::string key;
   Sequence sequence = 0;
   std::uint8_t format = kRowFormat;
-  std::variant<StockRow, HoldRow, KeyRow, SkuRow, MemberRow, std::string> payload;
+  std::variant<StockRow, HoldRow, KeyRow, SkuRow, MemberRow, DecreeRow, std::string> payload;
 };
 
 void append_payload(const StockRow& row, std::string& out);
@@ -34,6 +34,9 @@ void append_payload(const HoldRow& row, std::string& out);
 void append_payload(const KeyRow& row, std::string& out);
 void append_payload(const SkuRow& row, std::string& out);
 void append_payload(const MemberRow& row, std::string& out);
+void append_payload(const DecreeRow& row, std::string& out);
+
+std::string decree_key(const DecreeRow& row);  // the key of its row
 
 // Appends one row whose payload is already encoded.
 void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint8_t format,

@@ -71,8 +71,14 @@ struct HoldRow {
   std::int64_t expires_at = 0;  // the same in ms of wall time; for people
   std::int64_t created_at = 0;  // wall, ms
   std::int64_t ended_at = 0;    // wall, ms; 0 while held
-  ReplicaId adopted_from;
-  std::string metadata;  // JSON text, or empty
+  ReplicaId adopted_from;  // the origin of the copy that this one stands in for; none: the first
+  std::string metadata;    // JSON text, or empty
+  // Another copy of the same id stands. This one counts no more: it was released, or, if it had
+  // been committed, voided.
+  bool overruled = false;
+  // Written by the successor of a retired home, which ends the home's hold in its own totals: its
+  // units are in the successor's `released`, `sold` and `returned`, and in the home's `held`.
+  bool estate = false;
   std::string extra;
   bool operator==(const HoldRow&) const = default;
 };
@@ -124,8 +130,42 @@ struct MemberRow {
   std::uint32_t wire_version = 0;
   std::vector<VectorEntry> acknowledged;  // ascending by origin; refreshed coarsely
   std::vector<Boot> boots;                // ascending by sequence
+  // Boots of this replica that were voided: written by a copy of its directory that had been rolled
+  // back, before it took another identity. Rows of theirs are not this replica's.
+  std::vector<std::uint64_t> voided_boots;
+  // This replica has been retired, has seen it, and this is the last row that it will ever write.
+  bool ended = false;
+  // Finished holds whose last write is at or below it may be gone: a delta of this origin's rows
+  // from below it is not whole, and a receiver that stands there takes a full transfer.
+  Sequence purge_floor = 0;
   std::string extra;
   bool operator==(const MemberRow&) const = default;
+};
+
+// On the wire and on disk: never renumber.
+enum class DecreeKind : std::uint8_t { failover = 1, retirement = 2 };
+
+// A replica was declared lost, by an operator at the origin: the origin alone has seized, in its
+// own stock rows, what it believed the target to have left (fraction × rights), in the same batch.
+// Or it was retired: it never returns, everything it had left was seized, and `successor` ends its
+// open holds. The row's key is "TARGET.GENERATION". Amounts per SKU are in the origin's stock rows.
+struct DecreeRow {
+  DecreeKind kind = DecreeKind::failover;
+  ReplicaId target;
+  std::uint32_t generation = 0;      // of the target's decrees that the origin knew: one more
+  std::uint32_t fraction_ppm = 0;    // millionths
+  ReplicaId successor;               // of a retirement
+  std::int64_t issued_at = 0;        // wall, ms
+  std::int64_t closed_at = 0;        // wall, ms; 0: open. A retirement is never closed
+  std::uint64_t plan = 0;            // digest of the amounts
+  std::uint32_t skus = 0;            // seized from
+  Units seized = 0, open_holds = 0;  // units, over all SKUs, when it was issued
+  Units spent_before = 0;            // Σ debt_at_seen[origin] of the target when it was issued
+  Units spent_unseen = 0;            // what the target had sold of `seized` when it saw that
+  Units realized = 0;                // of spent_unseen, beyond stock and allowance at that moment
+  Units repaid = 0;                  // of spent_unseen
+  std::string extra;
+  bool operator==(const DecreeRow&) const = default;
 };
 
 // A row as it travels and as it is stored: the payload is opaque, so kinds and formats of later

@@ -8,15 +8,16 @@
 
 namespace holdfast::crdt {
 
-namespace {
-
-// Lower stands before higher: committed, released on request, held, expired; a home before an
-// adopter; then the lower replica id.
-auto rank(const Hold& hold) {
+bool stands_before(const Hold& a, const Hold& b) {
   static constexpr int kByState[] = {2, 0, 1, 3};  // held, committed, released, expired
-  return std::tuple(kByState[static_cast<int>(hold.row.state)], bool(hold.row.adopted_from),
-                    hold.origin);
+  const auto rank = [](const Hold& hold) {
+    return std::tuple(hold.row.overruled, kByState[static_cast<int>(hold.row.state)],
+                      bool(hold.row.adopted_from) && !hold.row.estate, hold.origin);
+  };
+  return rank(a) < rank(b);
 }
+
+namespace {
 
 bool counts_in_digest(RowKind kind) {
   return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
@@ -50,6 +51,8 @@ std::string_view row_key(const FeedItem& item) {
       return static_cast<const Key&>(item).key;
     case RowKind::sku:
       return static_cast<const SkuCell&>(item).product->sku;
+    case RowKind::decree:
+      return static_cast<const Decree&>(item).key;
     case RowKind::member: {
       thread_local std::string text;
       text = to_string(item.origin);
@@ -79,6 +82,9 @@ void append_item(const FeedItem& item, std::string& out) {
     case RowKind::member:
       append_payload(static_cast<const Member&>(item).row, payload);
       break;
+    case RowKind::decree:
+      append_payload(static_cast<const Decree&>(item).row, payload);
+      break;
     default:
       payload = static_cast<const Opaque&>(item).bytes;
   }
@@ -106,7 +112,7 @@ Hold* State::hold(std::string_view id) const {
   if (at == holds_.end()) return nullptr;
   Hold* best = at->second.get();
   for (Hold* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
-    if (rank(*copy) < rank(*best)) best = copy;
+    if (stands_before(*copy, *best)) best = copy;
   return best;
 }
 
@@ -274,6 +280,44 @@ void State::put_member(MemberRow row) {
   touch(*member);
 }
 
+void State::put_decree(DecreeRow row) {
+  std::unique_ptr<Decree>& decree = decrees_[{row.target, row.generation, self_}];
+  if (!decree) {
+    decree = std::make_unique<Decree>();
+    decree->kind = RowKind::decree;
+    decree->origin = self_;
+    decree->key = decree_key(row);
+  }
+  decree->row = std::move(row);
+  index_decrees();
+  touch(*decree);
+}
+
+void State::index_decrees() {
+  decreed_.clear();
+  retired_.clear();
+  successors_.clear();
+  for (const auto& [key, decree] : decrees_) {
+    const DecreeRow& row = decree->row;
+    if (row.kind == DecreeKind::failover) {
+      if (row.closed_at == 0) decreed_.insert(row.target);
+      continue;
+    }
+    retired_.insert(row.target);
+    const auto [at, first] = successors_.try_emplace(row.target, row.successor);
+    if (!first) at->second = std::min(at->second, row.successor);
+  }
+}
+
+ReplicaId State::heir(ReplicaId replica) const {
+  for (std::size_t steps = 0; steps <= successors_.size(); ++steps) {
+    const auto at = successors_.find(replica);
+    if (at == successors_.end()) return replica;
+    replica = at->second;
+  }
+  return {};
+}
+
 void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
   for (; count_max > 0 && !keys_by_age_.empty(); --count_max) {
     const auto oldest = keys_by_age_.begin();
@@ -313,6 +357,15 @@ bool State::place(FeedItem& item, Sequence sequence) {
   return true;
 }
 
+void State::note_seizures(const StockCell& cell) {
+  if (cell.product->seized) return;
+  const auto& peers = cell.row.peers;
+  if (std::none_of(peers.begin(), peers.end(), [](const PeerTotals& p) { return p.seized > 0; }))
+    return;
+  cell.product->seized = true;
+  seized_.emplace(cell.product->sku, cell.product);
+}
+
 void State::mark_unsaved(FeedItem& item) {
   if (item.unsaved) return;
   item.unsaved = true;
@@ -324,6 +377,7 @@ void State::seal(std::string& out) {
     item->dirty = false;
     item->format = kRowFormat;
     HOLDFAST_CHECK(place(*item, own_->head + 1));
+    if (item->kind == RowKind::stock) note_seizures(static_cast<const StockCell&>(*item));
     ++own_->head;
     append_item(*item, out);
   }
@@ -365,6 +419,13 @@ FeedItem& State::cell_for(ReplicaId from, DecodedRow& row, bool& made) {
       if (!member) member = std::make_unique<Member>();
       return *member;
     }
+    case RowKind::decree: {
+      const auto& decreed = std::get<DecreeRow>(row.payload);
+      std::unique_ptr<Decree>& decree = decrees_[{decreed.target, decreed.generation, from}];
+      if (!decree) decree = std::make_unique<Decree>();
+      decree->key = row.key;
+      return *decree;
+    }
     default: {
       std::unique_ptr<Opaque>& opaque = origin(from).opaque[{row.kind, row.key}];
       if (!opaque) opaque = std::make_unique<Opaque>();
@@ -399,6 +460,10 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       break;
     case RowKind::member:
       static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
+      break;
+    case RowKind::decree:
+      static_cast<Decree&>(item).row = std::get<DecreeRow>(std::move(row.payload));
+      index_decrees();
       break;
     default:
       static_cast<Opaque&>(item).bytes = std::get<std::string>(std::move(row.payload));
@@ -453,6 +518,7 @@ absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
   item.format = row.format;
   HOLDFAST_CHECK(place(item, row.sequence));
   if (!made) set_payload(item, std::move(row));
+  if (item.kind == RowKind::stock) note_seizures(static_cast<StockCell&>(item));
   return &item;
 }
 

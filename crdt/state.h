@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -38,6 +39,7 @@ struct SkuCell : FeedItem {
 struct Product {
   std::string sku;
   BoundedCounter stock;
+  bool seized = false;                                 // some replica's rights were
   std::vector<std::unique_ptr<SkuCell>> descriptions;  // one an origin
   // The last writer's, by (time, origin). nullptr: the SKU is not known (no sku row has arrived).
   const SkuCell* description() const;
@@ -60,6 +62,11 @@ struct Member : FeedItem {
   MemberRow row;
 };
 
+struct Decree : FeedItem {
+  std::string key;
+  DecreeRow row;
+};
+
 struct Opaque : FeedItem {  // a row of a kind that this version does not know
   std::string key;
   std::string bytes;
@@ -69,6 +76,10 @@ struct Opaque : FeedItem {  // a row of a kind that this version does not know
 std::string_view row_key(const FeedItem& item);
 // Appends the row as codec.h has it.
 void append_item(const FeedItem& item, std::string& out);
+
+// Which of two copies of one reservation stands: one that was not overruled; committed, released on
+// request, held, expired; a home (or its successor) before an adopter; the lower replica id.
+bool stands_before(const Hold& a, const Hold& b);
 
 class State {
  public:
@@ -82,16 +93,31 @@ class State {
   // ── reading ──
   Product* product(std::string_view sku) const;  // nullptr: no row of it
   const absl::btree_map<std::string_view, Product*>& catalogue() const { return catalogue_; }
-  // The copy of a reservation that stands: committed before released before held before expired,
-  // then the lowest replica id. nullptr: none is here.
+  // The copy of a reservation that stands (stands_before). nullptr: none is here.
   Hold* hold(std::string_view id) const;
   Hold* own_hold(std::string_view id) const;
+  Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
   const Member* member(ReplicaId replica) const;
   const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
   // Every hold, by (origin, number): the order of lists.
   using HoldIndex = absl::btree_map<std::pair<ReplicaId, std::uint64_t>, Hold*>;
   const HoldIndex& holds() const { return holds_by_number_; }
+
+  // Every decree, by (target, generation, origin).
+  using DecreeIndex =
+      absl::btree_map<std::tuple<ReplicaId, std::uint32_t, ReplicaId>, std::unique_ptr<Decree>>;
+  const DecreeIndex& decrees() const { return decrees_; }
+  // Declared lost by a failover that is open, in this view.
+  bool decreed(ReplicaId replica) const { return decreed_.contains(replica); }
+  // Never returns. O(1), like the above.
+  bool retired(ReplicaId replica) const { return successors_.contains(replica); }
+  const ReplicaSet& retired() const { return retired_; }
+  // Who ends a retired replica's holds: of several retirements the lowest successor; of one that is
+  // retired itself, its own. The replica itself if it is not retired. Nobody: each names another.
+  ReplicaId heir(ReplicaId replica) const;
+  // Products of which rights were seized, by SKU.
+  const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
 
   Sequence head(ReplicaId origin) const;
   const Feed* feed(ReplicaId origin) const;  // nullptr: no row of it
@@ -127,6 +153,7 @@ class State {
   void put_key(std::string key, KeyRow row);
   void put_sku(Product& product, SkuRow row);
   void put_member(MemberRow row);
+  void put_decree(DecreeRow row);  // new, or a later version of an own one
   // Drops the key rows written before `wall_ms`, of any origin; at most `count_max` of them.
   void drop_keys_before(std::int64_t wall_ms, std::size_t count_max);
   bool has_unsealed() const { return !dirty_.empty(); }
@@ -165,10 +192,11 @@ class State {
   void touch(FeedItem& item);
   void mark_unsaved(FeedItem& item);
   bool place(FeedItem& item, Sequence sequence);
+  void index_decrees();
+  void note_seizures(const StockCell& cell);
   void count_open(const Hold& hold, bool was, bool is);
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
-  Hold* hold_of(std::string_view id, ReplicaId origin) const;
   Key* key_of(std::string_view key, ReplicaId origin) const;
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
@@ -185,6 +213,10 @@ class State {
   absl::flat_hash_map<std::string_view, std::unique_ptr<Key>> keys_;
   absl::btree_multimap<std::int64_t, Key*> keys_by_age_;
   absl::btree_map<ReplicaId, std::unique_ptr<Member>> members_;
+  DecreeIndex decrees_;
+  ReplicaSet decreed_, retired_;
+  absl::btree_map<ReplicaId, ReplicaId> successors_;  // of the retired
+  absl::btree_map<std::string_view, Product*> seized_;
   std::vector<FeedItem*> dirty_;
   std::vector<FeedItem*> unsaved_, saving_;
   std::vector<std::unique_ptr<Key>> gone_;  // dropped, and still to be dropped from the store

@@ -79,6 +79,10 @@ struct GetAvailability {
   std::vector<std::string> skus;
 };
 
+// Where a write is on disk before it is answered 201 or 200: this node; also another node of the
+// region; also another region. It protects the record, not the units.
+enum class Durability : std::uint8_t { node = 0, region = 1, remote = 2 };
+
 struct Reserve {
   std::string id;
   std::vector<Line> lines;
@@ -86,6 +90,7 @@ struct Reserve {
   std::uint32_t wait_ms = 250;
   bool partial = false;
   std::string metadata;  // JSON text, or empty
+  Durability durability = Durability::node;
 };
 struct Commit {
   std::string id;
@@ -113,6 +118,25 @@ struct ListReservations {
   std::string cursor;
 };
 
+// Declares replicas lost and seizes what they are believed to have left: every replica of a region
+// that is not retired, or one.
+struct Failover {
+  std::string target;  // a region, or a replica id
+  bool region = false;
+  std::uint32_t fraction_ppm = 1'000'000;
+  bool dry_run = false;
+  std::string plan;  // as a dry run gave it; empty: whatever the amounts are now
+};
+// Declares that a replica never returns, for ever. What it has left is seized; the successor, a
+// live member, ends its open holds.
+struct Retire {
+  std::string replica;
+  std::string successor;  // a node's name or a replica id
+  bool dry_run = false;
+  std::string plan;
+};
+struct ListFailovers {};
+
 struct GetCluster {};
 struct GetStats {};
 struct SetFault {
@@ -126,10 +150,10 @@ struct ClearFault {
 };
 struct ListFaults {};
 
-using Command =
-    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
-                 GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
-                 ListReservations, GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
+using Command = std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
+                             GetAvailability, Reserve, Commit, Release, Extend, Return,
+                             GetReservation, ListReservations, Failover, Retire, ListFailovers,
+                             GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
 
 // ── outcomes ────────────────────────────────────────────────────────────────────────────────────
 
@@ -155,6 +179,11 @@ enum class Code : std::uint8_t {
   stopping = 17,            // 503
   invalid_cursor = 18,      // 400
   target_unreachable = 19,  // 503: a grant to a region of which no node can be reached now
+  plan_changed = 20,        // 409: the amounts are no longer those of the dry run
+  decree_open = 21,         // 409: the target has a decree that is open in this node's view
+  own_region = 22,          // 409: a node cannot declare its own region, or itself, lost
+  replica_retired = 23,     // 409: it was retired
+  successor_not_live = 24,  // 409: it cannot be reached, or is lost or retired itself
 };
 
 struct SkuView {
@@ -233,7 +262,7 @@ struct NodeView {
   std::uint32_t wire_version = 0;
   bool self = false;
   bool reachable = false;
-  std::string state;               // "live", "unreachable"
+  std::string state;               // "live", "unreachable", "decreed", "retired"
   std::int64_t last_heard_ms = 0;  // ago; -1: never
   std::int64_t lag_ms = 0;
   crdt::Sequence sequence = 0;  // how far this node has the replica's rows
@@ -250,10 +279,44 @@ struct ClusterView {
   std::vector<NodeView> nodes;  // ascending by region, node, replica
   std::vector<LinkFault> faults;
   std::uint64_t skus = 0, open_holds = 0, reservations = 0;
+  Units exposure = 0, debt = 0, oversold = 0;  // over all SKUs
+  std::uint64_t open_decrees = 0;
   std::string digest;  // of all joined rows: equal on nodes that have the same rows
 };
 struct Faults {
   std::vector<LinkFault> items;
+};
+
+struct DecreeSku {
+  std::string sku;
+  Units seize = 0;
+  Units open_holds = 0;  // units that the target holds for open reservations
+};
+// What a decree would do (dry_run), or has done. `seize` is the most that it can oversell, and
+// `open_holds` the most that adoptions under it can.
+struct DecreePlan {
+  bool dry_run = false;
+  std::string plan;  // digest of the amounts: confirm with it
+  std::vector<ReplicaId> targets;
+  Units seize = 0, open_holds = 0;
+  std::vector<DecreeSku> skus;  // ascending; those with amounts
+};
+struct DecreeAccount {
+  crdt::DecreeKind kind = crdt::DecreeKind::failover;
+  ReplicaId target, issuer, successor;
+  std::string region, node, issuer_node;  // of the target; of the issuer
+  std::uint32_t generation = 0;
+  double fraction = 0;
+  std::int64_t issued_at = 0, closed_at = 0;  // wall, ms; 0: open
+  Units seized = 0, open_holds = 0;
+  Units unseen = 0;        // of the target's rights seized and not seen by it yet, in this view
+  Units debt = 0;          // of the target, in this view
+  Units spent_unseen = 0;  // what it had sold of `seized` when it saw that
+  Units realized = 0;      // of that, beyond stock and allowance at that moment
+  Units repaid = 0;
+};
+struct DecreeAccounts {
+  std::vector<DecreeAccount> items;  // the latest first
 };
 
 // Monotone counters and gauges of the engine, for /metrics. Names are the metric names in api/.
@@ -269,6 +332,10 @@ struct Stats {
   std::uint64_t batches = 0, journal_bytes = 0, commands = 0, refused_overload = 0;
   std::uint64_t skus = 0, open_holds = 0, reservations = 0, waiting = 0;
   std::uint64_t peers_reachable = 0, peers_known = 0;
+  std::uint64_t decrees_issued = 0, adoptions = 0, copies_overruled = 0, conflicts = 0;
+  std::uint64_t keys_undone = 0, holds_purged = 0, durability_missed = 0;
+  Units exposure = 0, debt = 0, oversold = 0;
+  std::uint64_t open_decrees = 0;
   bool storage_full = false, degraded = false, ready = false;
 };
 
@@ -278,7 +345,7 @@ struct Outcome {
   std::vector<Shortage> shortages;  // with insufficient_stock
   std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
                std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
-               Faults, std::unique_ptr<Stats>>
+               Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, std::unique_ptr<Stats>>
       view;
   bool succeeded() const { return code <= Code::accepted; }
 };

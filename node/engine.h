@@ -131,6 +131,9 @@ class Engine {
   void on(crdt::Now now, const Caller& caller, GetStock&& command);
   void on(crdt::Now now, const Caller& caller, GetAvailability&& command);
   void on(crdt::Now now, const Caller& caller, ListReservations&& command);
+  void on(crdt::Now now, const Caller& caller, Failover&& command);
+  void on(crdt::Now now, const Caller& caller, Retire&& command);
+  void on(crdt::Now now, const Caller& caller, ListFailovers&& command);
   void on(crdt::Now now, const Caller& caller, GetCluster&& command);
   void on(crdt::Now now, const Caller& caller, GetStats&& command);
   void on(crdt::Now now, const Caller& caller, SetFault&& command);

@@ -76,8 +76,8 @@ Outcome read_stock(const Readers& from, const GetStock& command) {
                  .available = stock.view_available(),
                  .local_available = from.ledger.free(*product),
                  .allowance = stock.allowance(),
-                 .exposure = stock.exposure(),
-                 .debt = stock.total_debt(),
+                 .exposure = stock.exposure(from.state.retired()),
+                 .debt = stock.total_debt(from.state.retired()),
                  .oversold = stock.oversold(),
                  .low_stock_threshold = product->description()->row.low_stock_threshold};
   const std::int64_t now = wall_ms(from);
