@@ -83,6 +83,7 @@ ScalePoint measure(std::uint32_t replicas, std::uint64_t seed) {
   point.gossip_bytes_per_update =
       (static_cast<double>(sent_by_nodes(world) - before) - idle * took) /
       static_cast<double>(point.updates);
+  point.virtual_ms = world.now() / kMillisecond;
   return point;
 }
 
@@ -105,6 +106,7 @@ Study study_of(const std::vector<ScalePoint>& points, std::uint64_t seed) {
       "What an update costs on the wire, and how soon all have it, as the full mesh grows.";
   study.policy = "one node a region, 50 ms one way, two updates a second and node";
   study.seed = seed;
+  for (const ScalePoint& point : points) study.virtual_ms += point.virtual_ms;
   const auto curves = [&](const char* title, const char* y, double ScalePoint::*field) {
     Curves one{.title = title, .x_label = "replicas", .y_label = y};
     Curves::Line line{.name = title};

@@ -238,7 +238,7 @@ TEST_SUITE("scenario: bad input") {
             "start: must be a time of day in quotes, such as \"08:00\", is a date or time without "
             "quotes");
     refused({.more = "[policy]\nname = \"magic\"\n"}, "magic",
-            "policy.name: must be one of on-demand, static, central, weak, is \"magic\"");
+            "policy.name: must be one of proportional, on-demand, static, central, weak, is \"magic\"");
     refused({.more = "[policy]\nwait_ms = 1.5\n"}, "wait_ms",
             "policy.wait_ms: must be an integer from 0 to 60000, is 1.5");
     refused({.more = "[node]\nheartbeat_ms = 1000\n"}, "[node]",
