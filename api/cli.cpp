@@ -365,7 +365,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   } catch (const CLI::ParseError& error) {
     return root.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  return arguments.action ? arguments.action() : kExitUsage;
+  return all_printed(arguments.action ? arguments.action() : kExitUsage);
 }
 
 }  // namespace holdfast::api

@@ -32,6 +32,12 @@ void print(std::string_view text) { write_all(stdout, text); }
 void print_line(std::string_view text) { write_all(stdout, std::string(text) + "\n"); }
 void print_error(std::string_view text) { write_all(stderr, std::string(text) + "\n"); }
 
+int all_printed(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  print_error("error: the output could not be written whole; is there space left?");
+  return kExitFailed;
+}
+
 int failed(const absl::Status& status) {
   print_error("error: " + std::string(status.message()));
   return kExitFailed;

@@ -16,9 +16,11 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 
-void print(std::string_view text);            // stdout, flushed
-void print_line(std::string_view text);       // stdout, flushed
-void print_error(std::string_view text);      // a line on stderr
+void print(std::string_view text);        // stdout, flushed
+void print_line(std::string_view text);   // stdout, flushed
+void print_error(std::string_view text);  // a line on stderr
+// `status`, or kExitFailed if not all of the output could be written: a full disk is no success.
+int all_printed(int status);
 int failed(const absl::Status& status);       // prints "error: …"; kExitFailed
 int usage_error(const absl::Status& status);  // likewise; kExitUsage
 

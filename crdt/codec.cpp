@@ -46,7 +46,7 @@ void serialize(A& ar, SkuRow& r) {
 template <typename A>
 void serialize(A& ar, MemberRow& r) {
   ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots,
-     r.voided_boots, r.ended, r.purge_floor);
+     r.demand_milli, r.voided_boots, r.ended, r.purge_floor);
 }
 template <typename A>
 void serialize_tail(A& ar, DecreeRow& r) {

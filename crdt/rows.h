@@ -130,6 +130,8 @@ struct MemberRow {
   std::uint32_t wire_version = 0;
   std::vector<VectorEntry> acknowledged;  // ascending by origin; refreshed coarsely
   std::vector<Boot> boots;                // ascending by sequence
+  // Hint: units per 1,000 s that customers ask for here, of all SKUs.
+  std::uint64_t demand_milli = 0;
   // Boots of this replica that were voided: written by a copy of its directory that had been rolled
   // back, before it took another identity. Rows of theirs are not this replica's.
   std::vector<std::uint64_t> voided_boots;

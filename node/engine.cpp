@@ -38,7 +38,7 @@ Engine::Engine(EngineConfig config)
           },
           [this] { return mesh_.reachable_peers(); },
           [this](const crdt::Product& product, Units lacking) {
-            return rebalancer_.ahead(product, lacking, now_);
+            return rebalancer_.ahead(product, lacking);
           }),
       rebalancer_(
           state_, ledger_, config_.rebalance,
@@ -152,7 +152,6 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
 }
 
 void Engine::run(Now now, const Caller& caller, Command&& command) {
-  now_ = now.instant;
   ++counted_.commands;
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
   std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
@@ -278,7 +277,6 @@ void Engine::on(Now, const Caller& caller, ListFaults&&) {
 }
 
 void Engine::tick(Now now) {
-  now_ = now.instant;
   wake_at_ = Instant::max();
   std::vector<gossip::MeshEvent> events;
   mesh_.tick(now, state_, events);
@@ -312,6 +310,7 @@ void Engine::refresh_member(Now now) {
   row.acknowledged.clear();
   for (const auto& [origin, sequence] : state_.vector())
     row.acknowledged.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  row.demand_milli = rebalancer_.overall_milli(now.instant);
   state_.put_member(std::move(row));
   moved_since_member_ = false;
   member_due_ = now.instant + kMemberEvery;

@@ -177,7 +177,6 @@ class Engine {
   Rights rights_;
   Rebalancer rebalancer_;
 
-  crdt::Instant now_{};  // of the event that is being handled
   std::uint64_t batch_ = 0;
   std::int64_t life_before_ms_ = 0;  // when this process started
   crdt::Instant started_{};

@@ -10,7 +10,6 @@ namespace holdfast::node {
 using crdt::Now;
 
 void Engine::on_net(Now now, gossip::NetEvent&& event) {
-  now_ = now.instant;
   std::vector<gossip::MeshEvent> events;
   mesh_.on_event(now, std::move(event), state_, events);
   on_mesh(now, std::move(events));
@@ -110,7 +109,7 @@ Granted Engine::grant_on_request(const AskRights& ask, ReplicaId to) {
   if (!rebalancer_.policy().moves_for_customers()) return {};
   const crdt::Product* product = state_.product(ask.sku);
   const Units spare =
-      product == nullptr || ask.ahead == 0 ? 0 : rebalancer_.spare(*product, to, now_);
+      product == nullptr || ask.ahead == 0 ? 0 : rebalancer_.spare(*product, to);
   return ledger_.grant_on_request(ask, spare, to);
 }
 

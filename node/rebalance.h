@@ -5,13 +5,18 @@
 //   static        rights stay where they arrived, also when a customer waits
 //   on-demand     they move when a customer waits, and only as many as are lacking
 //   proportional  they move towards where they sell, before they are lacking (the default)
+//   square-root   likewise, but by the root of demand: what a few customers more or less ask for
+//                 goes with the root, so small places keep more than their part, and large ones
+//                 fetch it when they need it
 //
-// Proportional. A replica's target is its part of all rights, by demand. It pulls when it has less
-// than half of its target, from those that have more than theirs, and nobody gives what brings
+// Proportional. A replica's target is its part of all rights, by demand. Of a SKU that few have
+// asked for that says little: the fewer, the more counts the replica's part of the demand for all
+// SKUs (as if `prior` units a second had been asked for in those proportions). It pulls when it has
+// less than half of its target, from those that have more than theirs, and nobody gives what brings
 // them below their own target. So after a pull both are at or above the mark at which they would
 // pull themselves, and two nodes never trade the same units back and forth while demand stays.
 // Below `gather_below` units in all, the last ones are gathered in one place: there a cart of
-// several finds them, where spread over nodes they would be refused piece by piece.
+// several finds them, where spread over nodes they would be fetched or refused piece by piece.
 
 #include <string>
 #include <string_view>
@@ -26,11 +31,13 @@ struct Share {
   crdt::ReplicaId replica;
   crdt::Units rights = 0;  // ≥ 0
   double demand = 0;       // units a second that customers ask for there, ≥ 0
+  double overall = 0;      // the same of all SKUs
   bool reachable = true;
 };
 struct Outlook {
   Share self;
   std::vector<Share> peers;  // ascending by replica
+  double prior = 0;          // units a second
   crdt::Units gather_below = 0;
 };
 struct Pull {
@@ -45,6 +52,8 @@ class RebalancePolicy {
   virtual std::string_view name() const = 0;
   // Whether peers are asked, and given to, when a customer waits for rights.
   virtual bool moves_for_customers() const = 0;
+  // Whether anything is to be gained from looking at SKUs that nobody waits for.
+  virtual bool moves_ahead() const = 0;
   // How many units this replica should have.
   virtual crdt::Units target(const Outlook& outlook) const = 0;
   // What to ask for now, ahead of demand. Never of one that cannot be reached.

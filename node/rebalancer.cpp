@@ -13,6 +13,11 @@ using crdt::Product;
 namespace {
 
 constexpr Millis kFadeEvery{1'000};
+constexpr Millis kSweepEvery{1'000};
+// Who sells how much of all changes slowly, and a quiet night says little about it.
+constexpr int kOverallWindows = 144;
+// So many units of one SKU within a window outweigh what is known of all SKUs.
+constexpr double kPriorUnits = 100;
 constexpr std::size_t kFadedAtOnce = 500;
 
 // Units per 1,000 s, as the row has it.
@@ -29,17 +34,21 @@ std::uint32_t published(const crdt::State& state, const Product& product) {
 
 }  // namespace
 
-double Rebalancer::rate(const Demand& demand, Instant now) const {
-  const auto gone = static_cast<double>((now - demand.at).count());
-  return demand.rate * std::exp(-gone / static_cast<double>(options_.window.count()));
+double Rebalancer::Rate::at(Instant now, Millis window) const {
+  const auto gone = static_cast<double>((now - since).count());
+  return value * std::exp(-gone / static_cast<double>(window.count()));
+}
+
+void Rebalancer::Rate::add(Units units, Instant now, Millis window) {
+  value = at(now, window) + static_cast<double>(units) / static_cast<double>(window.count());
+  since = now;
 }
 
 // After a restart it goes on from what the row says.
 Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
   const auto [at, fresh] = demands_.try_emplace(&product);
   if (fresh) {
-    at->second.rate = published(state_, product) * 1e-6;
-    at->second.at = now;
+    at->second.rate = {published(state_, product) * 1e-6, now};
     known_.push_back(&product);
   }
   return at->second;
@@ -47,14 +56,15 @@ Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
 
 void Rebalancer::asked(Product& product, Units units, Instant now) {
   Demand& demand = demand_of(product, now);
-  demand.rate =
-      rate(demand, now) + static_cast<double>(units) / static_cast<double>(options_.window.count());
-  demand.at = now;
+  demand.rate.add(units, now, options_.window);
+  overall_.add(units, now, kOverallWindows * options_.window);
+  moved_ = true;
   publish(product, demand, now);
   if (ledger_.free(product) < demand.look_below) queue(product, demand);
 }
 
 void Rebalancer::changed(Product& product) {
+  moved_ = true;
   const auto at = demands_.find(&product);
   if (at != demands_.end() && ledger_.free(product) < at->second.look_below)
     queue(product, at->second);
@@ -62,7 +72,8 @@ void Rebalancer::changed(Product& product) {
 
 // Not each small change: the row is written for a hold anyway, but not for a refusal.
 void Rebalancer::publish(Product& product, const Demand& demand, Instant now) {
-  const double before = published(state_, product), value = milli(rate(demand, now));
+  const double before = published(state_, product),
+               value = milli(demand.rate.at(now, options_.window));
   if (std::abs(value - before) <= std::max(before, value) / 8) return;
   state_.change_stock(
       product, [&](crdt::StockRow& row) { row.demand_milli = static_cast<std::uint32_t>(value); });
@@ -75,35 +86,43 @@ void Rebalancer::fade(Instant now) {
   for (std::size_t i = 0; i < std::min(kFadedAtOnce, known_.size()); ++i) {
     Product& product = *known_[faded_++ % known_.size()];
     const Demand& demand = demands_.at(&product);
-    if (milli(rate(demand, now)) * 2 < published(state_, product)) publish(product, demand, now);
+    if (milli(demand.rate.at(now, options_.window)) * 2 < published(state_, product))
+      publish(product, demand, now);
   }
   faded_ %= known_.size();
 }
 
-Outlook Rebalancer::outlook(const Product& product, Instant now) const {
-  Outlook outlook{.gather_below = options_.gather_below};
-  const auto own = demands_.find(&product);
+Outlook Rebalancer::outlook(const Product& product) const {
+  // What others see of this node's demand, not what it knows better: so all have the same targets,
+  // and what one asks for another has to spare.
+  const auto overall = [&](const crdt::Member* member) {
+    return member == nullptr ? 0 : static_cast<double>(member->row.demand_milli) * 1e-3;
+  };
+  Outlook outlook{.prior = kPriorUnits * 1000 / static_cast<double>(options_.window.count()),
+                  .gather_below = options_.gather_below};
   outlook.self = {.replica = state_.self(),
                   .rights = ledger_.free(product),
-                  .demand = own == demands_.end() ? 0 : rate(own->second, now) * 1000};
+                  .demand = published(state_, product) * 1e-3,
+                  .overall = overall(state_.member(state_.self()))};
   for (const auto& [replica, member] : state_.members()) {
     if (replica == state_.self()) continue;
     const crdt::StockCell* cell = product.stock.find(replica);
     outlook.peers.push_back({.replica = replica,
                              .rights = std::max<Units>(0, product.stock.rights(replica)),
                              .demand = cell == nullptr ? 0 : cell->row.demand_milli * 1e-3,
+                             .overall = overall(member.get()),
                              .reachable = reachable_(replica)});
   }
   return outlook;
 }
 
-Units Rebalancer::ahead(const Product& product, Units lacking, Instant now) const {
-  const Outlook here = outlook(product, now);
+Units Rebalancer::ahead(const Product& product, Units lacking) const {
+  const Outlook here = outlook(product);
   return std::max<Units>(0, options_.policy->target(here) - here.self.rights - lacking);
 }
 
-Units Rebalancer::spare(const Product& product, ReplicaId to, Instant now) const {
-  return options_.policy->spare(outlook(product, now), to);
+Units Rebalancer::spare(const Product& product, ReplicaId to) const {
+  return options_.policy->spare(outlook(product), to);
 }
 
 // ── looking ─────────────────────────────────────────────────────────────────────────────────────
@@ -114,8 +133,13 @@ void Rebalancer::queue(Product& product, Demand& demand) {
   looks_.push_back(&product);
 }
 
+std::uint64_t Rebalancer::overall_milli(Instant now) const {
+  return static_cast<std::uint64_t>(overall_.at(now, kOverallWindows * options_.window) * 1e6);
+}
+
 void Rebalancer::tick(Instant now) {
   fade(now);
+  sweep(now);
   for (; !later_.empty() && later_.begin()->first <= now; later_.erase(later_.begin()))
     looks_.push_back(later_.begin()->second);
   std::vector<Product*> looks = std::exchange(looks_, {});
@@ -127,6 +151,34 @@ void Rebalancer::tick(Instant now) {
   wake_at_ = !looks_.empty()  ? now + Millis(1)
              : later_.empty() ? Instant::max()
                               : later_.begin()->first;
+  if (options_.policy->moves_ahead() && (moved_ || !swept_.empty()))
+    wake_at_ = std::min(wake_at_, sweep_at_);
+}
+
+// Once around the catalogue, and once more if anything changed meanwhile.
+void Rebalancer::sweep(Instant now) {
+  if (!options_.policy->moves_ahead() || now < sweep_at_ || (swept_.empty() && !moved_)) return;
+  if (swept_.empty()) {
+    moved_ = false;
+    sweep_began_ = now;
+  }
+  const auto& catalogue = state_.catalogue();
+  auto at = swept_.empty() ? catalogue.begin() : catalogue.upper_bound(swept_);
+  for (std::size_t i = 0; i < kSweptAtOnce && at != catalogue.end(); ++i, ++at) {
+    Product& product = *at->second;
+    if (const auto known = demands_.find(&product); known != demands_.end()) {
+      queue(product, known->second);
+    } else {
+      pull(product, outlook(product));
+    }
+  }
+  sweep_at_ = now + kSweepEvery;
+  if (at != catalogue.end()) {
+    swept_ = std::prev(at)->first;
+    return;
+  }
+  swept_.clear();
+  sweep_at_ = std::max(sweep_at_, sweep_began_ + options_.cooldown);
 }
 
 void Rebalancer::look(Product& product, Instant now) {
@@ -137,8 +189,12 @@ void Rebalancer::look(Product& product, Instant now) {
   }
   demand.queued = false;
   demand.not_before = now + options_.cooldown;
-  const Outlook here = outlook(product, now);
+  const Outlook here = outlook(product);
   demand.look_below = std::max<Units>(1, (options_.policy->target(here) + 1) / 2);
+  pull(product, here);
+}
+
+void Rebalancer::pull(Product& product, const Outlook& here) {
   for (const Pull& pull : options_.policy->pulls(here)) {
     if (asking_.contains({product.sku, pull.from})) continue;
     const crdt::StockCell* cell = product.stock.find(pull.from);

@@ -7,6 +7,9 @@
 //
 // One request in flight per SKU and peer; after a look at a SKU none for `cooldown`.
 //
+// SKUs that nobody has asked for here yet are looked at in turn, a few each second, for as long as
+// anything changes: so rights are where customers are before the first of them comes.
+//
 // Cost  one hash lookup a line of a reservation; O(replicas) a look, at most kLooksAtOnce a tick.
 
 #include <functional>
@@ -48,32 +51,40 @@ class Rebalancer {
   // Rights came, here or elsewhere.
   void changed(crdt::Product& product);
   // What a request for a waiting customer should bring beyond what is lacking.
-  Units ahead(const crdt::Product& product, Units lacking, crdt::Instant now) const;
+  Units ahead(const crdt::Product& product, Units lacking) const;
   // The most that may go to a peer beyond what its customers wait for.
-  Units spare(const crdt::Product& product, ReplicaId to, crdt::Instant now) const;
+  Units spare(const crdt::Product& product, ReplicaId to) const;
 
   void tick(crdt::Instant now);
   crdt::Instant wake_at() const { return wake_at_; }
   bool owns(std::uint64_t call) const { return calls_.contains(call); }
   void ended(std::uint64_t call);  // answered, or lost
+  // Units per 1,000 s that customers ask for here, of all SKUs: for the member row.
+  std::uint64_t overall_milli(crdt::Instant now) const;
 
  private:
-  static constexpr std::size_t kLooksAtOnce = 200;
+  static constexpr std::size_t kLooksAtOnce = 200, kSweptAtOnce = 1'000;
 
+  struct Rate {
+    double value = 0;  // units a millisecond, at `since`
+    crdt::Instant since{};
+    double at(crdt::Instant now, crdt::Millis window) const;
+    void add(Units units, crdt::Instant now, crdt::Millis window);
+  };
   struct Demand {
-    double rate = 0;  // units a millisecond, at `at`
-    crdt::Instant at{};
+    Rate rate;
     Units look_below = crdt::kUnitsMax;  // own rights at which it is worth a look
     crdt::Instant not_before{};
     bool queued = false;
   };
   Demand& demand_of(crdt::Product& product, crdt::Instant now);
-  double rate(const Demand& demand, crdt::Instant now) const;
   void publish(crdt::Product& product, const Demand& demand, crdt::Instant now);
   void queue(crdt::Product& product, Demand& demand);
-  Outlook outlook(const crdt::Product& product, crdt::Instant now) const;
+  Outlook outlook(const crdt::Product& product) const;
   void look(crdt::Product& product, crdt::Instant now);
+  void pull(crdt::Product& product, const Outlook& here);
   void fade(crdt::Instant now);
+  void sweep(crdt::Instant now);
 
   crdt::State& state_;
   const Ledger& ledger_;
@@ -84,6 +95,10 @@ class Rebalancer {
   std::vector<crdt::Product*> known_;                          // of demands_, in order of arrival
   std::size_t faded_ = 0;                                      // how far fade() has come in known_
   crdt::Instant fade_at_{};
+  Rate overall_;       // of all SKUs
+  bool moved_ = true;  // something may have changed since the sweep began
+  std::string swept_;  // up to this SKU, in the sweep that is under way
+  crdt::Instant sweep_at_{}, sweep_began_{};
   std::vector<crdt::Product*> looks_;
   std::multimap<crdt::Instant, crdt::Product*> later_;  // looks that wait for the cooldown
   std::map<std::uint64_t, std::pair<const crdt::Product*, ReplicaId>> calls_;

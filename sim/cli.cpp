@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -114,8 +115,9 @@ void add_fuzz(CLI::App& sim, Action& action) {
 }
 
 int regress_command(const SwarmArguments& a) {
+  std::error_code error;
   std::ifstream in(a.file, std::ios::binary);
-  if (!in)
+  if (!in || std::filesystem::is_directory(a.file, error))
     return api::usage_error(absl::InvalidArgumentError(
         "cannot read '" + a.file + "': name a file with one `SEED  # what broke` a line"));
   const std::string text{std::istreambuf_iterator<char>(in), {}};
@@ -189,7 +191,7 @@ int run_replay(const ReplayArguments& a) {
 void add_replay(CLI::App& sim, Action& action) {
   CLI::App* app = sim.add_subcommand("replay", "Run one seed again, event by event the same");
   auto a = std::make_shared<ReplayArguments>();
-  app->add_option("--seed", a->seed, "The seed")->required();
+  app->add_option("--seed", a->seed, "The seed")->required()->check(check_seed);
   app->add_flag("--trace", a->trace, "Print a line per event");
   app->add_flag("--plan", a->plan, "Print what the seed has in store, and run nothing");
   app->add_option("--without-faults", a->without_faults, "Leave these faults out, like 1,4-9");

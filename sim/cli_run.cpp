@@ -1,4 +1,5 @@
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 
 #include <boost/json/serialize.hpp>
@@ -37,7 +38,11 @@ void stamp(Heading& heading, const Stopwatch& watch) {
 }
 
 // Before the work, so that nothing is simulated for a report that cannot be written.
-absl::Status check_writable(const std::string& path) {
+absl::Status check_writable(const std::string& path, const std::string& scenario) {
+  std::error_code error;
+  if (!path.empty() && std::filesystem::equivalent(path, scenario, error))
+    return absl::InvalidArgumentError("--report: '" + path +
+                                      "' is the scenario itself; name another file");
   if (path.empty() || std::ofstream(path, std::ios::app)) return absl::OkStatus();
   return absl::InvalidArgumentError("--report: cannot write '" + path +
                                     "'; name a file in a folder that you may write to");
@@ -89,7 +94,7 @@ int run_scenario(const RunOptions& options) {
   if (!scenario.ok()) return api::usage_error(scenario.status());
   if (const auto status = apply(*scenario, options.policy, options.seed); !status.ok())
     return api::usage_error(status);
-  if (const auto status = check_writable(options.report_path); !status.ok())
+  if (const auto status = check_writable(options.report_path, options.scenario_path); !status.ok())
     return api::usage_error(status);
   const Stopwatch watch;
   api::Progress progress;
@@ -109,7 +114,7 @@ int run_compare(const CompareOptions& options) {
   if (!scenario.ok()) return api::usage_error(scenario.status());
   if (const auto status = apply(*scenario, "", options.seed); !status.ok())
     return api::usage_error(status);
-  if (const auto status = check_writable(options.report_path); !status.ok())
+  if (const auto status = check_writable(options.report_path, options.scenario_path); !status.ok())
     return api::usage_error(status);
   const Stopwatch watch;
   api::Progress progress;

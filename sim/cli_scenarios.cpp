@@ -1,4 +1,5 @@
 #include "sim/cli_scenarios.h"
+#include "sim/seed_numbers.h"
 
 #include <memory>
 #include <string>
@@ -34,7 +35,7 @@ void add_run(CLI::App& sim, Action& action) {
       ->required();
   app->add_option("--report", o->report_path, "Also write one HTML page with plots to this file");
   app->add_option("--policy", o->policy, "Another policy than the scenario's");
-  app->add_option("--seed", o->seed, "Another seed than the scenario's");
+  app->add_option("--seed", o->seed, "Another seed than the scenario's")->check(check_seed);
   add_json(app, o->json);
   app->callback([o, &action] { action = [o] { return run_scenario(*o); }; });
 }
@@ -48,7 +49,7 @@ void add_compare(CLI::App& sim, Action& action) {
   auto o = std::make_shared<CompareOptions>();
   app->add_option("SCENARIO", o->scenario_path, "The scenario (TOML); without: a built-in one");
   app->add_option("--report", o->report_path, "Also write one HTML page with plots to this file");
-  app->add_option("--seed", o->seed, "Another seed than the scenario's");
+  app->add_option("--seed", o->seed, "Another seed than the scenario's")->check(check_seed);
   add_json(app, o->json);
   app->callback([o, &action] { action = [o] { return run_compare(*o); }; });
 }
@@ -63,7 +64,7 @@ void add_papers(CLI::App& sim, Action& action) {
                   "feeds (Enes et al., ICDE 2019) or quotas (Balegas et al., SRDS 2015); without: "
                   "both")
       ->check(CLI::IsMember({"feeds", "quotas"}));
-  app->add_option("--seed", o->seed, "Of the workloads")->capture_default_str();
+  app->add_option("--seed", o->seed, "Of the workloads")->check(check_seed)->capture_default_str();
   add_json(app, o->json);
   app->callback([o, which, &action] {
     o->feeds = *which != "quotas";
@@ -82,7 +83,7 @@ void add_scale(CLI::App& sim, Action& action) {
       ->allow_extra_args(false)
       ->check(CLI::Range(2u, 200u))
       ->capture_default_str();
-  app->add_option("--seed", o->seed, "Of the workload")->capture_default_str();
+  app->add_option("--seed", o->seed, "Of the workload")->check(check_seed)->capture_default_str();
   add_json(app, o->json);
   app->callback([o, &action] { action = [o] { return run_scale(*o); }; });
 }

@@ -35,6 +35,7 @@ void add(Totals& to, const Totals& from) {
   for (const auto& [reason, count] : from.refused) to.refused[reason] += count;
   to.carts_failed += from.carts_failed;
   to.refused_with_stock_elsewhere += from.refused_with_stock_elsewhere;
+  to.carts_fetched += from.carts_fetched;
   to.units_reserved += from.units_reserved;
   to.units_committed += from.units_committed;
   to.units_released += from.units_released;
@@ -140,6 +141,7 @@ void Figures::sample(Time at) {
     const std::uint64_t wan = wan_bytes(i);
     series.wan_bytes.push_back(static_cast<double>(wan - region.wan_before));
     region.wan_before = wan;
+    count_fetched(i, at >= scenario_.warm_up);
     std::sort(region.latencies_now.begin(), region.latencies_now.end());
     series.p50_ms.push_back(percentile(region.latencies_now, 0.5));
     series.p99_ms.push_back(percentile(region.latencies_now, 0.99));
@@ -160,6 +162,17 @@ void Figures::sample(Time at) {
   if (oversold >= oversold_) {
     oversold_ = oversold;
     oversold_bound_ = bound;
+  }
+}
+
+// A node that starts again counts from 0.
+void Figures::count_fetched(std::size_t of, bool counted) {
+  for (std::size_t place = 0; place < world_.nodes(); ++place) {
+    if (world_.region_of(place) != of || !world_.node(place).lives()) continue;
+    std::uint64_t& before = fetched_before_[place];
+    const std::uint64_t now = world_.node(place).engine().stats({}).reservations_waited;
+    if (counted) regions_[of].totals.carts_fetched += now >= before ? now - before : now;
+    before = now;
   }
 }
 

@@ -2,6 +2,7 @@
 // What is counted while a scenario runs: totals of each region and of all, and the curves between
 // two samples.
 
+#include <map>
 #include <vector>
 
 #include "sim/report.h"
@@ -35,6 +36,7 @@ class Figures {
   };
   bool stock_elsewhere(const Cart& cart) const;
   std::uint64_t wan_bytes(std::size_t region) const;
+  void count_fetched(std::size_t region, bool counted);
   bool counted(const Cart& cart) const { return cart.at >= scenario_.warm_up; }
 
   const Scenario& scenario_;
@@ -42,6 +44,7 @@ class Figures {
   const World& world_;
   std::vector<Region> regions_;
   std::vector<std::uint64_t> wan_begin_;
+  std::map<std::size_t, std::uint64_t> fetched_before_;  // by node
   std::vector<std::int64_t> times_ms_;
   GlobalSeries global_;
   crdt::Units oversold_ = 0, oversold_bound_ = 0, units_asked_ = 0;

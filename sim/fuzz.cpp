@@ -82,7 +82,9 @@ bool can_shrink(const Verdict& verdict) {
   return verdict.invariant != "hang" && verdict.invariant != "not-deterministic";
 }
 
-Shrunk shrink_failure(const Verdict& failure, const FuzzOptions& options, const Subject& subject) {
+// Nothing: it does not fail again.
+std::optional<Shrunk> shrink_failure(const Verdict& failure, const FuzzOptions& options,
+                                     const Subject& subject) {
   using namespace std::chrono_literals;
   api::StopSignals signals;
   const auto deadline = Clock::now() + options.shrink_limit;
@@ -103,6 +105,13 @@ Shrunk shrink_failure(const Verdict& failure, const FuzzOptions& options, const 
     (void)run_jobs({.processes = 1, .job_limit = options.seed_limit}, 1, run, ended, over);
     return invariant;
   };
+  if (!trial({}).has_value() && !over()) {
+    progress.finish(
+        "seed " + std::to_string(failure.seed) +
+        " passes when it is run again: what failed was not decided by the seed (memory, "
+        "a signal, the machine)");
+    return std::nullopt;
+  }
   const ShrinkLimits limits{
       .out_of_time = over, .progress = [&](const PlanSize& left, std::uint32_t trials) {
         progress.show("shrinking seed " + std::to_string(failure.seed) + ": " +

@@ -34,10 +34,6 @@ class Random {
     return low * std::exp(unit() * std::log(high / low));
   }
   double exponential(double mean) { return -mean * std::log(1.0 - unit()); }
-  double normal() {
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - unit()));
-    return radius * std::cos(2.0 * std::numbers::pi * unit());
-  }
   template <typename T>
   const T& pick(const std::vector<T>& values) {
     return values[below(values.size())];

@@ -155,6 +155,7 @@ json::object object_of(const Totals& totals) {
           {"refused", std::move(refused)},
           {"carts_failed", totals.carts_failed},
           {"refused_with_stock_elsewhere", totals.refused_with_stock_elsewhere},
+          {"carts_fetched", totals.carts_fetched},
           {"availability", number(totals.availability())},
           {"units_reserved", totals.units_reserved},
           {"units_committed", totals.units_committed},

@@ -58,6 +58,7 @@ api::Table totals_table(std::string_view first_title) {
                      {"accepted", Align::right},
                      {"refused", Align::right},
                      {"stock elsewhere", Align::right},
+                     {"fetched", Align::right},
                      {"failed", Align::right},
                      {"answered", Align::right},
                      {"oversold", Align::right},
@@ -72,9 +73,9 @@ void add_totals(api::Table& table, const std::string& name, const Totals& totals
   const auto per_cart = totals.wan_bytes_per_reservation();
   const auto& latency = totals.latency;
   table.add({name, count(totals.carts), count(totals.carts_accepted), count(totals.carts_refused()),
-             count(totals.refused_with_stock_elsewhere), count(totals.carts_failed),
-             percent(totals.availability()), count(totals.oversold), count(totals.oversold_bound),
-             latency ? milliseconds(latency->p50_ms) : "-",
+             count(totals.refused_with_stock_elsewhere), count(totals.carts_fetched),
+             count(totals.carts_failed), percent(totals.availability()), count(totals.oversold),
+             count(totals.oversold_bound), latency ? milliseconds(latency->p50_ms) : "-",
              latency ? milliseconds(latency->p99_ms) : "-",
              bytes(static_cast<double>(totals.wan_bytes)), per_cart ? bytes(*per_cart) : "-"});
 }
@@ -82,12 +83,10 @@ void add_totals(api::Table& table, const std::string& name, const Totals& totals
 // What the titles of the table mean.
 std::string legend(api::Style style) {
   const std::string text =
-      "stock elsewhere: refused although all regions together had the units. failed: no answer in\n"
-      "time, or a 5xx. answered: yes or no, in time. oversold, bound: units sold beyond the stock, "
-      "and\n"
-      "how many may be. p50, p99: of answered carts, at the customer. WAN: bytes between regions, "
-      "in\n"
-      "all and per accepted cart.\n";
+      "stock elsewhere: refused although all regions together had the units. fetched: waited for\n"
+      "rights of other nodes. failed: no answer in time, or a 5xx. answered: yes or no, in time.\n"
+      "oversold, bound: units sold beyond the stock, and how many may be. p50, p99: of answered\n"
+      "carts, at the customer. WAN: bytes between regions, in all and per accepted cart.\n";
   return style == api::Style::colour ? "\x1b[2m" + text + "\x1b[0m" : text;
 }
 

@@ -12,6 +12,7 @@ constexpr Time kOneWay = 50 * kMillisecond;
 constexpr Time kIdle = 20 * kSecond;
 constexpr Time kWriting = 20 * kSecond;
 constexpr std::uint64_t kUpdatesPerReplica = 40;
+constexpr Time kMeshedWithin = 120 * kSecond, kConvergedWithin = 60 * kSecond;
 
 std::uint64_t sent_by_nodes(const World& world) {
   std::uint64_t bytes = 0;
@@ -47,13 +48,16 @@ ScalePoint measure(std::uint32_t replicas, std::uint64_t seed) {
   checks.attach(world);
   recorder.attach(world);
   world.start_all();
-  while (!meshed(world)) world.run_until(world.now() + kSecond);
+  while (!meshed(world) && world.now() < kMeshedWithin) world.run_until(world.now() + kSecond);
+  ScalePoint point{.replicas = replicas};
+  if (!meshed(world)) point.problem = "not every node reached every other one";
   for (std::size_t i = 0; i < replicas; ++i)
     world.http(i, i, {"PUT", "/v1/skus/s" + std::to_string(i), "{}", ""},
-               [](const api::Response&) {});
+               [&](const api::Response& response) {
+                 if (response.status != 201) point.problem = "a SKU could not be made";
+               });
   world.run_until(world.now() + 15 * kSecond);
 
-  ScalePoint point{.replicas = replicas};
   std::uint64_t before = sent_by_nodes(world);
   world.run_until(world.now() + kIdle);
   const double idle =
@@ -69,20 +73,25 @@ ScalePoint measure(std::uint32_t replicas, std::uint64_t seed) {
       world.events().at(begin + random.between(0, kWriting), [&, node] {
         const std::string sku = "s" + std::to_string(random.below(replicas));
         world.http(node, node, {"POST", "/v1/skus/" + sku + "/receipts", R"({"quantity":1})", ""},
-                   [&](const api::Response&) {
+                   [&](const api::Response& response) {
+                     if (response.status != 201) point.problem = "an update was refused";
                      ++point.updates;
                      last_answer = world.now();
                    });
       });
   world.run_until([&] { return point.updates == replicas * kUpdatesPerReplica; },
                   begin + 2 * kWriting);
-  world.run_until([&] { return converged(world); }, world.now() + 60 * kSecond);
+  if (point.updates < replicas * kUpdatesPerReplica) point.problem = "updates without an answer";
+  world.run_until([&] { return converged(world); }, world.now() + kConvergedWithin);
+  if (!converged(world)) point.problem = "the nodes do not agree within a minute";
   point.converged_ms = static_cast<double>(std::max<Time>(0, world.now() - last_answer)) /
                        static_cast<double>(kMillisecond);
   const double took = static_cast<double>(world.now() - begin) / kSecond;
   point.gossip_bytes_per_update =
       (static_cast<double>(sent_by_nodes(world) - before) - idle * took) /
       static_cast<double>(point.updates);
+  if (const auto& violation = checks.violation())
+    point.problem = violation->invariant + ": " + violation->detail;
   point.virtual_ms = world.now() / kMillisecond;
   return point;
 }
@@ -106,7 +115,11 @@ Study study_of(const std::vector<ScalePoint>& points, std::uint64_t seed) {
       "What an update costs on the wire, and how soon all have it, as the full mesh grows.";
   study.policy = "one node a region, 50 ms one way, two updates a second and node";
   study.seed = seed;
-  for (const ScalePoint& point : points) study.virtual_ms += point.virtual_ms;
+  for (const ScalePoint& point : points) {
+    study.virtual_ms += point.virtual_ms;
+    study.checks.push_back(
+        {std::to_string(point.replicas) + " replicas agree", point.problem.empty(), point.problem});
+  }
   const auto curves = [&](const char* title, const char* y, double ScalePoint::*field) {
     Curves one{.title = title, .x_label = "replicas", .y_label = y};
     Curves::Line line{.name = title};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "sim/report.h"
@@ -16,6 +17,8 @@ struct ScalePoint {
   double gossip_bytes_per_update = 0;  // that nodes send: rows, acknowledgements
   double idle_bytes_per_second = 0;    // beside it, of one node: heartbeats
   double converged_ms = 0;             // after the last update was acknowledged
+  std::string problem;                 // why these figures are none; empty: they are
+  std::int64_t virtual_ms = 0;         // of the whole measurement
 };
 
 // `replicas`: at least 2 each.

@@ -3,8 +3,8 @@
 namespace holdfast::sim {
 
 const std::vector<std::string>& known_policies() {
-  static const std::vector<std::string> names = {"proportional", "on-demand", "static", "central",
-                                                 "weak"};
+  static const std::vector<std::string> names = {"proportional", "square-root", "on-demand",
+                                                 "static",       "central",     "weak"};
   return names;
 }
 

@@ -60,6 +60,8 @@ struct OrdersSource {
   std::uint32_t line = 0;         // where
   std::vector<std::string> days;  // YYYY-MM-DD; empty: all
   std::vector<std::string> map;   // "COUNTRY=REGION", as api/country_map.h takes them
+  std::vector<double> shares;     // by region: in place of countries, drawn; empty: by country
+  bool cart_of_line = false;      // every line of an order is a cart of its own
   double speed = 1;               // so much order time passes in one unit of virtual time
   std::int64_t repeat = 1;        // every order is sold so many times
   bool skip_broken = false;
@@ -101,7 +103,7 @@ struct ScenarioDemand {
 };
 
 struct ScenarioPolicy {
-  std::string name = "on-demand";  // one of known_policies()
+  std::string name = "proportional";  // one of known_policies()
   std::int64_t wait_ms = 250;
   std::size_t central_region = 0;  // where all is decided under "central"
 };

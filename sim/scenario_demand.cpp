@@ -83,6 +83,14 @@ OrdersSource read_source(TableReader& table, const Scenario& scenario) {
       source.map.push_back(member->key + "=" + region);
     }
   }
+  if (auto shares = table.table("shares")) {
+    source.shares = read_by_region(*shares, scenario, {0, 1e9});
+    if (!(sum(source.shares) > 0)) table.note("shares", "must give a share to at least one region");
+    if (!source.map.empty()) table.note("shares", "cannot be set beside map");
+  }
+  std::string cart = "invoice";
+  table.one_of("cart", cart, {"invoice", "line"});
+  source.cart_of_line = cart == "line";
   table.number("speed", source.speed, {0.01, 10'000});
   table.integer("repeat", source.repeat, {1, 10'000});
   table.flag("skip_broken", source.skip_broken);

@@ -46,7 +46,7 @@ Nodes read_nodes_of(TableReader& table, const std::string& key, const Scenario& 
   if (!names.empty()) label += before + joined(names);
   for (const std::string& name : names) {
     const Nodes found = nodes_called(name, scenario);
-    if (found.empty()) {
+    if (found.empty() && !scenario.regions.empty()) {
       const auto regions = region_names(scenario);
       table.note(key, "there is no region or node \"" + name + "\"; the regions are " +
                           joined(regions) + ", nodes are called like " +

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <numeric>
 
 #include "api/country_map.h"
 #include "api/orders.h"
@@ -44,7 +45,8 @@ class CartMaker {
       : scenario_(scenario),
         countries_(countries),
         begin_s_(first_day_s + scenario.start_of_day / kSecond),
-        random_(scenario.seed, "orders.repeat") {
+        random_(scenario.seed, "orders.repeat"),
+        regions_(scenario.seed, "orders.regions") {
     for (std::size_t i = 0; i < scenario.skus.size(); ++i) {
       numbers_.emplace(scenario.skus[i], static_cast<std::uint32_t>(i));
     }
@@ -60,13 +62,23 @@ class CartMaker {
     cart.region = static_cast<std::uint32_t>(countries_.region_of(invoice.country));
     for (const api::OrderLine& line : invoice.sold) {
       cart.lines.push_back({numbers_.at(line.sku), line.quantity});
+      if (!demand.source->cart_of_line) continue;
+      add_copies(invoice, cart, "." + line.sku);
+      cart.lines.clear();
     }
+    if (!cart.lines.empty()) add_copies(invoice, cart, "");
+  }
+
+ private:
+  void add_copies(const api::Invoice& invoice, OrderCart cart, const std::string& suffix) {
+    ScenarioDemand& demand = scenario_.demand;
     const double speed = demand.source->speed;
     for (std::int64_t copy = 1; copy <= demand.source->repeat; ++copy) {
       const double late_s = copy == 1 ? 0 : random_.unit() * 60;
       const double order_s = static_cast<double>(invoice.time_s - begin_s_) + late_s;
       cart.at = std::llround(order_s / speed * static_cast<double>(kSecond));
-      cart.id = invoice.number + (copy == 1 ? "" : "." + std::to_string(copy));
+      if (!demand.source->shares.empty()) cart.region = drawn_region();
+      cart.id = invoice.number + suffix + (copy == 1 ? "" : "." + std::to_string(copy));
       if (cart.at >= 0 && cart.at < scenario_.duration) {
         demand.orders.push_back(cart);
       } else {
@@ -75,11 +87,18 @@ class CartMaker {
     }
   }
 
- private:
+  std::uint32_t drawn_region() {
+    const std::vector<double>& shares = scenario_.demand.source->shares;
+    double left = regions_.unit() * std::accumulate(shares.begin(), shares.end(), 0.0);
+    std::uint32_t region = 0;
+    while (region + 1 < shares.size() && (left -= shares[region]) >= 0) ++region;
+    return region;
+  }
+
   Scenario& scenario_;
   const api::CountryMap& countries_;
   std::int64_t begin_s_;
-  Random random_;
+  Random random_, regions_;
   std::map<std::string, std::uint32_t> numbers_;
 };
 

@@ -185,6 +185,7 @@ class ScenarioRun {
     const Totals& totals = report.totals;
     const auto percent = [](double share) { return share * 100; };
     const double carts = std::max<double>(1, static_cast<double>(totals.carts));
+    if (totals.carts == 0) check(report, "carts", false, "nobody came, so nothing was shown");
     if (expect.oversold_max)
       check(report, "oversold", *totals.oversold <= *expect.oversold_max,
             text("%.0f units, at most %.0f", static_cast<double>(*totals.oversold),

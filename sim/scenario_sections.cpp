@@ -19,7 +19,8 @@ std::optional<std::size_t> region_called(TableReader& table, const std::string& 
   const auto names = region_names(scenario);
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
-  table.note(key, "there is no region \"" + name + "\"; the regions are " + joined(names));
+  if (!names.empty())
+    table.note(key, "there is no region \"" + name + "\"; the regions are " + joined(names));
   return std::nullopt;
 }
 

@@ -41,7 +41,7 @@ WorldOptions world_of(const Scenario& scenario) {
                      .inbox_delay_max = crdt::Millis(scenario.nodes.inbox_delay_ms)};
   // The alternatives that are no policies of the product don't move rights by themselves.
   const node::RebalancePolicy* policy = node::find_policy(scenario.policy.name);
-  world.rebalance.policy = policy != nullptr ? policy : node::find_policy("on-demand");
+  world.rebalance.policy = policy != nullptr ? policy : node::find_policy("proportional");
   for (const ScenarioRegion& region : scenario.regions) {
     world.regions.push_back(region.name);
     for (std::size_t i = 0; i < region.nodes; ++i) {

@@ -38,6 +38,15 @@ absl::Status bad_seeds(std::string_view text, const std::string& why) {
 
 }  // namespace
 
+std::string check_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  return whole && seed <= std::uint64_t{INT64_MAX}
+             ? ""
+             : "must be a whole number from 0 to 9223372036854775807, is '" + text + "'";
+}
+
 absl::StatusOr<SeedRange> parse_seeds(std::string_view text) {
   const auto dots = text.find("..");
   const auto first = number<std::uint64_t>(text.substr(0, dots));

@@ -20,6 +20,9 @@ struct SeedRange {
 // "A..B", both included, or "A". Errors: kInvalidArgument.
 absl::StatusOr<SeedRange> parse_seeds(std::string_view text);
 
+// Why `text` is no seed, 0 … 2⁶³−1 in digits; empty: it is one.
+std::string check_seed(const std::string& text);
+
 // "1,4-9" → 1 4 5 … 9, ascending, each once; an empty text: none. Each number must be below
 // `bound`. Errors: kInvalidArgument.
 absl::StatusOr<std::vector<std::uint32_t>> parse_numbers(std::string_view text,

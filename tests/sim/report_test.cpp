@@ -30,6 +30,7 @@ Totals some_totals() {
           .refused = {{"insufficient_stock", 60}, {"busy", 30}},
           .carts_failed = 10,
           .refused_with_stock_elsewhere = 7,
+          .carts_fetched = 31,
           .units_reserved = 3000,
           .units_committed = 2700,
           .units_released = 200,
@@ -140,10 +141,10 @@ TEST_SUITE("sim/report") {
           std::set<std::string>{"label", "kind", "from_ms", "to_ms", "regions"});
     CHECK(names_of(value.at("totals")) ==
           std::set<std::string>{"carts", "lines", "carts_accepted", "carts_refused", "refused",
-                                "carts_failed", "refused_with_stock_elsewhere", "availability",
-                                "units_reserved", "units_committed", "units_released",
-                                "units_expired", "oversold", "oversold_bound", "latency",
-                                "wan_bytes", "wan_bytes_per_reservation"});
+                                "carts_failed", "refused_with_stock_elsewhere", "carts_fetched",
+                                "availability", "units_reserved", "units_committed",
+                                "units_released", "units_expired", "oversold", "oversold_bound",
+                                "latency", "wan_bytes", "wan_bytes_per_reservation"});
   }
 
   TEST_CASE("JSON of a run: values") {
@@ -258,11 +259,11 @@ Both sides go on selling
 after     until     fault  kind       regions
 00:00:01  00:00:05  cut    partition  us, eu
 
-region  carts  accepted  refused  stock elsewhere  failed  answered  oversold  bound )"));
-    CHECK(text.find("\nall     1,000       900       90                7      10   99.00 %"
+region  carts  accepted  refused  stock elsewhere  fetched  failed  answered  oversold  bound )"));
+    CHECK(text.find("\nall     1,000       900       90                7       31      10   99.00 %"
                     "         0     50  0.80 ms  82.5 ms  1.80 MB   2.00 kB\n") !=
           std::string::npos);
-    CHECK(text.find("\neu          0         0        0                0       0         -"
+    CHECK(text.find("\neu          0         0        0                0        0       0         -"
                     "         -      -        -        -      0 B         -\n") !=
           std::string::npos);
     CHECK(text.ends_with(R"(

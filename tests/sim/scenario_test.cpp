@@ -93,7 +93,7 @@ TEST_SUITE("scenario") {
     CHECK(scenario.skus.size() == 100);
     CHECK(scenario.skus.back() == "sku-100");
     CHECK(scenario.demand.rates == std::vector<double>{0.5, 0.5});
-    CHECK(scenario.policy.name == "on-demand");
+    CHECK(scenario.policy.name == "proportional");
     CHECK_FALSE(scenario.expect.oversold_max);
     CHECK(scenario.events.empty());
   }
@@ -238,7 +238,8 @@ TEST_SUITE("scenario: bad input") {
             "start: must be a time of day in quotes, such as \"08:00\", is a date or time without "
             "quotes");
     refused({.more = "[policy]\nname = \"magic\"\n"}, "magic",
-            "policy.name: must be one of proportional, on-demand, static, central, weak, is \"magic\"");
+            "policy.name: must be one of proportional, square-root, on-demand, static, central, "
+            "weak, is \"magic\"");
     refused({.more = "[policy]\nwait_ms = 1.5\n"}, "wait_ms",
             "policy.wait_ms: must be an integer from 0 to 60000, is 1.5");
     refused({.more = "[node]\nheartbeat_ms = 1000\n"}, "[node]",
