@@ -93,7 +93,6 @@ void validate(const StockRow& r) {
   for (const Units total : {r.received, r.withdrawn, r.allowance_added, r.allowance_removed, r.held,
                             r.released, r.sold, r.returned, r.voided})
     require(is_total(total), "a total out of range");
-  require(r.released + r.sold <= r.held, "more units ended than were held");
   require(r.peers.size() <= kOriginsMax, "totals of too many peers");
   const PeerTotals* last = nullptr;
   for (const PeerTotals& peer : r.peers) {

@@ -124,6 +124,11 @@ Hold* State::hold_of(std::string_view id, ReplicaId origin) const {
   return copy;
 }
 
+Hold* State::first_copy(std::string_view id) const {
+  const auto at = holds_.find(id);
+  return at == holds_.end() ? nullptr : at->second.get();
+}
+
 Hold* State::own_hold(std::string_view id) const { return hold_of(id, self_); }
 
 Key* State::key(std::string_view key) const {
@@ -253,6 +258,11 @@ Key& State::insert_key(std::string key, ReplicaId origin, KeyRow row) {
 
 void State::put_key(std::string key, KeyRow row) {
   touch(insert_key(std::move(key), self_, std::move(row)));
+}
+
+void State::undo_key(Key& key) {
+  key.row.state = 1;
+  touch(key);
 }
 
 void State::put_sku(Product& product, SkuRow row) {

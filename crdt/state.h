@@ -97,6 +97,7 @@ class State {
   Hold* hold(std::string_view id) const;
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
+  Hold* first_copy(std::string_view id) const;  // all of them: along next_copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
   const Member* member(ReplicaId replica) const;
   const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
@@ -151,6 +152,8 @@ class State {
     touch(hold);
   }
   void put_key(std::string key, KeyRow row);
+  Key* own_key(std::string_view key) const { return key_of(key, self_); }
+  void undo_key(Key& key);  // an own one: what it did was undone
   void put_sku(Product& product, SkuRow row);
   void put_member(MemberRow row);
   void put_decree(DecreeRow row);  // new, or a later version of an own one

@@ -288,6 +288,11 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
 
 // A link has proved itself. One stays between two replicas: that which the lower id dialled.
 bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events) {
+  if (const crdt::Member* member = state.member(session.replica());
+      member != nullptr && member->row.ended) {
+    drop(session, "it was retired, and has written its last row", true);
+    return false;
+  }
   if (Session* other = established(session.replica())) {
     const bool other_alive = now_.instant - other->last_frame < config_.suspect_after;
     if (other->peer.boot != session.peer.boot && other_alive) {
@@ -588,6 +593,13 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
 }
 
 // ── calls, views, faults ────────────────────────────────────────────────────────────────────────
+
+bool Mesh::acknowledged_by_any(Sequence sequence) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const auto cursor = entry.second->cursors.find(config_.self);
+    return cursor != entry.second->cursors.end() && cursor->second.known >= sequence;
+  });
+}
 
 bool Mesh::reachable(ReplicaId peer) const {
   const Session* on = established(peer);

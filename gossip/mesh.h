@@ -101,6 +101,8 @@ class Mesh {
   // When tick() or cut() next has something to do; at most one heartbeat ahead.
   crdt::Instant wake_at() const { return wake_at_; }
 
+  // Some peer has said that it has this replica's writes up to `sequence`, on its disk.
+  bool acknowledged_by_any(Sequence sequence) const;
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   // Configured or announced addresses behind which no replica has ever answered.

@@ -14,6 +14,7 @@ namespace {
 
 constexpr Millis kMemberEvery{5000};
 constexpr Millis kKeysEvery{1000};
+constexpr Millis kLeaveEvery{100};
 constexpr std::int64_t kKeyLifeMs = 24 * 3600 * 1000;
 constexpr std::size_t kKeysDroppedAtOnce = 2000;
 constexpr std::size_t kExpiriesAtOnce = 5000;
@@ -47,7 +48,21 @@ Engine::Engine(EngineConfig config)
             if (call != 0) ++counted_.rebalance_requests_sent;
             return call;
           },
-          [this](ReplicaId peer) { return mesh_.reachable(peer); }) {
+          [this](ReplicaId peer) { return mesh_.reachable(peer); }),
+      decrees_(state_, ledger_, config_.mesh.region,
+               {.reachable = [this](ReplicaId peer) { return mesh_.reachable(peer); },
+                .peers = [this] { return mesh_.reachable_peers(); },
+                .ask = [this](ReplicaId peer,
+                              const AskRights& ask) { return mesh_.call(peer, encode_call(ask)); },
+                .gained = [this](crdt::Product& product) { rights_.gained(product, times_); },
+                .lost = [this](crdt::Product& product) { rights_.lost(product, times_); },
+                .retired = [this](ReplicaId replica) { estate_.heir_changed(replica, times_); }}),
+      copies_(
+          state_, ledger_, [this](const crdt::Hold& own) { offer_freed(own, times_); },
+          [this](std::string conflict) {
+            notes_.push_back({true, std::move(conflict)});
+          }),
+      estate_(state_, ledger_, copies_) {
   rights_.serve_from(ledger_);
 }
 
@@ -117,6 +132,9 @@ void Engine::start(Now now) {
   row.extra.clear();
   row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
   state_.put_member(std::move(row));
+  times_ = times(now);
+  decrees_.start(now.instant);
+  copies_.start(times_);
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
   wake(now.instant);
@@ -151,8 +169,37 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
   return std::nullopt;
 }
 
+namespace {
+Outcome serves_nobody() {
+  return refused(Code::stopping,
+                 "this replica was retired: it serves nobody any more; ask another node");
+}
+}  // namespace
+
+// Retired: everything that it could still say would contradict its heir.
+bool Engine::is_over() const { return state_.retired(state_.self()); }
+
+void Engine::leave_for_good(Now now) {
+  crdt::MemberRow row = state_.member(state_.self())->row;
+  if (!row.ended) {
+    rights_.refuse_all(serves_nobody());
+    row.ended = true;
+    state_.put_member(std::move(row));
+    return;
+  }
+  if (state_.has_unsealed() || !mesh_.acknowledged_by_any(state_.head(state_.self()))) {
+    wake(now.instant + kLeaveEvery);
+    return;
+  }
+  fatal_ =
+      "this replica was retired, and its last writes are with its peers. Start this node with an "
+      "empty data directory: it joins as a new replica";
+}
+
 void Engine::run(Now now, const Caller& caller, Command&& command) {
   ++counted_.commands;
+  times_ = times(now);
+  if (is_over()) return finish(caller, serves_nobody());
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
   std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
              std::move(command));
@@ -199,6 +246,17 @@ void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
                           "no node of region '" + command.to +
                               "' can be reached now, so nobody could sell what it is given; "
                               "try again later, or name one of its nodes to insist"));
+  if (state_.retired(*to))
+    return finish(caller, refused(Code::replica_retired, "'" + command.to +
+                                                             "' was retired: it "
+                                                             "sells nothing any more"));
+  if (const auto* product = state_.product(command.sku);
+      product != nullptr && command.quantity > decrees_.grantable(*product, *to))
+    return finish(caller,
+                  refused(Code::decree_open,
+                          "'" + command.to +
+                              "' is declared lost: it is given no more than "
+                              "its debt until the decree is closed; see GET /v1/failovers"));
   Outcome outcome = ledger_.grant(command, *to, times(now));
   if (outcome.succeeded()) {
     ++counted_.grants_given;
@@ -229,7 +287,14 @@ void Engine::on(Now now, const Caller& caller, ListReservations&& command) {
 }
 
 void Engine::on(Now now, const Caller& caller, GetCluster&&) {
-  finish(caller, read_cluster(readers(now)));
+  Outcome outcome = read_cluster(readers(now));
+  ClusterView& view = *std::get<std::unique_ptr<ClusterView>>(outcome.view);
+  const Decrees::Sums sums = decrees_.sums();
+  view.exposure = sums.exposure;
+  view.debt = sums.debt;
+  view.oversold = sums.oversold;
+  view.open_decrees = decrees_.open();
+  finish(caller, std::move(outcome));
 }
 
 void Engine::on(Now now, const Caller& caller, GetStats&&) {
@@ -281,7 +346,13 @@ void Engine::tick(Now now) {
   std::vector<gossip::MeshEvent> events;
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
-  const Times at = times(now);
+  const Times at = times_ = times(now);
+  if (is_over()) {
+    leave_for_good(now);
+    check_calls(now);
+    deliver_served(now);
+    return wake(mesh_.wake_at());
+  }
   const std::size_t ended =
       ledger_.expire(at, kExpiriesAtOnce, [&](const crdt::Hold& hold) { offer_freed(hold, at); });
   counted_.expiries += ended;
@@ -290,6 +361,7 @@ void Engine::tick(Now now) {
   check_calls(now);
   deliver_served(now);
   rebalancer_.tick(now.instant);
+  decrees_.tick(now.instant, at);
   refresh_member(now);
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
@@ -297,6 +369,7 @@ void Engine::tick(Now now) {
   }
   wake(mesh_.wake_at());
   wake(rights_.wake_at());
+  wake(decrees_.wake_at());
   wake(rebalancer_.wake_at());
   if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
     wake(now.instant +
@@ -346,6 +419,8 @@ Sealed Engine::seal(Now now) {
   wake(mesh_.wake_at());
   sealed.replies = std::exchange(replies_, {});
   sealed.net = mesh_.take_effects();
+  for (gossip::Note& note : notes_) sealed.net.notes.push_back(std::move(note));
+  notes_.clear();
   if (moved_since_member_) wake(member_due_);
   if (checkpointing_) wake(now.instant + kSliceEvery);
   return sealed;
@@ -398,6 +473,16 @@ Stats Engine::stats(Now) const {
   stats.waiting = rights_.size();
   stats.peers_known = other_members(state_).size();
   stats.peers_reachable = mesh_.reachable_peers().size();
+  stats.decrees_issued = decrees_.issued();
+  stats.adoptions = copies_.adoptions();
+  stats.copies_overruled = copies_.overruled();
+  stats.conflicts = copies_.conflicts();
+  stats.keys_undone = copies_.keys_undone();
+  stats.open_decrees = decrees_.open();
+  const Decrees::Sums sums = decrees_.sums();
+  stats.exposure = sums.exposure;
+  stats.debt = sums.debt;
+  stats.oversold = sums.oversold;
   stats.storage_full = storage_full_;
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;

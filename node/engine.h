@@ -27,6 +27,9 @@
 #include "gossip/mesh.h"
 #include "node/codec.h"
 #include "node/command.h"
+#include "node/copies.h"
+#include "node/decrees.h"
+#include "node/estate.h"
 #include "node/ledger.h"
 #include "node/ports.h"
 #include "node/reads.h"
@@ -149,6 +152,9 @@ class Engine {
   void on_reservation(crdt::Now now, const Caller& caller, ReservationCommand&& command);
   void reserve(crdt::Now now, const Caller& caller, Reserve&& command);
   void decide(crdt::Now now, const Caller& caller, Cart&& cart);
+  bool is_lost(ReplicaId origin) const;
+  void without_home(crdt::Now now, const Caller& caller, const crdt::Hold& standing,
+                    ReservationCommand&& command);
   void apply(crdt::Now now, const Caller& caller, crdt::Hold& hold, ReservationCommand&& command);
   void forward(crdt::Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command);
   void search(crdt::Now now, const Caller& caller, ReservationCommand&& command);
@@ -161,12 +167,15 @@ class Engine {
   // engine_peers.cpp: what peers ask and answer
   void on_mesh(crdt::Now now, std::vector<gossip::MeshEvent>&& events);
   void on_delta(crdt::Now now, gossip::DeltaIn&& in);
+  void on_merged(const crdt::FeedItem& item);
   void on_call(crdt::Now now, gossip::CallIn&& in);
   Granted grant_on_request(const AskRights& ask, ReplicaId to);
   void on_answer(crdt::Now now, std::uint64_t call, std::string_view body);
   void on_lost(crdt::Now now, std::uint64_t call);
   void check_calls(crdt::Now now);
 
+  bool is_over() const;
+  void leave_for_good(crdt::Now now);
   void refresh_member(crdt::Now now);
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
 
@@ -176,6 +185,9 @@ class Engine {
   Ledger ledger_;
   Rights rights_;
   Rebalancer rebalancer_;
+  Decrees decrees_;
+  Copies copies_;
+  Estate estate_;
 
   std::uint64_t batch_ = 0;
   std::int64_t life_before_ms_ = 0;  // when this process started
@@ -196,6 +208,8 @@ class Engine {
   std::map<std::uint64_t, Caller> waiting_callers_;  // by the token that rights_ has
   std::uint64_t last_waiting_ = 0;
 
+  Times times_;  // of the event that is being handled
+  std::vector<gossip::Note> notes_;
   crdt::Instant member_due_{};
   bool moved_since_member_ = false;
   crdt::Instant keys_due_{};

@@ -38,6 +38,7 @@ void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
 
 void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   const ReplicaId origin = in.delta.origin;
+  times_ = times(now);
   if (in.delta.to <= state_.head(origin) && in.delta.rows.empty()) {
     return mesh_.merged(in.link, origin, in.delta.to);
   }
@@ -49,11 +50,11 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   part.origin = origin;
   for (crdt::DecodedRow& row : in.delta.rows) {
     const bool stock = row.kind == crdt::RowKind::stock;
-    Units before = 0;
+    crdt::PeerTotals before;  // what its last version said of this replica
     if (stock)
       if (const crdt::Product* product = state_.product(row.key))
         if (const crdt::StockCell* cell = product->stock.find(origin))
-          if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = mine->granted;
+          if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = *mine;
     auto merged = state_.merge(origin, std::move(row));
     if (!merged.ok())  // it contradicts itself: the vector does not move
       return mesh_.reject(in.link, std::string(merged.status().message()));
@@ -62,13 +63,17 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
     moved_since_member_ = moved_since_member_ || (*merged)->kind != crdt::RowKind::member;
     ++counted_.rows_merged;
     crdt::append_item(**merged, part.rows);
-    if (!stock) continue;
+    if (!stock) {
+      on_merged(**merged);
+      continue;
+    }
     auto& cell = static_cast<crdt::StockCell&>(**merged);
     rebalancer_.changed(*cell.product);
+    decrees_.merged(*cell.product, origin, before);
     const crdt::PeerTotals* mine = cell.row.find(state_.self());
-    if (mine == nullptr || mine->granted == before) continue;
+    if (mine == nullptr || mine->granted == before.granted) continue;
     ++counted_.grants_received;
-    counted_.units_received_by_grant += mine->granted - before;
+    counted_.units_received_by_grant += mine->granted - before.granted;
     gained.push_back(cell.product);
   }
   state_.advance(origin, in.delta.to);
@@ -76,6 +81,18 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   ++counted_.deltas_applied;
   mesh_.merged(in.link, origin, in.delta.to);
   for (crdt::Product* product : gained) rights_.gained(*product, times(now));
+}
+
+void Engine::on_merged(const crdt::FeedItem& item) {
+  if (item.kind == crdt::RowKind::hold) {
+    const auto& hold = static_cast<const crdt::Hold&>(item);
+    estate_.merged(hold, times_);
+    copies_.settle(hold.id, times_);
+  } else if (item.kind == crdt::RowKind::key) {
+    copies_.merged(static_cast<const crdt::Key&>(item));
+  } else if (item.kind == crdt::RowKind::decree) {
+    decrees_.merged_decree();
+  }
 }
 
 void Engine::on_call(Now now, gossip::CallIn&& in) {
@@ -106,10 +123,15 @@ void Engine::on_call(Now now, gossip::CallIn&& in) {
 }
 
 Granted Engine::grant_on_request(const AskRights& ask, ReplicaId to) {
-  if (!rebalancer_.policy().moves_for_customers()) return {};
   const crdt::Product* product = state_.product(ask.sku);
-  const Units spare =
-      product == nullptr || ask.ahead == 0 ? 0 : rebalancer_.spare(*product, to);
+  if (product == nullptr || is_over()) return {};
+  const Units most = decrees_.grantable(*product, to);
+  if (most < crdt::kUnitsMax || product->stock.rights(to) < 0)
+    return ledger_.grant_on_request(
+        {.sku = ask.sku, .need = std::min(ask.need, most), .granted_seen = ask.granted_seen}, 0,
+        to);
+  if (!rebalancer_.policy().moves_for_customers()) return {};
+  const Units spare = product == nullptr || ask.ahead == 0 ? 0 : rebalancer_.spare(*product, to);
   return ledger_.grant_on_request(ask, spare, to);
 }
 
@@ -117,6 +139,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
   auto body = decode_answer(bytes);
   if (!body.ok()) return on_lost(now, call);
   if (rebalancer_.owns(call)) return rebalancer_.ended(call);
+  if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
   if (rights_.owns(call)) {
     const auto* granted = std::get_if<Granted>(&*body);
     return granted != nullptr ? rights_.answered(call, *granted, times(now)) : on_lost(now, call);
@@ -149,6 +172,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
 }
 
 void Engine::on_lost(Now now, std::uint64_t call) {
+  if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
   if (rebalancer_.owns(call)) return rebalancer_.ended(call);
   if (rights_.owns(call)) return rights_.lost(call, times(now));
   if (const auto at = away_.find(call); at != away_.end()) {

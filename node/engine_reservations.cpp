@@ -53,18 +53,38 @@ void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& 
     return rights_.follow(waited_for, {hold_token(caller), widened(std::move(command))});
   }
   if (std::holds_alternative<Reserve>(command))
-    if (Hold* own = state_.own_hold(id)) return apply(now, caller, *own, std::move(command));
+    if (Hold* own = state_.own_hold(id); own != nullptr && !own->row.overruled)
+      return apply(now, caller, *own, std::move(command));
   Hold* standing = state_.hold(id);
   if (standing != nullptr && standing->origin == state_.self())
     return apply(now, caller, *standing, std::move(command));
   if (standing != nullptr) {
+    if (is_lost(standing->origin) && !std::holds_alternative<Return>(command))
+      return without_home(now, caller, *standing, std::move(command));
     const bool ended = standing->row.state != crdt::HoldState::held;
     if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(standing->origin)))
       return finish(caller, read_hold(readers(now), *standing, Code::ok));
-    return forward(now, caller, standing->origin, std::move(command));
+    return forward(now, caller, state_.heir(standing->origin), std::move(command));
   }
   if (auto* made = std::get_if<Reserve>(&command)) return reserve(now, caller, std::move(*made));
   search(now, caller, std::move(command));
+}
+
+// Declared lost, and indeed out of reach.
+bool Engine::is_lost(ReplicaId origin) const {
+  return state_.decreed(origin) && !state_.retired(origin) && !mesh_.reachable(origin);
+}
+
+// The standing copy's origin is lost by decree: this node decides.
+void Engine::without_home(Now now, const Caller& caller, const Hold& standing,
+                          ReservationCommand&& command) {
+  if (is_read(command)) return finish(caller, read_hold(readers(now), standing, Code::ok));
+  if (auto* again = std::get_if<Reserve>(&command)) {
+    auto checked = ledger_.check(std::move(*again));
+    if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
+    return finish(caller, ledger_.repeat(standing, std::get<Cart>(checked).digest));
+  }
+  finish(caller, copies_.adopt(standing, command, times(now)));
 }
 
 void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand&& command) {

@@ -407,6 +407,61 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
   return outcome;
 }
 
+bool Ledger::overrule(Hold& hold, const Hold& standing, Times now) {
+  HOLDFAST_CHECK(hold.origin == state_.self() && !hold.row.overruled);
+  const HoldState before = hold.row.state;
+  if (before == HoldState::held) end(hold, HoldState::released, now);
+  if (before == HoldState::committed)
+    for (const HoldLine& line : hold.row.lines)
+      if (line.committed > line.returned)
+        state_.change_stock(*state_.product(line.sku),
+                            [&](StockRow& row) { row.voided += line.committed - line.returned; });
+  state_.change_hold(hold, [](crdt::HoldRow& row) { row.overruled = true; });
+  return before == HoldState::released && standing.row.state == HoldState::committed;
+}
+
+Units Ledger::adopt(const Hold& copy, const std::vector<std::uint32_t>& units, Times now) {
+  crdt::HoldRow row = copy.row;
+  row.state = HoldState::held;
+  row.adopted_from = copy.origin;
+  row.estate = row.overruled = false;
+  row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
+  row.extra.clear();
+  Units seized = 0;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    HoldLine& line = row.lines[i];
+    line.held = units[i];
+    line.committed = line.returned = 0;
+    if (units[i] == 0) continue;
+    Product& product = *state_.product(line.sku);
+    const Units lacking = std::max<Units>(0, units[i] - free(product));
+    state_.change_stock(product, [&](StockRow& stock) {
+      if (lacking > 0) stock.at(copy.origin).seized += lacking;
+      stock.held += units[i];
+    });
+    seized += lacking;
+  }
+  watch(state_.add_hold(copy.id, std::move(row)));
+  return seized;
+}
+
+bool Ledger::undo(crdt::Key& key) {
+  const auto effect = static_cast<RowEffect>(key.row.effect);
+  if (key.row.state != 0 || (effect != RowEffect::received && effect != RowEffect::adjusted &&
+                             effect != RowEffect::allowed))
+    return false;
+  const Units units = key.row.units;
+  state_.change_stock(*state_.product(key.row.sku), [&](StockRow& row) {
+    if (effect == RowEffect::allowed) {
+      (units > 0 ? row.allowance_removed : row.allowance_added) += std::abs(units);
+    } else {
+      (units > 0 ? row.withdrawn : row.received) += std::abs(units);
+    }
+  });
+  state_.undo_key(key);
+  return true;
+}
+
 std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) {
   std::size_t ended = 0;
   while (ended < count_max && !due_.empty() && due_.top().deadline <= now.life_ms) {

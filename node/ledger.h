@@ -77,6 +77,15 @@ class Ledger {
   Outcome extend(crdt::Hold& hold, std::uint32_t ttl_seconds, Times now);
   Outcome give_back(crdt::Hold& hold, const Return& command, Times now);
 
+  // Another copy of this own hold stands: its units come back, once. An end that was asked for here
+  // and does not stand is true: a conflict.
+  bool overrule(crdt::Hold& hold, const crdt::Hold& standing, Times now);
+  // A copy here of a hold whose home is lost, with units of this replica: of line i `units[i]`.
+  // What it lacks is seized from that copy's origin. How many units were.
+  Units adopt(const crdt::Hold& copy, const std::vector<std::uint32_t>& units, Times now);
+  // What this key did here is undone: another replica did it too, and that stands.
+  bool undo(crdt::Key& key);
+
   // Ends what is due, at most `count_max` holds, and tells of each. How many ended.
   using Ended = std::function<void(const crdt::Hold&)>;
   std::size_t expire(Times now, std::size_t count_max, const Ended& told);

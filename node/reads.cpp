@@ -154,6 +154,7 @@ Outcome list_reservations(const Readers& from, const ListReservations& command) 
       break;
     }
     const Hold& hold = *at->second;
+    if (from.state.hold(hold.id) != &hold) continue;  // another copy stands
     if (command.sku && std::none_of(hold.row.lines.begin(), hold.row.lines.end(),
                                     [&](const auto& line) { return line.sku == *command.sku; }))
       continue;
@@ -183,7 +184,10 @@ Outcome read_cluster(const Readers& from) {
                   .self = replica == from.state.self()};
     const gossip::PeerView peer = from.mesh.view(from.now, replica);
     node.reachable = node.self || peer.reachable;
-    node.state = node.reachable ? "live" : "unreachable";
+    node.state = from.state.retired(replica)   ? "retired"
+                 : from.state.decreed(replica) ? "decreed"
+                 : node.reachable              ? "live"
+                                               : "unreachable";
     node.last_heard_ms = node.self ? 0 : peer.last_heard_ms;
     node.lag_ms = node.self         ? 0
                   : peer.as_of == 0 ? -1
@@ -209,7 +213,7 @@ Outcome read_cluster(const Readers& from) {
 std::vector<ReplicaId> other_members(const crdt::State& state) {
   std::vector<ReplicaId> others;
   for (const auto& [replica, member] : state.members())
-    if (replica != state.self()) others.push_back(replica);
+    if (replica != state.self() && !state.retired(replica)) others.push_back(replica);
   return others;
 }
 

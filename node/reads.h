@@ -26,7 +26,7 @@ Outcome read_hold(const Readers& from, const crdt::Hold& hold, Code code);
 // even empty, and still name a next one.
 Outcome list_reservations(const Readers& from, const ListReservations& command);
 Outcome read_cluster(const Readers& from);
-// Replicas other than this one that are members.
+// Replicas other than this one that are members, and not retired.
 std::vector<ReplicaId> other_members(const crdt::State& state);
 // The replica that a region, a node's name or a replica id stands for: a reachable one before
 // others, then the lowest id. None: unknown, or this node itself.

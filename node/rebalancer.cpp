@@ -105,7 +105,7 @@ Outlook Rebalancer::outlook(const Product& product) const {
                   .demand = published(state_, product) * 1e-3,
                   .overall = overall(state_.member(state_.self()))};
   for (const auto& [replica, member] : state_.members()) {
-    if (replica == state_.self()) continue;
+    if (replica == state_.self() || state_.retired(replica) || state_.decreed(replica)) continue;
     const crdt::StockCell* cell = product.stock.find(replica);
     outlook.peers.push_back({.replica = replica,
                              .rights = std::max<Units>(0, product.stock.rights(replica)),

@@ -93,6 +93,15 @@ void Rights::gained(Product& product, Times now) {
   settle(now);
 }
 
+void Rights::lost(Product& product, Times now) {
+  const auto at = queues_.find(&product);
+  if (at == queues_.end()) return;
+  for (Waiting* waiting : at->second.waiting) lack_of(*waiting, &product)->aside = 0;
+  at->second.aside = 0;
+  touched_.push_back(&product);
+  settle(now);
+}
+
 // Gives what is free to the carts that wait for it, in order, and asks for what is still lacking.
 void Rights::pump(Product& product, Times) {
   const auto at = queues_.find(&product);
@@ -290,6 +299,16 @@ void Rights::settle(Times now) {
     }
     if (at->second.waiting.empty()) queues_.erase(at);
   }
+}
+
+void Rights::refuse_all(const Outcome& why) {
+  while (!carts_.empty()) {
+    Waiting& waiting = *carts_.begin()->second;
+    leave(waiting);
+    serve(waiting, refused(why.code, why.detail));
+  }
+  touched_.clear();
+  queues_.clear();
 }
 
 void Rights::tick(Instant instant, Times now) {

@@ -56,10 +56,13 @@ class Rights {
   void join(std::string_view id, std::uint64_t digest, std::uint64_t token);
   void follow(std::string_view id, Request&& verb);
 
+  // Rights of this product were taken away: nothing of it is set aside any more.
+  void lost(crdt::Product& product, Times now);
   void gained(crdt::Product& product, Times now);  // rights of this product may have come
   void answered(std::uint64_t call, const Granted& granted, Times now);
   void lost(std::uint64_t call, Times now);  // no answer will come
   bool owns(std::uint64_t call) const { return calls_.contains(call); }
+  void refuse_all(const Outcome& why);  // this replica holds nothing any more
   void tick(crdt::Instant instant, Times now);
   crdt::Instant wake_at() const;
   std::vector<Served> take_served() { return std::exchange(served_, {}); }

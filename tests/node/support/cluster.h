@@ -47,6 +47,7 @@ struct ClusterOptions {
   crdt::Millis inbox_delay_max{1000};
   std::uint32_t open_holds_max = 1'000'000;
   bool faults_enabled = false;
+  bool seizes = false;  // rights may fall below 0, within what was seized
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};
 };
