@@ -102,7 +102,7 @@ class Mesh {
   crdt::Instant wake_at() const { return wake_at_; }
 
   // Some peer has said that it has this replica's writes up to `sequence`, on its disk.
-  bool acknowledged_by_any(Sequence sequence) const;
+  bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   // Configured or announced addresses behind which no replica has ever answered.
@@ -171,6 +171,7 @@ class Mesh {
   // Kept beyond a link's end: how old a lost region's figures are matters most then.
   std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
   std::map<ReplicaId, crdt::Instant> last_heard_;
+  Sequence own_acknowledged_ = 0;  // this replica's rows that some peer has
   MeshEffects effects_;
   MeshStats stats_;
   crdt::Instant wake_at_{};

@@ -129,7 +129,7 @@ Outcome take_outcome(BoundedIn& ar) {
   Outcome outcome;
   std::uint8_t code = 0, kind = 0;
   ar(code, outcome.detail, outcome.shortages, kind);
-  if (code > static_cast<std::uint8_t>(Code::target_unreachable)) throw Malformed("unknown code");
+  if (code > static_cast<std::uint8_t>(Code::successor_not_live)) throw Malformed("unknown code");
   outcome.code = static_cast<Code>(code);
   switch (static_cast<ViewKind>(kind)) {
     case ViewKind::none:
