@@ -40,6 +40,7 @@ struct Decree {
   json::object body;
   std::string confirmed_by;  // what is to be typed
   std::string named;         // what that is, for people
+  DecreeVerb verb = DecreeVerb::declare_lost;
 
   HttpCall call(const std::string& plan, bool dry_run) const {
     json::object sent = body;
@@ -55,12 +56,6 @@ Decree failover(const std::string& what, const DecreeCall& call) {
                 .named = what == "region" ? "the region's name" : "the replica's id"};
   if (call.fraction) decree.body["fraction"] = *call.fraction;
   return decree;
-}
-
-void show_done(const json::object& plan) {
-  print(plan_text(plan, stdout_style()));
-  print_line("\ndone: plan " + printable(text_at(plan, "plan")) +
-             "; `holdfast region accounts` shows what becomes of it");
 }
 
 bool typed(const Decree& decree) {
@@ -79,19 +74,20 @@ absl::StatusOr<std::string> shown_plan(const NodeOptions& node, const Decree& de
   if (!answer->ok()) return absl::FailedPreconditionError(problem_text(*answer));
   const auto plan = object_of(*answer, client.url());
   if (!plan.ok()) return plan.status();
-  node.json ? print_error(plan_text(*plan, Style::plain)) : print(plan_text(*plan, stdout_style()));
+  node.json ? print_error(plan_text(*plan, decree.verb, Style::plain))
+            : print(plan_text(*plan, decree.verb, stdout_style()));
   return text_at(*plan, "plan");
 }
 
 int carry_out(const NodeOptions& node, const DecreeCall& call, const Decree& decree) {
-  if (call.dry_run) {
-    return ask(node, decree.call({}, true), [](const json::object& plan) {
-      print(plan_text(plan, stdout_style()));
-      print_line("\nnothing was done; to do exactly this, add --plan " +
-                 printable(text_at(plan, "plan")));
-    });
-  }
-  if (call.yes) return ask(node, decree.call(call.plan, false), show_done);
+  const auto show = [&](const json::object& plan) {
+    print(plan_text(plan, decree.verb, stdout_style()));
+    const std::string digest = printable(text_at(plan, "plan"));
+    print_line(call.dry_run ? "\nnothing was done; to do exactly this, add --plan " + digest
+                            : "\ndone: plan " + digest +
+                                  "; `holdfast region accounts` shows what becomes of it");
+  };
+  if (call.dry_run || call.yes) return ask(node, decree.call(call.plan, call.dry_run), show);
   const auto plan = shown_plan(node, decree);
   if (!plan.ok()) {
     if (absl::IsInvalidArgument(plan.status())) return usage_error(plan.status());
@@ -113,7 +109,7 @@ int carry_out(const NodeOptions& node, const DecreeCall& call, const Decree& dec
     print_error("not confirmed: nothing was done");
     return kExitFailed;
   }
-  return ask(node, decree.call(*plan, false), show_done);
+  return ask(node, decree.call(*plan, false), show);
 }
 
 void show_accounts(const json::object& body) {
@@ -152,7 +148,7 @@ void show_accounts(const json::object& body) {
 
 }  // namespace
 
-std::string plan_text(const json::object& plan, Style style) {
+std::string plan_text(const json::object& plan, DecreeVerb verb, Style style) {
   struct Row {
     std::string sku;
     crdt::Units seize = 0, open_holds = 0;
@@ -182,9 +178,10 @@ std::string plan_text(const json::object& plan, Style style) {
   }
   const auto seize = number_at(plan, "seize"), open_holds = number_at(plan, "open_holds");
   table.add({"total", grouped(seize), grouped(open_holds)});
-  const bool dry_run = flag_at(plan, "dry_run");
-  return (dry_run ? "would declare lost: " : "declared lost: ") + targets_text(plan) + "\n\n" +
-         table.text(style) + "\nat most " + units(seize) +
+  const bool lost = verb == DecreeVerb::declare_lost;
+  std::string head = lost ? "declared lost: " : "retired for ever: ";
+  if (flag_at(plan, "dry_run")) head = lost ? "would declare lost: " : "would retire for ever: ";
+  return head + targets_text(plan) + "\n\n" + table.text(style) + "\nat most " + units(seize) +
          " can be oversold by this, plus at most " + grouped(open_holds) + " in open holds\n";
 }
 
@@ -201,7 +198,8 @@ int replica_retire(const NodeOptions& node, const DecreeCall& call) {
                    {.path = "/v1/replicas/" + percent_encoded(call.target) + "/retire",
                     .body = {{"successor", call.successor}},
                     .confirmed_by = call.target,
-                    .named = "the replica's id (it can never come back)"});
+                    .named = "the replica's id (it can never come back)",
+                    .verb = DecreeVerb::retire});
 }
 
 int region_accounts(const NodeOptions& node) {

@@ -9,8 +9,10 @@
 
 namespace holdfast::api {
 
-// A dry run or decree as the node answers it: whom it declares lost, the SKUs with the largest
-// amounts, the totals, and what they mean.
-std::string plan_text(const boost::json::object& plan, Style style);
+enum class DecreeVerb { declare_lost, retire };
+
+// A dry run or decree as the node answers it: whom it is about, the SKUs with the largest amounts,
+// the totals, and what they mean.
+std::string plan_text(const boost::json::object& plan, DecreeVerb verb, Style style);
 
 }  // namespace holdfast::api
