@@ -1,10 +1,10 @@
 #pragma once
 // JSON objects of the contract → commands, checked for form.
 //
-// Each read() fills a command whose path part (sku, id, region, target) is set already. An unknown or
-// duplicate member, a wrong type and a value out of range are refused with a problem whose `field`
-// names it: "quantity", "lines[3].sku", "metadata". `known` are further member names that the
-// caller has read by itself (see batch.cpp).
+// Each read() fills a command whose path part (sku, id, region, target) is set already. An unknown
+// or duplicate member, a wrong type and a value out of range are refused with a problem whose
+// `field` names it: "quantity", "lines[3].sku", "metadata". `known` are further member names that
+// the caller has read by itself (see batch.cpp).
 
 #include <cstdint>
 #include <optional>

@@ -127,8 +127,9 @@ void judge(DrillReport& report) {
     report.checks.push_back({std::move(name), ok, std::move(detail)});
   };
   check("bound", report.violations == 0 && report.looks > 0,
-        "in " + count(report.looks) +
-            " looks no SKU was below what the dry run said; the least was " +
+        (report.violations == 0 ? "never" : "not always") +
+            std::string(" below what the dry run said, in ") + count(report.looks) +
+            " looks at a SKU on a node; the least that was available was " +
             grouped(report.least_available));
   check("account",
         decree.accounts > 0 && decree.closed == decree.accounts && decree.seized == decree.seize &&
