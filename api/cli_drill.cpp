@@ -144,9 +144,9 @@ absl::Status RegionLoss::book_travellers() {
 // Every second one, from the first on.
 void RegionLoss::commit_travellers(const DrillNode& node, std::size_t first) {
   HttpClient client(node.url);
-  for (std::size_t i = first; i < travellers_.size(); i += 2) {
-    const auto done =
-        insistent_answer(client, json_post(reservation_target(travellers_[i]) + "/commit", {}));
+  for (std::size_t i = first; i < travellers_.size() && !signals_.stopped(); i += 2) {
+    const auto done = insistent_answer(
+        client, json_post(reservation_target(travellers_[i]) + "/commit", {}), signals_);
     if (!done.ok()) {
       note("cart " + travellers_[i] +
            " of the lost region: " + std::string(done.status().message()));

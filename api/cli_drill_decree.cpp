@@ -1,7 +1,6 @@
 #include "api/cli_drill_decree.h"
 
 #include <chrono>
-#include <thread>
 
 #include <boost/json/serialize.hpp>
 
@@ -42,13 +41,14 @@ absl::StatusOr<json::object> json_answer(HttpClient& client, const HttpCall& cal
   return absl::InternalError(why);
 }
 
-absl::StatusOr<json::object> insistent_answer(HttpClient& client, const HttpCall& call) {
+absl::StatusOr<json::object> insistent_answer(HttpClient& client, const HttpCall& call,
+                                              StopSignals& signals) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (;;) {
     auto answer = json_answer(client, call);
     if (!absl::IsUnavailable(answer.status()) || std::chrono::steady_clock::now() > deadline)
       return answer;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (signals.wait(std::chrono::milliseconds(100))) return answer;
   }
 }
 

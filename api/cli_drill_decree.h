@@ -14,8 +14,9 @@ namespace holdfast::api {
 // An answer's object. Errors: kAborted for 409, kUnavailable for 503 and 504,
 // kInternal for other refusals, or the client's.
 absl::StatusOr<boost::json::object> json_answer(HttpClient& client, const HttpCall& call);
-// The same, again and again while the answer is 503 or 504, for at most 10 s.
-absl::StatusOr<boost::json::object> insistent_answer(HttpClient& client, const HttpCall& call);
+// The same, again and again while the answer is 503 or 504, for at most 10 s, or until a signal.
+absl::StatusOr<boost::json::object> insistent_answer(HttpClient& client, const HttpCall& call,
+                                                     StopSignals& signals);
 HttpCall json_post(const std::string& target, const boost::json::object& body);
 
 // Dry run, then the decree with its plan; again if the amounts changed in between. `watch` allows
