@@ -99,6 +99,12 @@ Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets,
     amounts.seize.emplace_back(product, std::move(units));
   }
   plan.plan = crdt::to_string(ReplicaId{crdt::digest(text)});
+  for (const ReplicaId target : targets) {
+    const crdt::Member* member = state_.member(target);
+    plan.names.push_back(member == nullptr
+                             ? DecreeTarget{}
+                             : DecreeTarget{member->row.node, member->row.region});
+  }
   plan.targets = std::move(targets);
   return amounts;
 }
