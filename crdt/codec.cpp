@@ -65,9 +65,13 @@ void load(BoundedIn& ar, DecreeRow& r) {
   serialize_tail(ar, r);
 }
 template <typename A>
+void serialize(A& ar, FreedHold& f) {
+  ar(f.of, f.units);
+}
+template <typename A>
 void serialize_tail(A& ar, HoldRow& r) {
   ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata,
-     r.overruled, r.estate, r.freed);
+     r.overruled, r.estate_of, r.freed);
 }
 void save(CompactOut& ar, const HoldRow& r) {
   ar(r.digest, static_cast<std::uint8_t>(r.state));
@@ -114,9 +118,12 @@ void validate(const HoldRow& r) {
             "a line that ends more than it held");
     last = &line;
   }
-  require(r.freed.empty() || r.freed.size() == r.lines.size(), "freed units of other lines");
-  for (const std::uint32_t units : r.freed)
-    require(units <= kLineUnitsMax, "freed units out of range");
+  for (std::size_t i = 0; i < r.freed.size(); ++i) {
+    require(i == 0 || r.freed[i - 1].of < r.freed[i].of, "freed holds out of order");
+    require(r.freed[i].units.size() == r.lines.size(), "freed units of other lines");
+    for (const std::uint32_t units : r.freed[i].units)
+      require(units <= kLineUnitsMax, "freed units out of range");
+  }
 }
 
 void validate(const KeyRow& r) {

@@ -61,6 +61,13 @@ struct HoldLine {
   bool operator==(const HoldLine&) const = default;
 };
 
+// Units of a retired replica's copy of a hold that came back at its heir.
+struct FreedHold {
+  ReplicaId of;
+  std::vector<std::uint32_t> units;  // by line
+  bool operator==(const FreedHold&) const = default;
+};
+
 // A reservation, as its home wrote it.
 struct HoldRow {
   std::uint64_t digest = 0;  // of the request: lines summed and sorted, defaults filled in
@@ -76,12 +83,12 @@ struct HoldRow {
   // Another copy of the same id stands. This one counts no more: it was released, or, if it had
   // been committed, voided.
   bool overruled = false;
-  // Written by the heir of a retired home, which ends the home's hold in its own totals: its units
-  // are in the heir's `released`, `sold` and `returned`, and in the home's `held`.
-  bool estate = false;
-  // By line, of an heir that had a copy with units of its own already: units of the retired home's
-  // hold that the heir has released beside them. Empty: none.
-  std::vector<std::uint32_t> freed;
+  // The retired replica whose copy this one stands in for, at its heir, which ends that hold in its
+  // own totals: the units are in the heir's `released`, `sold` and `returned`, and in the retired
+  // one's `held`. None: it stands for itself.
+  ReplicaId estate_of;
+  // Of an heir that had a copy already: copies of retired replicas whose units it released beside.
+  std::vector<FreedHold> freed;  // ascending by `of`
   std::string extra;
   bool operator==(const HoldRow&) const = default;
 };

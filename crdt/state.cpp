@@ -14,7 +14,7 @@ bool stands_before(const Hold& a, const Hold& b) {
     const HoldRow& row = hold.row;
     const std::int64_t until = row.state == HoldState::held ? row.expires_at : 0;
     return std::tuple(row.overruled, kByState[static_cast<int>(row.state)], -until,
-                      in_line(row) ? (row.estate ? 0 : 1) : 2, hold.origin);
+                      in_line(row) ? (row.estate_of ? 0 : 1) : 2, hold.origin);
   };
   return rank(a) < rank(b);
 }

@@ -78,7 +78,7 @@ std::string_view row_key(const FeedItem& item);
 void append_item(const FeedItem& item, std::string& out);
 
 // A home's copy, or an heir's of it: not one that was adopted with units of its own.
-inline bool in_line(const HoldRow& row) { return row.estate || !bool(row.adopted_from); }
+inline bool in_line(const HoldRow& row) { return row.estate_of || !row.adopted_from; }
 // Which of two copies of one reservation stands: one that was not overruled; committed, released on
 // request, held, expired; of held ones that which is held longer; an heir before a home before an
 // adopter; the lower replica id. A total order: every node shows the same one.
@@ -100,7 +100,7 @@ class State {
   Hold* hold(std::string_view id) const;
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
-  Hold* first_copy(std::string_view id) const;  // all of them: along next_copy
+  Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
   Key* key_of(std::string_view key, ReplicaId origin) const;
   const Member* member(ReplicaId replica) const;

@@ -42,7 +42,10 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
   switch (own.row.state) {
     case HoldState::held:
       if (there_ended) return true;
-      if (other.row.state != HoldState::held || own.row.estate || other.row.estate) return false;
+      // The place of a retired home's is its heir's to take (estate.h).
+      if (other.row.state != HoldState::held || own.row.estate_of || other.row.estate_of ||
+          state_.retired(other.origin))
+        return false;
       // An adopter's promise to a customer is kept until its home has taken it over.
       if (in_line(own.row) != in_line(other.row))
         return in_line(other.row) && other.row.expires_at >= own.row.expires_at;

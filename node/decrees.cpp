@@ -101,9 +101,8 @@ Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets,
   plan.plan = crdt::to_string(ReplicaId{crdt::digest(text)});
   for (const ReplicaId target : targets) {
     const crdt::Member* member = state_.member(target);
-    plan.names.push_back(member == nullptr
-                             ? DecreeTarget{}
-                             : DecreeTarget{member->row.node, member->row.region});
+    plan.names.push_back(member == nullptr ? DecreeTarget{}
+                                           : DecreeTarget{member->row.node, member->row.region});
   }
   plan.targets = std::move(targets);
   return amounts;

@@ -246,7 +246,9 @@ void Engine::lost_away(Now now, Away&& away, bool sent) {
 
 void Engine::search(Now now, const Caller& caller, ReservationCommand&& command) {
   if (caller.link != 0) return finish(caller, unknown(id_of(command)));
-  Search search{.caller = caller, .until = now.instant + kAnswerWithin};
+  Search search{.caller = caller,
+                .some_missing = mesh_.never_reached() > 0,  // who knows what they know
+                .until = now.instant + kAnswerWithin};
   const std::string body = encode_call(Find{id_of(command)});
   search.command = std::move(command);
   const std::uint64_t number = ++last_search_;

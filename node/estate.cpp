@@ -1,128 +1,135 @@
 #include "node/estate.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace holdfast::node {
 
+using crdt::FreedHold;
 using crdt::Hold;
 using crdt::HoldState;
 
 namespace {
 
-bool stands_in(const crdt::HoldRow& row) { return row.estate || !row.freed.empty(); }
+// The retired replicas whose copies this one has ended, or stands in for.
+std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
+  std::vector<ReplicaId> of;
+  if (row.estate_of) of.push_back(row.estate_of);
+  for (const FreedHold& freed : row.freed) of.push_back(freed.of);
+  return of;
+}
+
+bool stands_for(const crdt::HoldRow& row, ReplicaId root) {
+  const std::vector<ReplicaId> of = roots(row);
+  return std::find(of.begin(), of.end(), root) != of.end();
+}
 
 }  // namespace
 
 void Estate::heir_changed(ReplicaId retired, Times now) {
-  if (state_.retired(state_.self())) return;
-  std::vector<Hold*> holds;
+  std::vector<std::string> ids;
   const auto& all = state_.holds();
   for (auto at = all.lower_bound({retired, 0}); at != all.end() && at->first.first == retired; ++at)
-    holds.push_back(at->second);
-  const bool mine = state_.heir(retired) == state_.self();
-  for (Hold* copy : holds) {
-    Hold* own = state_.own_hold(copy->id);
-    if (!mine && own != nullptr && stands_in(own->row) &&
-        (own->row.adopted_from == retired || !own->row.freed.empty())) {
-      take_back(*own, now);
-    } else {
-      merged(*copy, now);
-    }
-  }
+    ids.push_back(at->second->id);
+  for (const std::string& id : ids) reconcile(id, now);
 }
 
 void Estate::merged(const Hold& copy, Times now) {
-  if (copy.origin == state_.self() || state_.retired(state_.self())) return;
-  if (Hold* own = state_.own_hold(copy.id); own != nullptr && stands_in(own->row)) {
-    if (ended_before(copy)) {
-      take_back(*own, now);
-    } else if (own->row.estate && own->row.state == HoldState::held && crdt::in_line(copy.row) &&
-               copy.row.state == HoldState::held && copy.row.expires_at > own->row.expires_at) {
-      ledger_.prolong(*own, copy.row.expires_at, now);  // extended before its home knew
-    }
+  if (!state_.retired().empty() && copy.origin != state_.self()) reconcile(copy.id, now);
+}
+
+void Estate::reconcile(std::string_view id, Times now) {
+  if (state_.retired(state_.self())) return;  // what it has is its own heir's to end
+  if (Hold* own = state_.own_hold(id)) {
+    for (const ReplicaId root : roots(own->row))
+      if (state_.heir(root) != state_.self() || ended_before(id, root)) take_back(*own, root, now);
   }
-  for (const Hold* one = state_.first_copy(copy.id); one != nullptr; one = one->next_copy.get())
-    if (state_.retired(one->origin) && state_.heir(one->origin) == state_.self())
-      return take_over(*one, now);
+  for (const Hold* copy = state_.first_copy(id); copy != nullptr; copy = copy->next_copy.get())
+    if (state_.retired(copy->origin) && state_.heir(copy->origin) == state_.self())
+      take_over(*copy, now);
 }
 
-// The home's own end, or that of an heir before this one, stands. One that was no heir takes its
-// own back itself.
-bool Estate::ended_before(const Hold& copy) const {
-  return copy.origin != state_.self() && crdt::in_line(copy.row) &&
-         copy.row.state != HoldState::held && (!copy.row.estate || state_.retired(copy.origin));
-}
-
-bool Estate::ended_elsewhere(std::string_view id) const {
-  const Hold* copy = state_.first_copy(id);
-  for (; copy != nullptr; copy = copy->next_copy.get())
-    if (ended_before(*copy)) return true;
+// The retired replica's own end of its copy stands, and so does that of an heir before this one,
+// which is retired by now. One that turns out to be no heir takes its own back itself.
+bool Estate::ended_before(std::string_view id, ReplicaId root) const {
+  for (const Hold* copy = state_.first_copy(id); copy != nullptr; copy = copy->next_copy.get()) {
+    const crdt::HoldRow& row = copy->row;
+    if (copy->origin == root && row.state != HoldState::held) return true;
+    if (copy->origin == state_.self() || !state_.retired(copy->origin)) continue;
+    const bool ended = row.estate_of != root || row.state != HoldState::held;
+    if (stands_for(row, root) && ended) return true;
+  }
   return false;
 }
 
 void Estate::take_over(const Hold& copy, Times now) {
-  if (copy.row.state != HoldState::held || copy.row.overruled || !crdt::in_line(copy.row) ||
-      ended_elsewhere(copy.id))
+  // What a retired heir stood in for is taken from its root, whose heir this replica is too.
+  if (copy.row.state != HoldState::held || copy.row.estate_of || ended_before(copy.id, copy.origin))
     return;
   Hold* own = state_.own_hold(copy.id);
   if (own == nullptr) {
     crdt::HoldRow row = copy.row;
-    row.adopted_from = copy.origin;
-    row.estate = true;
-    row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
+    row.freed.clear();
     row.extra.clear();
+    stand_in(copy, row, now);
     ledger_.watch(state_.add_hold(copy.id, std::move(row)));
     return copies_.settle(copy.id, now);
   }
-  if (stands_in(own->row)) return;
-  const bool gave_way = own->row.overruled && own->row.state == HoldState::released &&
-                        own->row.digest == copy.row.digest;
-  if (gave_way) return take_up(copy, *own, now);
-  if (own->row.digest == copy.row.digest)
-    free_beside(copy, *own);  // else: a conflict, see copies.h
+  if (stands_for(own->row, copy.origin)) {
+    // Extended, before its home knew that it was retired.
+    if (own->row.estate_of == copy.origin && own->row.state == HoldState::held &&
+        copy.row.expires_at > own->row.expires_at)
+      ledger_.prolong(*own, copy.row.expires_at, now);
+    return;
+  }
+  if (own->row.digest != copy.row.digest) return;  // a conflict, see copies.h
+  const bool gave_way = own->row.overruled && own->row.state == HoldState::released;
+  if (!gave_way || own->row.estate_of) return free_beside(copy, *own);
+  state_.change_hold(*own, [&](crdt::HoldRow& row) { stand_in(copy, row, now); });
+  ledger_.watch(*own);
+  copies_.settle(own->id, now);
 }
 
-// The copy here had given way to the one whose home is retired now: it takes its place.
-void Estate::take_up(const Hold& copy, Hold& own, Times now) {
-  state_.change_hold(own, [&](crdt::HoldRow& row) {
-    row.lines = copy.row.lines;
-    row.state = HoldState::held;
-    row.overruled = false;
-    row.estate = true;
-    row.adopted_from = copy.origin;
-    row.ended_at = 0;
-    row.expires_at = copy.row.expires_at;
-    row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
-  });
-  ledger_.watch(own);
-  copies_.settle(own.id, now);
+void Estate::stand_in(const Hold& copy, crdt::HoldRow& row, Times now) const {
+  row.lines = copy.row.lines;
+  row.state = HoldState::held;
+  row.overruled = false;
+  row.estate_of = row.adopted_from = copy.origin;
+  row.ended_at = 0;
+  row.expires_at = copy.row.expires_at;
+  row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
 }
 
-// This replica has a copy with units of its own: the home's come back, whatever becomes of it.
+// This replica has a copy already: the retired one's units come back, whatever becomes of its own.
 void Estate::free_beside(const Hold& copy, Hold& own) {
-  std::vector<std::uint32_t> freed;
+  FreedHold freed{.of = copy.origin};
   for (const crdt::HoldLine& line : copy.row.lines) {
-    freed.push_back(line.held);
+    freed.units.push_back(line.held);
     if (line.held > 0)
       state_.change_stock(*state_.product(line.sku),
                           [&](crdt::StockRow& row) { row.released += line.held; });
   }
-  state_.change_hold(own, [&](crdt::HoldRow& row) { row.freed = std::move(freed); });
+  state_.change_hold(own, [&](crdt::HoldRow& row) {
+    const auto at = std::find_if(row.freed.begin(), row.freed.end(),
+                                 [&](const FreedHold& one) { return one.of > freed.of; });
+    row.freed.insert(at, std::move(freed));
+  });
 }
 
-void Estate::take_back(Hold& own, Times now) {
+void Estate::take_back(Hold& own, ReplicaId root, Times now) {
   for (std::size_t i = 0; i < own.row.lines.size(); ++i) {
     const crdt::HoldLine& line = own.row.lines[i];
-    const Units units =
-        (own.row.estate ? line.held : 0) + (own.row.freed.empty() ? 0 : Units{own.row.freed[i]});
+    Units units = own.row.estate_of == root ? line.held : 0;
+    for (const FreedHold& freed : own.row.freed)
+      if (freed.of == root) units += freed.units[i];
     if (units == 0) continue;
     crdt::Product& product = *state_.product(line.sku);
     state_.change_stock(product, [&](crdt::StockRow& row) { row.held += units; });
     owes_(product);
   }
-  state_.change_hold(own, [](crdt::HoldRow& row) {
-    row.estate = false;
-    row.freed.clear();
+  state_.change_hold(own, [&](crdt::HoldRow& row) {
+    if (row.estate_of == root) row.estate_of = {};
+    std::erase_if(row.freed, [&](const FreedHold& freed) { return freed.of == root; });
   });
   copies_.settle(own.id, now);
 }

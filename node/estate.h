@@ -1,20 +1,20 @@
 #pragma once
 // Estate: a retired replica's open holds, ended by its heir (crdt/state.h). Pure.
 //
-// The heir takes each of them over by a copy of its own (`estate`, adopted_from the copy that it
-// stands in for), with a deadline in its own life. From then on it is an own hold like others: it
-// is committed, released, extended and expires here, in this replica's totals. Only that its units
-// are in the retired home's `held`, not in this one's. An heir that has a copy with units of its
-// own already (it adopted the reservation before) releases the home's units beside it (`freed`).
+// The heir takes each of them over by a copy of its own (`estate_of`), with a deadline in its own
+// life. From then on it is an own hold like others: it is committed, released, extended and expires
+// here, in this replica's totals. Only that its units are in the retired one's `held`, not in this
+// one's. An heir that has a copy of that id already (its own, or of another retired replica)
+// releases the units beside it (`freed`).
 //
-// If another end of the same hold becomes visible later (the home's own, or an earlier heir's), the
-// copy here becomes an adopted one: its units are held here after all (`held` grows by them, which
-// may be debt), and the ranks of copies decide which end stands (stands_before). An heir that turns
-// out to be none (two retirements of one id) does the same.
+// If another end of the same copy becomes visible later (the retired one's own, or an earlier
+// heir's), this one is taken back: its units are held here after all (`held` grows by them, which
+// may be debt), the copy counts as adopted, and the ranks of copies decide which end stands
+// (stands_before). An heir that turns out to be none (two retirements of one id) does the same.
 //
-// What this replica's totals owe to one own copy, in units of a line:
-//     held − released − sold = (estate ? 0 : held) while it is open, (estate ? −held : 0) when it
-//     has ended, and − freed.
+// What own totals say of one own copy, in units of a line:
+//     held − released − sold = (estate_of ? 0 : held) while it is held,
+//                              (estate_of ? −held : 0) when it has ended,  less all `freed`.
 //
 // Cost  taking over: one walk over the retired replica's holds. A merged hold: one lookup.
 
@@ -40,12 +40,12 @@ class Estate {
   void merged(const crdt::Hold& copy, Times now);
 
  private:
+  void reconcile(std::string_view id, Times now);
+  bool ended_before(std::string_view id, ReplicaId root) const;
   void take_over(const crdt::Hold& copy, Times now);
-  void take_up(const crdt::Hold& copy, crdt::Hold& own, Times now);
+  void stand_in(const crdt::Hold& copy, crdt::HoldRow& row, Times now) const;
   void free_beside(const crdt::Hold& copy, crdt::Hold& own);
-  void take_back(crdt::Hold& own, Times now);
-  bool ended_before(const crdt::Hold& copy) const;
-  bool ended_elsewhere(std::string_view id) const;
+  void take_back(crdt::Hold& own, ReplicaId root, Times now);
 
   crdt::State& state_;
   Ledger& ledger_;

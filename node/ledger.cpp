@@ -432,7 +432,8 @@ Units Ledger::adopt(const Hold& copy, const std::vector<Units>& needed, std::int
   crdt::HoldRow row = copy.row;
   row.state = HoldState::held;
   row.adopted_from = copy.origin;
-  row.estate = row.overruled = false;
+  row.overruled = false;
+  row.estate_of = {};
   row.freed.clear();
   row.expires_at = expires_at;
   row.deadline = now.life_ms + std::max<std::int64_t>(0, expires_at - now.wall_ms);

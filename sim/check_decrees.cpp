@@ -44,20 +44,32 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
 void Checks::note_hold(ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                        Seizing& seizing) {
   const crdt::Hold* own = ghost_.hold_of(id, origin);
-  if (own == nullptr && row.adopted_from && !row.estate) {
+  if (own == nullptr && row.adopted_from && !row.estate_of) {
     saw("a reservation was adopted");
     for (const crdt::HoldLine& line : row.lines)
       seizing.adoptable[{row.adopted_from, line.sku}] += line.held;
   }
-  if (row.estate && (own == nullptr || !own->row.estate)) saw("an heir took a hold over");
+  const auto roles = [](const crdt::HoldRow& of) {
+    std::set<ReplicaId> all;
+    if (of.estate_of) all.insert(of.estate_of);
+    for (const crdt::FreedHold& freed : of.freed) all.insert(freed.of);
+    return all;
+  };
+  const std::set<ReplicaId> after = roles(row);
+  const std::set<ReplicaId> before = own == nullptr ? std::set<ReplicaId>{} : roles(own->row);
+  for (const ReplicaId root : after)
+    if (!before.contains(root)) saw("an heir took a hold over");
   if (own == nullptr) return;
   if (row.overruled && !own->row.overruled) saw("a copy of a reservation gave way");
-  for (std::size_t i = 0; i < own->row.lines.size(); ++i) {
-    const Units back = (own->row.estate && !row.estate ? own->row.lines[i].held : 0) +
-                       (!own->row.freed.empty() && row.freed.empty() ? own->row.freed[i] : 0);
-    if (back == 0) continue;
+  for (const ReplicaId root : before) {
+    if (after.contains(root)) continue;
     saw("an heir took its own end back");
-    budget_[own->row.lines[i].sku].taken_back += back;
+    for (std::size_t i = 0; i < own->row.lines.size(); ++i) {
+      Units back = own->row.estate_of == root ? own->row.lines[i].held : 0;
+      for (const crdt::FreedHold& freed : own->row.freed)
+        if (freed.of == root) back += freed.units[i];
+      budget_[own->row.lines[i].sku].taken_back += back;
+    }
   }
 }
 
@@ -109,6 +121,46 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
       fail("seized-unlike-plan", where + "a decree of " + std::to_string(units) + " from " +
                                      crdt::to_string(target) + " took " +
                                      std::to_string(taken[target]));
+}
+
+std::set<ReplicaId> Checks::live_replicas() const {
+  std::set<ReplicaId> live;
+  for (std::size_t i = 0; i < world_->nodes(); ++i) live.insert(world_->node(i).replica());
+  return live;
+}
+
+void Checks::check_settled() {
+  const std::set<ReplicaId> live = live_replicas();
+  for (const auto& [sku, product] : ghost_.catalogue()) {
+    for (const ReplicaId replica : live) check_repaid(*product, replica);
+    for (const ReplicaId replica : ghost_.retired())
+      if (live.contains(ghost_.heir(replica))) check_repaid(*product, replica);
+  }
+  for (const auto& [key, decree] : ghost_.decrees()) {
+    const ReplicaId target = decree->row.target;
+    const bool returned = live.contains(target) || ghost_.retired(target);
+    if (!ghost_.is_open(*decree) || !live.contains(decree->origin) || !returned) continue;
+    Units unseen = 0, debt = 0;
+    for (const auto& [sku, product] : ghost_.seized()) {
+      unseen += product->stock.unseen(target, ghost_.retired());
+      debt += product->stock.debt(target, ghost_.retired());
+    }
+    if (unseen > 0 || debt == 0)
+      fail("decree-not-closed", crdt::to_string(target) + " has not seen " +
+                                    std::to_string(unseen) + ", and owes " + std::to_string(debt));
+  }
+}
+
+void Checks::check_repaid(const crdt::Product& product, ReplicaId debtor) {
+  const crdt::BoundedCounter& stock = product.stock;
+  const Units debt = stock.debt(debtor, ghost_.retired());
+  if (debt == 0) return;
+  const bool retired = ghost_.retired(debtor);
+  for (const ReplicaId other : live_replicas())
+    if (other != debtor && stock.rights(other) > 0 && (!retired || ghost_.heir(debtor) == other))
+      fail("debt-not-repaid", product.sku + ": " + crdt::to_string(debtor) + " owes " +
+                                  std::to_string(debt) + ", and " + crdt::to_string(other) +
+                                  " has " + std::to_string(stock.rights(other)));
 }
 
 void Checks::check_plans(const std::string& where, const Seizing& seizing) {

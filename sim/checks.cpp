@@ -193,7 +193,7 @@ void Checks::check_stock_row(const StockRow& before, const StockRow& after,
 void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::int64_t life_ms,
                             const std::string& where) {
   // A copy that had given way, and takes the place of one whose home is retired now.
-  const bool taken_up = before.overruled && before.state == HoldState::released && after.estate;
+  const bool taken_up = before.overruled && before.state == HoldState::released && after.estate_of;
   bool same = before.digest == after.digest && before.lines.size() == after.lines.size() &&
               before.number == after.number && before.created_at == after.created_at;
   for (std::size_t i = 0; same && i < after.lines.size(); ++i) {
@@ -208,7 +208,7 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
     fail("hold-ended-twice", where + "ended once more");
   if (before.overruled && !after.overruled && !taken_up)
     fail("hold-ended-twice", where + "had given way, and stands again");
-  if (after.estate && !before.estate && !taken_up)
+  if (after.estate_of && after.estate_of != before.estate_of && !taken_up)
     fail("hold-ended-twice", where + "has units of its own, and became another's");
   // An extension may be of the same batch, and to an earlier moment: what was due is in the row.
   if (before.state == HoldState::held && after.state == HoldState::expired &&
@@ -222,10 +222,10 @@ Checks::HoldSums Checks::counted(const HoldRow& row, std::size_t line) {
   const crdt::HoldLine& of = row.lines[line];
   const Units held = of.held;
   const bool is_held = row.state == HoldState::held;
-  HoldSums sums{.open = row.estate ? (is_held ? 0 : -held) : (is_held ? held : 0),
+  HoldSums sums{.open = row.estate_of ? (is_held ? 0 : -held) : (is_held ? held : 0),
                 .sold = of.committed,
                 .returned = of.returned};
-  if (!row.freed.empty()) sums.open -= row.freed[line];
+  for (const crdt::FreedHold& freed : row.freed) sums.open -= freed.units[line];
   if (row.overruled && row.state == HoldState::committed) sums.voided = of.committed - of.returned;
   return sums;
 }
@@ -324,8 +324,11 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
                                  std::to_string(view) + " and has " + std::to_string(truth) +
                                  ", without " + std::to_string(unseen) + " that were seized");
+  // What was undone is in the budget when it is durable.
+  const crdt::State& state = machine.engine().state();
+  const bool all_durable = !state.has_unsealed() && state.head(self) == ghost_.head(self);
   const auto budget = budget_.find(product.sku);
-  if (view < 0 && (budget == budget_.end() || budget->second.sum() == 0))
+  if (view < 0 && all_durable && (budget == budget_.end() || budget->second.sum() == 0))
     fail("rights-below-zero", at_node(machine) + product.sku + ": has " + std::to_string(view));
 }
 

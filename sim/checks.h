@@ -23,6 +23,8 @@
 //   exported-before-durable  what another node has of an origin is durable at the origin
 //   copies-differ          one (origin, sequence) is one content, wherever it is
 //   row-lost-below-vector  V[o] ≥ n at a node means that it has all of o's rows up to n
+//   decree-not-closed, debt-not-repaid
+//                          in the end, if anybody can close and repay
 //   durable-row-lost       a node that starts again has all of its own durable rows
 //   life-too-fast          a life goes on as its node's own clock does
 //   early-reply            what shows or depends on a change leaves when that is durable
@@ -74,6 +76,9 @@ class Checks final : public Watcher {
   // Rare situations, and how often they occurred.
   void saw(const std::string& situation) { ++sometimes_[situation]; }
   const std::map<std::string, std::uint64_t>& sometimes() const { return sometimes_; }
+  // In the end, with all nodes there: every decree that can be closed is closed, and every debt
+  // that somebody can repay is repaid.
+  void check_settled();
   // A grant from one to the other that the other does not know of yet.
   bool grant_in_flight(std::size_t from, std::size_t to) const;
 
@@ -119,6 +124,8 @@ class Checks final : public Watcher {
   void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
+  void check_repaid(const crdt::Product& product, crdt::ReplicaId debtor);
+  std::set<crdt::ReplicaId> live_replicas() const;
   void check_plans(const std::string& where, const Seizing& seizing);
   void check_product(const std::string& sku);
   void check_own_rights(Machine& machine, const crdt::Product& product);

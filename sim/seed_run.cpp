@@ -137,6 +137,7 @@ class SeedRun {
     for (const std::size_t node : all)
       if (going() && world_.node(node).engine().state().own_open_holds() > 0)
         checks_.fail("expired-late", world_.node(node).name() + " has holds past their deadline");
+    if (going()) checks_.check_settled();
     return going() && converge(all, "the nodes do not agree in the end");
   }
 
