@@ -147,6 +147,7 @@ void Engine::start(Now now) {
   row.gossip_address = config_.mesh.gossip_address;
   row.wire_version = crdt::kWireVersion;
   row.extra.clear();
+  row.acknowledged = acknowledged();  // a crash forgot that there was something to say
   row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
   state_.put_member(std::move(row));
   times_ = times(now);
@@ -412,12 +413,17 @@ void Engine::tick(Now now) {
   if (moved_since_member_) wake(member_due_);
 }
 
+std::vector<crdt::VectorEntry> Engine::acknowledged() const {
+  std::vector<crdt::VectorEntry> entries;
+  for (const auto& [origin, sequence] : state_.vector())
+    entries.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  return entries;
+}
+
 void Engine::refresh_member(Now now) {
   if (!moved_since_member_ || now.instant < member_due_) return;
   crdt::MemberRow row = state_.member(state_.self())->row;
-  row.acknowledged.clear();
-  for (const auto& [origin, sequence] : state_.vector())
-    row.acknowledged.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  row.acknowledged = acknowledged();
   row.demand_milli = rebalancer_.overall_milli(now.instant);
   state_.put_member(std::move(row));
   moved_since_member_ = false;

@@ -184,6 +184,7 @@ class Engine {
 
   bool is_over() const;
   void leave_for_good(crdt::Now now);
+  std::vector<crdt::VectorEntry> acknowledged() const;
   void refresh_member(crdt::Now now);
   void begin_checkpoint(crdt::Now now);
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
