@@ -1,7 +1,5 @@
 #include "crdt/bounded_counter.h"
 
-#include <set>
-
 namespace holdfast::crdt {
 
 namespace {
@@ -44,7 +42,9 @@ BoundedCounter::Sums BoundedCounter::sums(const StockRow& row) {
           .held = {row.held, row.released + row.sold},
           .allowance = {row.allowance_added, row.allowance_removed},
           .sold = row.sold,
-          .returned = row.returned};
+          .returned = row.returned,
+          .came = row.received + row.voided,
+          .went = row.allowance_added + row.allowance_removed + row.withdrawn};
 }
 
 void BoundedCounter::grow(const Sums& before, const Sums& after) {
@@ -53,21 +53,50 @@ void BoundedCounter::grow(const Sums& before, const Sums& after) {
   allowance_.grow(before.allowance, after.allowance);
   sold_ += after.sold - before.sold;
   returned_ += after.returned - before.returned;
+  came_ += after.came - before.came;
+  ever_held_ += after.held.up - before.held.up;
+  went_ += after.went - before.went;
+}
+
+void BoundedCounter::move_rights(const StockCell& cell, const Sums& before,
+                                 const Peers& peers_before) {
+  Units own = sums(cell.row).own_rights() - before.own_rights();
+  const std::vector<PeerTotals>& peers = cell.row.peers;
+  if (!std::equal(peers.begin(), peers.end(), peers_before.begin(), peers_before.end())) {
+    for (const PeerTotals& peer : peers_before) {
+      own -= peer.seized - peer.granted;
+      move(peer.peer, peer.seized - peer.granted);
+    }
+    for (const PeerTotals& peer : peers) {
+      own += peer.seized - peer.granted;
+      move(peer.peer, peer.granted - peer.seized, peer.seized > 0);
+    }
+  }
+  move(cell.origin, own);
+}
+
+void BoundedCounter::move(ReplicaId replica, Units rights, bool seized) {
+  auto at = std::lower_bound(
+      standings_.begin(), standings_.end(), replica,
+      [](const Standing& entry, ReplicaId wanted) { return entry.replica < wanted; });
+  if (at == standings_.end() || at->replica != replica)
+    at = standings_.insert(at, Standing{.replica = replica});
+  view_rights_ -= at->shown();
+  at->rights += rights;
+  at->seized = at->seized || seized;
+  view_rights_ += at->shown();
+}
+
+const BoundedCounter::Standing* BoundedCounter::standing(ReplicaId replica) const {
+  const auto at = std::lower_bound(
+      standings_.begin(), standings_.end(), replica,
+      [](const Standing& entry, ReplicaId wanted) { return entry.replica < wanted; });
+  return at == standings_.end() || at->replica != replica ? nullptr : &*at;
 }
 
 Units BoundedCounter::rights(ReplicaId replica) const {
-  Units rights = 0;
-  for (const auto& cell : cells_) {
-    const StockRow& row = cell->row;
-    if (cell->origin == replica) {
-      rights += row.received - row.withdrawn + row.allowance_added - row.allowance_removed -
-                (row.held - row.released) + row.returned + row.voided;
-      for (const PeerTotals& peer : row.peers) rights += peer.seized - peer.granted;
-    }
-    if (row.peers.empty()) continue;
-    if (const PeerTotals* mine = row.find(replica)) rights += mine->granted - mine->seized;
-  }
-  return rights;
+  const Standing* found = standing(replica);
+  return found == nullptr ? 0 : found->rights;
 }
 
 Units BoundedCounter::unseen(ReplicaId target, const ReplicaSet& retired) const {
@@ -88,20 +117,15 @@ Units BoundedCounter::debt(ReplicaId target, const ReplicaSet& retired) const {
 }
 
 bool BoundedCounter::ever_seized(ReplicaId target) const {
-  return std::any_of(cells_.begin(), cells_.end(), [&](const auto& cell) {
-    const PeerTotals* entry = cell->row.find(target);
-    return entry != nullptr && entry->seized > 0;
-  });
+  const Standing* found = standing(target);
+  return found != nullptr && found->seized;
 }
 
 template <typename Sum>
 Units BoundedCounter::over_targets(Sum&& sum) const {
-  std::set<ReplicaId> targets;
-  for (const auto& cell : cells_)
-    for (const PeerTotals& entry : cell->row.peers)
-      if (entry.seized > 0) targets.insert(entry.peer);
   Units total = 0;
-  for (const ReplicaId target : targets) total += sum(target);
+  for (const Standing& target : standings_)
+    if (target.seized) total += sum(target.replica);
   return total;
 }
 
@@ -113,29 +137,8 @@ Units BoundedCounter::total_debt(const ReplicaSet& retired) const {
   return over_targets([&](ReplicaId target) { return debt(target, retired); });
 }
 
-Units BoundedCounter::view_available() const {
-  std::set<ReplicaId> replicas;
-  for (const auto& cell : cells_) {
-    replicas.insert(cell->origin);
-    for (const PeerTotals& entry : cell->row.peers) replicas.insert(entry.peer);
-  }
-  Units sum = 0;
-  for (const ReplicaId replica : replicas) {
-    const Units seen = rights(replica);
-    sum += seen < 0 && !ever_seized(replica) ? 0 : seen;
-  }
-  return sum - allowance();
-}
-
 bool BoundedCounter::has_room(Units units) const {
-  Units received = 0, held = 0, returned = 0, allowed = 0;
-  for (const auto& cell : cells_) {
-    received += cell->row.received + cell->row.voided;
-    held += cell->row.held;
-    returned += cell->row.returned;
-    allowed += cell->row.allowance_added + cell->row.allowance_removed + cell->row.withdrawn;
-  }
-  return std::max({received, held, returned, allowed}) <= kUnitsMax - units;
+  return std::max({came_, ever_held_, returned_, went_}) <= kUnitsMax - units;
 }
 
 }  // namespace holdfast::crdt

@@ -26,7 +26,10 @@
 // A view is not causally closed: rights(other) may be too low here, even negative. Reads therefore
 // count the rights of a replica that was never seized from as at least 0 (view_available).
 //
-// Threads  none of its own. Cost  R = origins with a row: sums O(1), rights(i) O(R log R).
+// Threads  none of its own. Cost  R = replicas that a row is of or names: sums and view_available
+//          O(1), rights(i) O(log R), a change O(log R), and O(P log R) if it is to one of the P
+//          peers that the row names; unseen and debt O(R) for each target that was seized from and
+//          is not retired. So what a retired replica has left behind costs a request nothing.
 // Papers   Balegas et al., SRDS 2015, arXiv:1503.09052 (a grant is its transfer); O'Neil, TODS 1986
 //          (escrow). Seizures, seen and debt are ours.
 
@@ -35,6 +38,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "crdt/feed.h"
 #include "crdt/pn_counter.h"
 #include "crdt/rows.h"
@@ -59,8 +63,10 @@ class BoundedCounter {
   template <typename Edit>
   void change(StockCell& cell, Edit&& edit) {
     const Sums before = sums(cell.row);
+    const Peers peers(cell.row.peers.begin(), cell.row.peers.end());
     edit(cell.row);
     grow(before, sums(cell.row));
+    move_rights(cell, before, peers);
   }
 
   Units on_hand() const { return on_hand_.value(); }
@@ -79,7 +85,7 @@ class BoundedCounter {
   Units total_debt(const ReplicaSet& retired = {}) const;
   // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted
   // as at least 0 where never seized, less the allowance.
-  Units view_available() const;
+  Units view_available() const { return view_rights_ - allowance(); }
   Units oversold() const { return std::max<Units>(0, -view_available()); }
   // Raising any sum by `units` stays within the range of totals.
   bool has_room(Units units) const;
@@ -88,15 +94,34 @@ class BoundedCounter {
   struct Sums {
     PnPair on_hand, held, allowance;
     Units sold, returned;
+    Units came, went;  // for has_room
+    // What the row does to its origin's rights, peers aside.
+    Units own_rights() const {
+      return on_hand.up - on_hand.down - (held.up - held.down) + allowance.up - allowance.down;
+    }
+  };
+  using Peers = absl::InlinedVector<PeerTotals, 8>;
+  // One replica's rights, over all rows that are here.
+  struct Standing {
+    ReplicaId replica;
+    Units rights = 0;
+    bool seized = false;  // some of them were
+    Units shown() const { return rights < 0 && !seized ? 0 : rights; }
   };
   static Sums sums(const StockRow& row);
   void grow(const Sums& before, const Sums& after);
+  void move_rights(const StockCell& cell, const Sums& before, const Peers& peers_before);
+  void move(ReplicaId replica, Units rights, bool seized = false);
+  const Standing* standing(ReplicaId replica) const;
   template <typename Sum>
   Units over_targets(Sum&& sum) const;
 
   std::vector<std::unique_ptr<StockCell>> cells_;
   PnCounter on_hand_, held_, allowance_;
   Units sold_ = 0, returned_ = 0;
+  Units came_ = 0, ever_held_ = 0, went_ = 0;
+  std::vector<Standing> standings_;  // by replica
+  Units view_rights_ = 0;            // Σ shown()
 };
 
 }  // namespace holdfast::crdt

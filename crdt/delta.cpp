@@ -28,6 +28,21 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
   return piece;
 }
 
+Sequence begin_of_delta(const State& state, ReplicaId origin, Sequence has) {
+  return has < state.floor(origin) ? 0 : has;
+}
+
+bool still_whole(const State& state, ReplicaId origin, Sequence from, Sequence begun) {
+  return state.floor(origin) <= (from == 0 ? begun : from);
+}
+
+State::HoldIds Delta::hold_ids() const {
+  State::HoldIds ids;
+  for (const DecodedRow& row : rows)
+    if (row.kind == RowKind::hold) ids.insert(row.key);
+  return ids;
+}
+
 absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   if (!piece.origin) return absl::InvalidArgumentError("a piece of nobody's rows");
   if (piece.after < piece.from || piece.upto < piece.after)

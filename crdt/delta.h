@@ -6,6 +6,11 @@
 // missed. The receiver stages the pieces and applies them, together with `to`, at once, and only if
 // it has everything up to `from`. So a version vector never rests inside a delta, and V ≥ n means
 // "has the effect of write n" (delta-state CRDTs, Almeida et al. 2018, with Scuttlebutt's order).
+//
+// Rows that were dropped are missing from a feed. A delta that begins at or above the floor of the
+// cutter is whole all the same: of what is gone the receiver has had the end. From below it only a
+// full transfer is, a delta from 0: of what the receiver has beside it, it missed the end
+// (State::drop_absent).
 
 #include <optional>
 #include <string>
@@ -31,12 +36,21 @@ struct Piece {
 Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence after,
                 std::size_t bytes_max);
 
+// Where a delta begins for a peer that has come up to `has`: there, or at 0.
+Sequence begin_of_delta(const State& state, ReplicaId origin, Sequence has);
+// Whether a delta from `from`, begun when the head was `begun`, is still whole: nothing that it had
+// to bring, and nothing that was open when it was sent, has been dropped since.
+bool still_whole(const State& state, ReplicaId origin, Sequence from, Sequence begun);
+
 // A whole delta, decoded and checked.
 struct Delta {
   ReplicaId origin;
   Sequence from = 0;
   Sequence to = 0;
   std::vector<DecodedRow> rows;
+  // A full transfer: all that the sender has of the origin.
+  bool full() const { return from == 0; }
+  State::HoldIds hold_ids() const;
 };
 
 // Pieces that have come on one session, until their delta is whole.

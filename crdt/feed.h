@@ -18,6 +18,7 @@ struct FeedItem {
   std::uint8_t format = kRowFormat;
   bool dirty = false;    // changed by this replica and not stamped yet
   bool unsaved = false;  // listed for the next checkpoint
+  bool gone = false;     // dropped here, and still to be dropped from the store
 };
 
 class Feed {

@@ -18,5 +18,9 @@ template <typename A>
 void serialize(A& ar, HoldLine& l) {
   ar(l.sku, l.requested, l.held, l.committed, l.returned);
 }
+template <typename A>
+void serialize(A& ar, HoldVersion& v) {
+  ar(v.id, v.sequence);
+}
 
 }  // namespace holdfast::crdt

@@ -93,6 +93,13 @@ struct HoldRow {
   bool operator==(const HoldRow&) const = default;
 };
 
+// A version of one origin's hold.
+struct HoldVersion {
+  std::string id;
+  Sequence sequence = 0;
+  bool operator==(const HoldVersion&) const = default;
+};
+
 // What an idempotency key stands for. Its row's key is "METHOD path\nkey".
 struct KeyRow {
   std::uint64_t digest = 0;  // of the parsed request

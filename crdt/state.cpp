@@ -25,15 +25,15 @@ bool counts_in_digest(RowKind kind) {
   return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
 }
 
-std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
+}  // namespace
+
+std::uint64_t State::row_digest(const FeedItem& item, Sequence sequence) {
   const std::uint64_t seed = item.origin.value * 31 + static_cast<std::uint64_t>(item.kind);
-  std::uint64_t mixed = digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
+  std::uint64_t mixed = crdt::digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ull;
   mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebull;
   return mixed ^ (mixed >> 31);
 }
-
-}  // namespace
 
 const SkuCell* Product::description() const {
   const auto later = [](const auto& a, const auto& b) {
@@ -158,6 +158,11 @@ const Member* State::member(ReplicaId replica) const {
 Sequence State::head(ReplicaId id) const {
   const auto at = origins_.find(id);
   return at == origins_.end() ? 0 : at->second->head;
+}
+
+Sequence State::floor(ReplicaId id) const {
+  const auto at = origins_.find(id);
+  return at == origins_.end() ? 0 : at->second->floor;
 }
 
 const Feed* State::feed(ReplicaId id) const {
@@ -334,34 +339,6 @@ ReplicaId State::heir(ReplicaId replica) const {
   return {};
 }
 
-void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
-  for (; count_max > 0 && !keys_by_age_.empty(); --count_max) {
-    const auto oldest = keys_by_age_.begin();
-    Key* key = oldest->second;
-    if (oldest->first >= wall_ms || key->dirty) return;
-    keys_by_age_.erase(oldest);
-    origin(key->origin).feed.remove(*key);
-    auto at = keys_.find(key->key);
-    std::unique_ptr<Key> owned;
-    if (at->second.get() == key) {
-      owned = std::move(at->second);
-      std::unique_ptr<Key> rest = std::move(owned->next_copy);
-      keys_.erase(at);  // its name lives in the row that goes
-      if (rest) {
-        const std::string_view name = rest->key;
-        keys_.emplace(name, std::move(rest));
-      }
-    } else {
-      Key* before = at->second.get();
-      while (before->next_copy.get() != key) before = before->next_copy.get();
-      owned = std::move(before->next_copy);
-      before->next_copy = std::move(owned->next_copy);
-    }
-    owned->gone = true;
-    gone_.push_back(std::move(owned));
-  }
-}
-
 bool State::place(FeedItem& item, Sequence sequence) {
   const Sequence before = item.sequence;
   if (!origin(item.origin).feed.place(item, sequence)) return false;
@@ -464,7 +441,11 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       const bool was_open = hold.row.state == HoldState::held;
       const std::uint64_t number = hold.row.number;
       hold.row = std::get<HoldRow>(std::move(row.payload));
-      hold.row.number = number;  // where it stands in lists; one writer never changes it
+      if (hold.row.number != number) {  // the id was purged at its origin, and is new again
+        unlist(hold, number);
+        holds_by_number_.emplace(std::pair(hold.origin, hold.row.number), &hold);
+        if (hold.origin == self_) last_number_ = std::max(last_number_, hold.row.number);
+      }
       count_open(hold, was_open, hold.row.state == HoldState::held);
       break;
     }
@@ -509,6 +490,8 @@ absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
     return absl::ResourceExhaustedError("more than " + std::to_string(kOriginsMax) + " replicas");
   if (row.kind == RowKind::member && row.key != to_string(from))
     return absl::InvalidArgumentError("a member row about another replica");
+  if (row.kind == RowKind::member && std::get<MemberRow>(row.payload).purge_floor >= row.sequence)
+    return absl::InvalidArgumentError("a purge floor above what was written");
   // Most rows come behind all others, where none can be in the way.
   if (const Feed* rows = feed(from); rows != nullptr && row.sequence <= rows->last()) {
     const FeedItem* there = rows->at(row.sequence);
@@ -526,6 +509,8 @@ absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
 
 absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
   if (absl::Status status = fits(from, row); !status.ok()) return status;
+  if (row.kind == RowKind::hold && row.sequence <= floor(from) && !hold_of(row.key, from))
+    return nullptr;  // of one that was purged, told by a peer that does not know it yet
   bool made = false;
   FeedItem& item = cell_for(from, row, made);
   if (!made && item.sequence >= row.sequence) return nullptr;
@@ -542,6 +527,12 @@ void State::advance(ReplicaId from, Sequence to) {
   Origin& entry = origin(from);
   entry.head = std::max(entry.head, to);
   vector_.raise(from, entry.head);
+  // At recovery. A hold takes a sequence at least, so its number is no higher than that; and those
+  // of holds that were purged are not given again.
+  if (from == self_) last_number_ = std::max(last_number_, entry.head);
+  const Member* about = member(from);
+  if (about != nullptr && about->row.purge_floor <= entry.head)
+    raise_floor(from, about->row.purge_floor);
 }
 
 // ── checkpoints ─────────────────────────────────────────────────────────────────────────────────
@@ -557,16 +548,16 @@ bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) 
     FeedItem& item = *saving_.back();
     saving_.pop_back();
     item.unsaved = false;
-    if (item.kind == RowKind::key && static_cast<Key&>(item).gone) continue;
+    if (item.gone) continue;
     std::string bytes;
     append_item(item, bytes);
     put(item, row_key(item), std::move(bytes));
   }
   if (!saving_.empty()) return false;
-  std::erase_if(gone_, [&](const std::unique_ptr<Key>& key) {
-    if (key->unsaved) return false;  // still listed for the next checkpoint
-    // Written anew since: the store has the later row in the same place, or will have.
-    if (key_of(key->key, key->origin) == nullptr) drop(*key, key->key);
+  std::erase_if(gone_, [&](const Dropped& dropped) {
+    const FeedItem& item = std::visit([](const auto& p) -> const FeedItem& { return *p; }, dropped);
+    if (item.unsaved) return false;  // still listed for the next checkpoint
+    if (!is_back(item)) drop(item, row_key(item));
     return true;
   });
   return true;

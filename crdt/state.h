@@ -5,7 +5,7 @@
 //   I1  Only rows of `self` are changed here; rows of others are replaced by later versions.
 //   I2  A row's sequence is that of its latest stamped write; a feed holds each row once.
 //   I3  V[o] = head(o) never goes back; every row of o at or below it is here, in that version or a
-//       later one.
+//       later one, or was dropped: a key by age, a finished hold at or below floor(o).
 //   I4  The joins (products' stock, the hold and key indexes, digest) equal those of the rows.
 // Own changes take effect at once and are stamped at the next seal(): however often a row changed
 // in between, it is written once, with one new sequence.
@@ -17,10 +17,12 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <variant>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "crdt/bounded_counter.h"
 #include "crdt/codec.h"
@@ -55,7 +57,6 @@ struct Key : FeedItem {
   std::string key;
   KeyRow row;
   std::unique_ptr<Key> next_copy;
-  bool gone = false;  // dropped by age
 };
 
 struct Member : FeedItem {
@@ -128,6 +129,9 @@ class State {
   const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
 
   Sequence head(ReplicaId origin) const;
+  // No finished hold of `origin` at or below it is here any more: a delta from below it, cut here,
+  // is not whole (delta.h). Never goes back; at most head().
+  Sequence floor(ReplicaId origin) const;
   const Feed* feed(ReplicaId origin) const;  // nullptr: no row of it
   const VersionVector& vector() const { return vector_; }
   // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
@@ -137,8 +141,9 @@ class State {
   std::size_t hold_count() const { return holds_by_number_.size(); }
   std::size_t open_holds() const { return open_holds_; }
   std::size_t own_open_holds() const { return own_open_holds_; }
-  // Rows that nothing drops by age: all but key rows.
+  // Rows that are not dropped by age: all but key rows.
   std::size_t lasting_rows() const;
+  std::uint64_t purged() const { return purged_; }  // of those: how many were dropped, so far
   std::size_t product_count() const { return products_.size(); }
 
   // ── own writes ──
@@ -164,8 +169,6 @@ class State {
   void put_sku(Product& product, SkuRow row);
   void put_member(MemberRow row);
   void put_decree(DecreeRow row);  // new, or a later version of an own one
-  // Drops the key rows written before `wall_ms`, of any origin; at most `count_max` of them.
-  void drop_keys_before(std::int64_t wall_ms, std::size_t count_max);
   bool has_unsealed() const { return !dirty_.empty(); }
   // Stamps the own rows touched since the last seal; appends them to `out` in order of sequence.
   void seal(std::string& out);
@@ -176,8 +179,26 @@ class State {
   // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not
   // newer. Error, and nothing changed: the row contradicts what one writer could have written.
   absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);
-  // Everything of `origin` up to `to` has been merged.
+  // Everything of `origin` up to `to` has been merged. Holds that its purge floor lets go are gone.
   void advance(ReplicaId origin, Sequence to);
+
+  // ── dropping (state_drop.cpp) ──
+  // Drops the key rows written before `wall_ms`, of any origin; at most `count_max` of them.
+  void drop_keys_before(std::int64_t wall_ms, std::size_t count_max);
+  // Drops these holds of one origin, finished and stamped, and raises its floor: no other finished
+  // one may be at or below it, but such as are to be stamped anew. One's own floor goes into the
+  // member row. Cost: O(log rows) a hold.
+  void purge(ReplicaId origin, const std::vector<Hold*>& holds, Sequence floor);
+  // The same, of all finished holds at or below `floor`, which is at most head(). Cost: a walk over
+  // the rows since the last floor.
+  void raise_floor(ReplicaId origin, Sequence floor);
+  // All rows of `origin` up to `to` have been merged from one peer that has nothing else of it, and
+  // these are the ids of the holds among them. Of others that are here, at or below the floor and
+  // `to`, the end was purged while this replica was away: drops them. Those that were dropped.
+  using HoldIds = absl::flat_hash_set<std::string>;
+  std::vector<HoldVersion> drop_absent(ReplicaId origin, Sequence to, const HoldIds& present);
+  // That again, at recovery: unless a later version is here.
+  void drop_version(ReplicaId origin, const HoldVersion& version);
 
   // ── checkpoints ──
   // What has changed since the last begin_checkpoint is what this one will save.
@@ -195,8 +216,10 @@ class State {
   struct Origin {
     Feed feed;
     Sequence head = 0;
+    Sequence floor = 0;
     absl::btree_map<std::pair<RowKind, std::string>, std::unique_ptr<Opaque>> opaque;
   };
+  static std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
   Origin& origin(ReplicaId id);
   StockCell& own_stock(Product& product);
   void touch(FeedItem& item);
@@ -209,6 +232,10 @@ class State {
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
+  void unlist(const Hold& hold, std::uint64_t number);
+  void drop(Key& key);
+  void drop(Hold& hold);
+  bool is_back(const FeedItem& dropped) const;
 
   ReplicaId self_;
   absl::btree_map<ReplicaId, std::unique_ptr<Origin>> origins_;
@@ -228,7 +255,9 @@ class State {
   absl::btree_map<std::string_view, Product*> seized_;
   std::vector<FeedItem*> dirty_;
   std::vector<FeedItem*> unsaved_, saving_;
-  std::vector<std::unique_ptr<Key>> gone_;  // dropped, and still to be dropped from the store
+  using Dropped = std::variant<std::unique_ptr<Key>, std::unique_ptr<Hold>>;
+  std::vector<Dropped> gone_;  // still to be dropped from the store
+  std::uint64_t purged_ = 0;
   std::uint64_t digest_ = 0;
   std::size_t open_holds_ = 0, own_open_holds_ = 0;
 };

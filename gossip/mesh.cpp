@@ -492,6 +492,10 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
       cursor.last_progress = now.instant;
     }
     if (!cursor.open) cursor.sent = std::max(cursor.sent, cursor.known);
+    if (cursor.open && !crdt::still_whole(state, origin, cursor.from, cursor.begun)) {
+      cursor.sent = 0;  // a full transfer, from its beginning
+      cursor.open = false;
+    }
     if (cursor.sent >= head && !cursor.open) continue;
     if (origin == config_.self) {
       if (!may_push && !cursor.open) {
@@ -513,7 +517,10 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
     }
     while (session.outstanding + session.news_out.bytes() < config_.window_bytes &&
            (cursor.open || cursor.sent < head)) {
-      if (!cursor.open) cursor.from = cursor.sent;
+      if (!cursor.open) {
+        cursor.from = cursor.sent = crdt::begin_of_delta(state, origin, cursor.sent);
+        cursor.begun = head;
+      }
       const crdt::Piece& next = piece(state, origin, cursor.from, cursor.sent);
       session.news_out.put(next);
       cursor.sent = next.upto;

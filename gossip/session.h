@@ -46,6 +46,7 @@ struct Cursor {
   Sequence known = 0;    // acknowledged, or the peer showed that it has them
   Sequence sent = 0;     // sent on this link; ≥ known while nothing is lost
   Sequence from = 0;     // where the delta that is being sent began
+  Sequence begun = 0;    // the head here when it did
   bool open = false;     // between the first and the last piece of a delta
   Sequence lacking = 0;  // the head here at `lacking_since`; the peer has been below it since
   crdt::Instant lacking_since{};

@@ -15,8 +15,18 @@ void serialize(A& ar, JournalPart& p) {
   ar(p.origin, p.upto, p.rows);
 }
 template <typename A>
-void serialize(A& ar, JournalValue& v) {
+void serialize(A& ar, JournalDrop& d) {
+  ar(d.origin, d.floor, d.holds);
+}
+void save(CompactOut& ar, const JournalValue& v) {
   ar(v.self, v.life_ms, v.parts);
+  if (!v.drops.empty()) ar(v.drops);
+}
+void load(BoundedIn& ar, JournalValue& v) {
+  ar(v.self, v.life_ms, v.parts);
+  if (ar.left().empty()) return;
+  ar(v.drops);
+  if (v.drops.empty()) throw Malformed("drops of nothing");
 }
 template <typename A>
 void serialize(A& ar, Meta& m) {
@@ -30,9 +40,25 @@ template <typename A>
 void serialize(A& ar, IdempotencyKey& k) {
   ar(k.scope, k.text);
 }
-template <typename A>
-void serialize(A& ar, Reserve& c) {
+// A level of durability, at the end of what it is about; none is that of a node.
+void put_level(CompactOut& ar, Durability level) {
+  if (level != Durability::node) ar(static_cast<std::uint8_t>(level));
+}
+Durability take_level(BoundedIn& ar) {
+  if (ar.left().empty()) return Durability::node;
+  std::uint8_t level = 0;
+  ar(level);
+  if (level == 0 || level > static_cast<std::uint8_t>(Durability::remote))
+    throw Malformed("unknown durability");
+  return static_cast<Durability>(level);
+}
+void save(CompactOut& ar, const Reserve& c) {
   ar(c.id, c.lines, c.ttl_seconds, c.wait_ms, c.partial, c.metadata);
+  put_level(ar, c.durability);
+}
+void load(BoundedIn& ar, Reserve& c) {
+  ar(c.id, c.lines, c.ttl_seconds, c.wait_ms, c.partial, c.metadata);
+  c.durability = take_level(ar);
 }
 void save(CompactOut& ar, const Commit& c) {
   ar(c.id, c.lines.has_value());

@@ -21,17 +21,24 @@ struct JournalPart {
   crdt::Sequence upto = 0;
   std::string rows;  // crdt/codec.h
 };
+// Holds of one origin that were dropped, where no row says so.
+struct JournalDrop {
+  ReplicaId origin;
+  crdt::Sequence floor = 0;              // all that had ended, up to here; 0: none
+  std::vector<crdt::HoldVersion> holds;  // and these
+};
 struct JournalValue {
   ReplicaId self;
   std::int64_t life_ms = 0;  // the home's own clock, see engine.h
   std::vector<JournalPart> parts;
+  std::vector<JournalDrop> drops;  // after what the parts bring
 };
 struct Meta {
   ReplicaId self;
   std::uint64_t batch = 0;  // everything up to this batch is in the rows
   std::int64_t life_ms = 0;
   std::uint64_t rows = 0;                 // there at that batch, key rows not counted
-  std::vector<crdt::VectorEntry> vector;  // boot unused
+  std::vector<crdt::VectorEntry> vector;  // instead of a boot: the floor (crdt/state.h)
 };
 std::string encode(const JournalValue& value);
 std::string encode(const Meta& meta);

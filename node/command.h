@@ -250,7 +250,8 @@ struct ReservationView {
   absl::InlinedVector<crdt::HoldLine, 1> lines;
   std::int64_t created_at = 0, expires_at = 0, ended_at = 0;  // wall, ms; ended_at 0: not ended
   std::string metadata;
-  Durability reached = Durability::node;  // of the write that is answered
+  // Where it is known to be on disk; above `node` only in answers to a Reserve that asked for it.
+  Durability reached = Durability::node;
 };
 struct ReservationPage {
   std::vector<ReservationView> items;

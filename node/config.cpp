@@ -176,6 +176,7 @@ std::span<const Key> keys() {
       {"engine", "inbox_max", Number{&Draft::inbox_max, 16, 16'777'216}},
       {"engine", "inbox_delay_ms_max", Number{&Draft::inbox_delay_ms_max, 1, 60'000}},
       {"engine", "open_holds_max", Number{&Draft::open_holds_max, 1, 1'000'000'000}},
+      {"engine", "durability_wait_ms", Number{&Draft::durability_wait_ms, 0, 60'000}},
       {"rebalance", "policy", Text{&Draft::rebalance_policy, rebalance_policy}},
       {"rebalance", "window_s", Number{&Draft::rebalance_window_s, 10, 86'400}},
       {"rebalance", "cooldown_ms", Number{&Draft::rebalance_cooldown_ms, 100, 600'000}},

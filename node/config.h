@@ -40,6 +40,7 @@ struct Config {
   std::uint32_t inbox_max = 65'536;          // requests waiting for the engine; beyond: 503
   std::uint32_t inbox_delay_ms_max = 1'000;  // and in time
   std::uint32_t open_holds_max = 5'000'000;
+  std::uint32_t durability_wait_ms = 1'000;  // for other nodes' disks; then 202
   // [rebalance]
   std::string rebalance_policy = "proportional";  // static, on-demand or proportional
   std::uint32_t rebalance_window_s = 600;         // over which demand is weighted

@@ -67,7 +67,9 @@ Engine::Engine(EngineConfig config)
                },
            .may_seize = [this](const crdt::Hold& hold) { return decrees_.may_seize_for(hold); }}),
       estate_(state_, ledger_, copies_,
-              [this](crdt::Product& product) { decrees_.owes(product); }) {
+              [this](crdt::Product& product) { decrees_.owes(product); }),
+      purge_(state_, config_.keep_finished),
+      durability_waits_(config_.durability_wait) {
   rights_.serve_from(ledger_);
 }
 
@@ -81,7 +83,11 @@ absl::Status Engine::load_meta(std::string_view bytes) {
   batch_ = meta->batch;
   life_before_ms_ = meta->life_ms;
   rows_saved_ = meta->rows;
-  for (const crdt::VectorEntry& entry : meta->vector) state_.advance(entry.origin, entry.sequence);
+  for (const crdt::VectorEntry& entry : meta->vector) {
+    if (entry.boot > entry.sequence) return absl::DataLossError("a floor above what was written");
+    state_.advance(entry.origin, entry.sequence);
+  }
+  checkpoint_meta_ = *std::move(meta);
   return absl::OkStatus();
 }
 
@@ -95,7 +101,12 @@ absl::Status Engine::load_row(const RowAddress& address, std::string_view bytes)
 
 absl::Status Engine::rows_loaded() {
   state_.all_saved();
-  if (state_.lasting_rows() >= rows_saved_) return absl::OkStatus();
+  const bool whole = state_.lasting_rows() >= rows_saved_;
+  for (const crdt::VectorEntry& entry : checkpoint_meta_.vector) {
+    state_.raise_floor(entry.origin, entry.boot);
+    state_.advance(entry.origin, entry.sequence);  // to the floor in its member row
+  }
+  if (whole) return absl::OkStatus();
   return absl::DataLossError("the data directory holds " + std::to_string(state_.lasting_rows()) +
                              " rows, but " + std::to_string(rows_saved_) +
                              " had been saved: part of the store is lost; start this node with an "
@@ -113,6 +124,12 @@ absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
       if (!merged.ok()) return absl::DataLossError(std::string(merged.status().message()));
     }
     state_.advance(part.origin, part.upto);
+  }
+  for (const JournalDrop& drop : entry->drops) {
+    if (drop.floor > state_.head(drop.origin))
+      return absl::DataLossError("a floor above what was written");
+    state_.raise_floor(drop.origin, drop.floor);
+    for (const crdt::HoldVersion& hold : drop.holds) state_.drop_version(drop.origin, hold);
   }
   batch_ = batch;
   life_before_ms_ = std::max(life_before_ms_, entry->life_ms);
@@ -135,6 +152,7 @@ void Engine::start(Now now) {
   row.gossip_address = config_.mesh.gossip_address;
   row.wire_version = crdt::kWireVersion;
   row.extra.clear();
+  row.acknowledged = acknowledged();  // a crash forgot that there was something to say
   row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
   state_.put_member(std::move(row));
   times_ = times(now);
@@ -152,6 +170,20 @@ Times Engine::times(Now now) const {
 }
 
 void Engine::finish(const Caller& caller, Outcome&& outcome) {
+  if (caller.durability == Durability::node || !outcome.succeeded())
+    return answer(caller, std::move(outcome));
+  const auto& view = std::get<std::unique_ptr<ReservationView>>(outcome.view);
+  const crdt::Hold* own = state_.own_hold(view->id);
+  if (own == nullptr) {  // its home is lost, and nobody can promise anything about its row
+    outcome.code = Code::accepted;
+    return answer(caller, std::move(outcome));
+  }
+  durability_waits_.wait(hold_token(caller), caller.durability, own->dirty ? 0 : own->sequence,
+                         std::move(outcome));
+  urgent_ = true;
+}
+
+void Engine::answer(const Caller& caller, Outcome&& outcome) {
   if (caller.link != 0) {
     mesh_.answer(caller.link, caller.token, encode_answer(AnswerBody(std::move(outcome))));
   } else {
@@ -356,6 +388,7 @@ void Engine::tick(Now now) {
     leave_for_good(now);
     check_calls(now);
     deliver_served(now);
+    check_durability(now);
     return wake(mesh_.wake_at());
   }
   const std::size_t ended =
@@ -367,7 +400,9 @@ void Engine::tick(Now now) {
   deliver_served(now);
   rebalancer_.tick(now.instant);
   decrees_.tick(now.instant, at);
+  check_durability(now);
   refresh_member(now);
+  purge_.tick(now.instant, at);
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
     keys_due_ = now.instant + kKeysEvery;
@@ -376,18 +411,24 @@ void Engine::tick(Now now) {
   wake(rights_.wake_at());
   wake(decrees_.wake_at());
   wake(rebalancer_.wake_at());
+  wake(purge_.wake_at());
   if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
     wake(now.instant +
          Millis(std::max<std::int64_t>(1, std::min<std::int64_t>(due - at.life_ms, 3'600'000))));
   if (moved_since_member_) wake(member_due_);
 }
 
+std::vector<crdt::VectorEntry> Engine::acknowledged() const {
+  std::vector<crdt::VectorEntry> entries;
+  for (const auto& [origin, sequence] : state_.vector())
+    entries.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  return entries;
+}
+
 void Engine::refresh_member(Now now) {
   if (!moved_since_member_ || now.instant < member_due_) return;
   crdt::MemberRow row = state_.member(state_.self())->row;
-  row.acknowledged.clear();
-  for (const auto& [origin, sequence] : state_.vector())
-    row.acknowledged.push_back({origin, sequence, state_.boot_of(origin, sequence)});
+  row.acknowledged = acknowledged();
   row.demand_milli = rebalancer_.overall_milli(now.instant);
   state_.put_member(std::move(row));
   moved_since_member_ = false;
@@ -401,6 +442,8 @@ Sealed Engine::seal(Now now) {
   JournalValue value{.self = state_.self(), .life_ms = times(now).life_ms};
   for (auto& [origin, part] : merged_) value.parts.push_back(std::move(part));
   merged_.clear();
+  value.drops = std::exchange(dropped_, {});
+  for (JournalDrop& drop : purge_.take_untold()) value.drops.push_back(std::move(drop));
   if (state_.has_unsealed()) {
     const crdt::Sequence before = state_.head(state_.self());
     JournalPart own{.origin = state_.self()};
@@ -411,7 +454,8 @@ Sealed Engine::seal(Now now) {
       moved_since_member_ = at->second->kind != crdt::RowKind::member;
     value.parts.push_back(std::move(own));
   }
-  if (!value.parts.empty()) {
+  durability_waits_.sealed(state_.head(state_.self()));
+  if (!value.parts.empty() || !value.drops.empty()) {
     ++batch_;
     ++counted_.batches;
     sealed.journal = encode(value);
@@ -431,20 +475,25 @@ Sealed Engine::seal(Now now) {
   return sealed;
 }
 
+void Engine::begin_checkpoint(Now now) {
+  checkpoint_wanted_ = false;
+  checkpointing_ = true;
+  journal_since_checkpoint_ = 0;
+  checkpoint_meta_ = {.self = state_.self(),
+                      .batch = batch_,
+                      .life_ms = times(now).life_ms,
+                      .rows = state_.lasting_rows()};
+  purged_before_it_ = state_.purged();
+  for (const auto& [origin, sequence] : state_.vector())
+    checkpoint_meta_.vector.push_back({origin, sequence, state_.floor(origin)});
+  state_.begin_checkpoint();
+}
+
 void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
   if (!store_takes_slice_) return;
   if (!checkpointing_) {
     if (!checkpoint_wanted_ && journal_since_checkpoint_ < config_.checkpoint_bytes) return;
-    checkpoint_wanted_ = false;
-    checkpointing_ = true;
-    journal_since_checkpoint_ = 0;
-    checkpoint_meta_ = {.self = state_.self(),
-                        .batch = batch_,
-                        .life_ms = times(now).life_ms,
-                        .rows = state_.lasting_rows()};
-    for (const auto& [origin, sequence] : state_.vector())
-      checkpoint_meta_.vector.push_back({origin, sequence, 0});
-    state_.begin_checkpoint();
+    begin_checkpoint(now);
   }
   CheckpointSlice slice;
   const bool last = state_.save(
@@ -459,6 +508,8 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
   if (last) {
     checkpointing_ = false;
     slice.journal_through = checkpoint_meta_.batch;
+    // Those that were dropped since it began leave the store with this record.
+    checkpoint_meta_.rows -= std::min(checkpoint_meta_.rows, state_.purged() - purged_before_it_);
     slice.meta = encode(checkpoint_meta_);
   }
   sealed.checkpoint = std::move(slice);
@@ -483,6 +534,8 @@ Stats Engine::stats(Now) const {
   stats.copies_overruled = copies_.overruled();
   stats.conflicts = copies_.conflicts();
   stats.keys_undone = copies_.keys_undone();
+  stats.holds_purged = state_.purged();
+  stats.durability_missed = durability_waits_.missed();
   stats.open_decrees = decrees_.open();
   const Decrees::Sums sums = decrees_.sums();
   stats.exposure = sums.exposure;

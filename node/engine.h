@@ -29,9 +29,11 @@
 #include "node/command.h"
 #include "node/copies.h"
 #include "node/decrees.h"
+#include "node/durability.h"
 #include "node/estate.h"
 #include "node/ledger.h"
 #include "node/ports.h"
+#include "node/purge.h"
 #include "node/reads.h"
 #include "node/rebalancer.h"
 #include "node/rights.h"
@@ -45,6 +47,8 @@ struct EngineConfig {
   std::uint64_t checkpoint_bytes = 64ull << 20;
   std::uint32_t open_holds_max = 5'000'000;
   bool faults_enabled = false;
+  crdt::Millis durability_wait{1000};
+  crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
   RebalanceOptions rebalance;
   std::uint64_t seed = 0;  // for jitter
 };
@@ -99,8 +103,9 @@ class Engine {
  private:
   // Who waits for an outcome: a client here, or another node's call.
   struct Caller {
-    std::uint64_t token = 0;  // of the client, or the call's id
-    gossip::LinkId link = 0;  // 0: a client
+    std::uint64_t token = 0;                   // of the client, or the call's id
+    gossip::LinkId link = 0;                   // 0: a client
+    Durability durability = Durability::node;  // of a reservation, before it is told of it
   };
   struct Away {  // a command that another node decides
     Caller caller;
@@ -120,6 +125,7 @@ class Engine {
   Readers readers(crdt::Now now) const { return {state_, ledger_, mesh_, now, times(now).life_ms}; }
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
   void finish(const Caller& caller, Outcome&& outcome);
+  void answer(const Caller& caller, Outcome&& outcome);  // now, whatever was asked for
   std::optional<Outcome> refuse_write(const Command& command) const;
   void run(crdt::Now now, const Caller& caller, Command&& command);
 
@@ -142,6 +148,7 @@ class Engine {
   void on(crdt::Now now, const Caller& caller, SetFault&& command);
   void on(crdt::Now now, const Caller& caller, ClearFault&& command);
   void on(crdt::Now now, const Caller& caller, ListFaults&& command);
+  void on(crdt::Now now, const Caller& caller, Reserve&& command);
   template <typename C>
   requires std::constructible_from<ReservationCommand, C>
   void on(crdt::Now now, const Caller& caller, C&& command) {
@@ -161,6 +168,7 @@ class Engine {
   void end_search(Search&& search);
   void lost_away(crdt::Now now, Away&& away, bool sent);
   void deliver_served(crdt::Now now);
+  void check_durability(crdt::Now now);
   void offer_freed(const crdt::Hold& hold, Times now);
   std::uint64_t hold_token(const Caller& caller);
 
@@ -176,7 +184,9 @@ class Engine {
 
   bool is_over() const;
   void leave_for_good(crdt::Now now);
+  std::vector<crdt::VectorEntry> acknowledged() const;
   void refresh_member(crdt::Now now);
+  void begin_checkpoint(crdt::Now now);
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
 
   EngineConfig config_;
@@ -188,6 +198,8 @@ class Engine {
   Decrees decrees_;
   Copies copies_;
   Estate estate_;
+  Purge purge_;
+  DurabilityWaits durability_waits_;
 
   std::uint64_t batch_ = 0;
   std::int64_t life_before_ms_ = 0;  // when this process started
@@ -201,11 +213,13 @@ class Engine {
 
   std::vector<Reply> reads_, replies_;
   std::map<ReplicaId, JournalPart> merged_;  // of this batch
+  std::vector<JournalDrop> dropped_;         // likewise
   std::map<std::uint64_t, Away> away_;       // by call
   std::map<std::uint64_t, Search> searches_;
   std::map<std::uint64_t, std::uint64_t> search_calls_;  // call → search
   std::uint64_t last_search_ = 0;
-  std::map<std::uint64_t, Caller> waiting_callers_;  // by the token that rights_ has
+  // By the token that rights_ or durability_waits_ has.
+  std::map<std::uint64_t, Caller> waiting_callers_;
   std::uint64_t last_waiting_ = 0;
 
   Times times_;  // of the event that is being handled
@@ -216,7 +230,8 @@ class Engine {
   std::uint64_t journal_since_checkpoint_ = 0;
   std::uint64_t rows_saved_ = 0;  // that the meta record promised
   bool checkpointing_ = false, checkpoint_wanted_ = false;
-  Meta checkpoint_meta_;
+  Meta checkpoint_meta_;                // of the one that runs; at recovery, the last
+  std::uint64_t purged_before_it_ = 0;  // State::purged() when it began
   Stats counted_;
 };
 

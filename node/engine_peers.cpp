@@ -45,6 +45,8 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   for (const crdt::DecodedRow& row : in.delta.rows)  // all of it, or nothing
     if (const absl::Status status = state_.fits(origin, row); !status.ok())
       return mesh_.reject(in.link, std::string(status.message()));
+  const bool replaces = in.delta.full() && state_.head(origin) > 0;
+  const auto present = replaces ? in.delta.hold_ids() : crdt::State::HoldIds();
   std::vector<crdt::Product*> gained;
   JournalPart& part = merged_[origin];
   part.origin = origin;
@@ -77,6 +79,9 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
     gained.push_back(cell.product);
   }
   state_.advance(origin, in.delta.to);
+  if (replaces)
+    if (auto holds = state_.drop_absent(origin, in.delta.to, present); !holds.empty())
+      dropped_.push_back({.origin = origin, .holds = std::move(holds)});
   part.upto = std::max(part.upto, in.delta.to);
   ++counted_.deltas_applied;
   mesh_.merged(in.link, origin, in.delta.to);

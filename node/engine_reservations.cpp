@@ -39,6 +39,12 @@ Outcome unknown(const std::string& id) {
 
 }  // namespace
 
+void Engine::on(Now now, const Caller& caller, Reserve&& command) {
+  Caller asking = caller;
+  asking.durability = command.durability;
+  on_reservation(now, asking, ReservationCommand(std::move(command)));
+}
+
 void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& command) {
   const std::string& id = id_of(command);
   if (rights_.waiting(id)) {  // its outcome is being decided here
@@ -212,6 +218,25 @@ void Engine::deliver_served(Now now) {
   }
 }
 
+// What waited for other nodes' disks.
+void Engine::check_durability(Now now) {
+  if (durability_waits_.empty()) return;
+  DurabilityWaits::Reach reach;
+  for (const ReplicaId peer : other_members(state_)) {
+    const bool near = state_.member(peer)->row.region == config_.mesh.region;
+    (near ? reach.region_has_others : reach.other_regions) = true;
+    crdt::Sequence& most = near ? reach.in_region : reach.elsewhere;
+    most = std::max(most, mesh_.view(now, peer).acknowledged);
+  }
+  durability_waits_.tick(now.instant, reach);
+  for (DurabilityWaits::Done& done : durability_waits_.take_done()) {
+    const auto caller = waiting_callers_.find(done.token);
+    answer(caller->second, std::move(done.outcome));
+    waiting_callers_.erase(caller);
+  }
+  wake(durability_waits_.wake_at());
+}
+
 // ── elsewhere ───────────────────────────────────────────────────────────────────────────────────
 
 void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command) {
@@ -221,10 +246,13 @@ void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCom
     return finish(caller, unreachable(id_of(command), node));  // one hop at most
   Millis within = kAnswerWithin;
   if (const auto* made = std::get_if<Reserve>(&command)) within += Millis(made->wait_ms);
+  if (caller.durability != Durability::node) within += config_.durability_wait;
   const std::uint64_t call = mesh_.call(to, encode_call(Forward{command}));
   if (call == 0) return finish(caller, unreachable(id_of(command), node));
   ++counted_.forwards;
-  away_.emplace(call, Away{caller, std::move(command), to, now.instant + within});
+  // Its home waits for the others' disks.
+  const Caller told{.token = caller.token, .link = caller.link};
+  away_.emplace(call, Away{told, std::move(command), to, now.instant + within});
   wake(now.instant + within);
 }
 

@@ -302,7 +302,7 @@ Outcome Ledger::hold(Cart&& cart, const std::vector<Units>& units, Times now) {
   return shown(hold, Code::created);
 }
 
-void Ledger::watch(Hold& hold) { due_.push({hold.row.deadline, hold.row.number, &hold}); }
+void Ledger::watch(Hold& hold) { due_.push({hold.row.deadline, hold.row.number}); }
 
 void Ledger::end(Hold& hold, HoldState state, Times now) {
   HOLDFAST_CHECK(hold.row.state == HoldState::held && hold.origin == state_.self());
@@ -485,8 +485,11 @@ bool Ledger::undo(crdt::Key& key) {
 std::size_t Ledger::expire(Times now, std::size_t count_max, const Ended& told) {
   std::size_t ended = 0;
   while (ended < count_max && !due_.empty() && due_.top().deadline <= now.life_ms) {
-    const auto [deadline, number, hold] = due_.top();
+    const auto [deadline, number] = due_.top();
     due_.pop();
+    const auto at = state_.holds().find({state_.self(), number});
+    if (at == state_.holds().end()) continue;  // ended, and purged since
+    crdt::Hold* hold = at->second;
     if (hold->row.state != HoldState::held || hold->row.deadline != deadline) continue;
     end(*hold, HoldState::expired, now);
     ++ended;

@@ -114,11 +114,11 @@ class Ledger {
 
   crdt::State& state_;
   Aside aside_;
-  // By deadline, then in the order of their making: never by address, which differs between runs.
+  // By deadline, then in the order of their making: never by address, which differs between runs,
+  // and of which a hold that has ended may be gone by then.
   struct Due {
     std::int64_t deadline = 0;
     std::uint64_t number = 0;
-    crdt::Hold* hold = nullptr;
     bool operator>(const Due& other) const {
       return std::pair(deadline, number) > std::pair(other.deadline, other.number);
     }

@@ -83,6 +83,8 @@ Outcome read_stock(const Readers& from, const GetStock& command) {
   const std::int64_t now = wall_ms(from);
   std::map<std::string, RegionStock> regions;
   for (const auto& [replica, member] : from.state.members()) {
+    // One that is no more, and has left nothing: it would age its region's figures for ever.
+    if (from.state.retired(replica) && stock.rights(replica) == 0) continue;
     const bool own = replica == from.state.self();
     const gossip::PeerView peer = from.mesh.view(from.now, replica);
     const std::int64_t as_of = own ? now : peer.as_of;

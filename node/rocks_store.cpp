@@ -532,14 +532,13 @@ absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
     if (!status.ok()) return from_rocksdb(status, "cannot write a row to " + path_);
     if (auto s = write_piece(kSlicePieceBytes); !s.ok()) return s;
   }
-  for (const RowAddress& address : slice.drop) {
-    piece.Delete(families_[kRows], row_key(address));
-    if (auto s = write_piece(kSlicePieceBytes); !s.ok()) return s;
-  }
-  if (auto s = write_piece(0); !s.ok() || !slice.journal_through) return s;
+  if (auto s = write_piece(0); !s.ok()) return s;
+  for (const RowAddress& address : slice.drop) piece.Delete(families_[kRows], row_key(address));
+  if (!slice.journal_through) return write_piece(0);
 
   // Syncing this record syncs the log before it, so all slices are durable when the prefix goes.
-  rocksdb::WriteBatch last;
+  // Rows go with the record that no longer counts them.
+  rocksdb::WriteBatch& last = piece;
   const std::uint64_t through = *slice.journal_through;
   last.Put(families_[kDefault], kMetaKey,
            numbered_header(kMetaKey, through, slice.meta) + slice.meta);

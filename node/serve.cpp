@@ -59,6 +59,7 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   engine.checkpoint_bytes = config.checkpoint_bytes;
   engine.open_holds_max = config.open_holds_max;
   engine.faults_enabled = config.faults_enabled;
+  engine.durability_wait = crdt::Millis(config.durability_wait_ms);
   engine.rebalance = {.policy = find_policy(config.rebalance_policy),
                       .window = std::chrono::seconds(config.rebalance_window_s),
                       .cooldown = crdt::Millis(config.rebalance_cooldown_ms),

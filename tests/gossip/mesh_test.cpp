@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "gossip/hmac.h"
@@ -65,6 +66,96 @@ void inject_piece(Net& net, const crdt::Piece& piece) {
 }
 
 TEST_SUITE("mesh") {
+  // ── purged rows ──
+
+  void put_holds(Net & net, int node, int first, int count) {
+    net.turn(node, [&](Node& on) {
+      for (int i = first; i < first + count; ++i) {
+        crdt::HoldRow row;
+        row.lines.push_back({.sku = "sku-1", .requested = 1, .held = 1});
+        on.state->add_hold("hold-" + std::to_string(i), std::move(row));
+      }
+    });
+  }
+  void end_hold(Net & net, int node, int which) {
+    net.turn(node, [&](Node& on) {
+      on.state->change_hold(*on.state->own_hold("hold-" + std::to_string(which)),
+                            [](crdt::HoldRow& row) { row.state = crdt::HoldState::released; });
+    });
+  }
+  // What has ended at its home goes, up to its head.
+  void purge(Net & net, int node) {
+    net.turn(node, [&](Node& on) {
+      std::vector<crdt::Hold*> ended;
+      for (const auto& [at, hold] : on.state->holds())
+        if (at.first == on.state->self() && hold->row.state != crdt::HoldState::held)
+          ended.push_back(hold);
+      on.state->purge(on.state->self(), ended, on.state->head(on.state->self()));
+    });
+  }
+  std::size_t holds_sent(const Net& net, int from, int to) {
+    return static_cast<std::size_t>(
+        std::count_if(net.rows_sent.begin(), net.rows_sent.end(), [&](const RowSent& row) {
+          return row.from == from && row.to == to && row.kind == crdt::RowKind::hold;
+        }));
+  }
+
+  TEST_CASE("who stands below a floor is sent everything, by whoever tells it; others the floor") {
+    Settled net(3);
+    put_holds(net, 0, 0, 10);
+    settle(net);
+    for (const int peer : {0, 1}) net.cut(peer, 2, Net::Cut::reset);
+    net.run(5'000);
+    end_hold(net, 0, 3);
+    net.run(1'000);
+    net.rows_sent.clear();
+    purge(net, 0);
+    net.run(1'000);
+    CHECK(net[1].state->hold("hold-3") == nullptr);
+    CHECK(holds_sent(net, 0, 1) == 0);  // it has had the end
+    CHECK(net[2].state->hold("hold-3")->row.state == crdt::HoldState::held);
+    net.kill(0);
+    net.heal();
+    CHECK(net.run_until([&] { return net.converged(); }, 20'000));
+    CHECK(holds_sent(net, 1, 2) == 9);  // all that there is, by a relay
+    CHECK(net[2].state->hold("hold-3") == nullptr);
+    CHECK(net[2].state->hold_count() == 9);
+    net.rows_sent.clear();
+    net.run(10'000);
+    CHECK(holds_sent(net, 1, 2) == 0);  // once
+  }
+
+  TEST_CASE("a floor that rises while a long delta is sent: begun anew if it is not whole") {
+    for (const bool from_the_beginning : {false, true}) {
+      CAPTURE(from_the_beginning);
+      Net net(1);
+      const auto small = [](MeshConfig& config) {
+        config.piece_bytes = 64;
+        config.window_bytes = 64;
+      };
+      net.add(small);
+      net.add(small);
+      settle(net);
+      if (!from_the_beginning) {
+        put_holds(net, 0, 0, 3);
+        settle(net);
+      }
+      net.stall(0, true);
+      put_holds(net, 0, 3, 30);
+      net.run(200);  // its first pieces are on their way
+      if (!from_the_beginning) end_hold(net, 0, 1);
+      end_hold(net, 0, 3);
+      end_hold(net, 0, 30);
+      net.run(200);
+      purge(net, 0);
+      net.run(200);
+      net.stall(0, false);
+      CHECK(net.run_until([&] { return net.converged(); }, 20'000));
+      CHECK(net[1].state->hold("hold-3") == nullptr);
+      CHECK(net[1].state->hold_count() == net[0].state->hold_count());
+    }
+  }
+
   // ── links ──
 
   TEST_CASE("all find one another, and one link a pair stays: the one that the lower id dialled") {

@@ -34,7 +34,8 @@ ReservationCommand any_command() {
                      .ttl_seconds = *rc::gen::arbitrary<std::uint32_t>(),
                      .wait_ms = *rc::gen::arbitrary<std::uint32_t>(),
                      .partial = *rc::gen::arbitrary<bool>(),
-                     .metadata = any_metadata()};
+                     .metadata = any_metadata(),
+                     .durability = static_cast<Durability>(*rc::gen::inRange(0, 3))};
     case 1: {
       Commit commit{.id = id};
       if (*rc::gen::arbitrary<bool>()) commit.lines = *any_lines();
@@ -91,6 +92,7 @@ Outcome any_outcome() {
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
         view->lines.push_back(
             {.sku = *any_text(), .requested = *rc::gen::arbitrary<std::uint32_t>()});
+      view->reached = static_cast<Durability>(*rc::gen::inRange(0, 3));
       outcome.view = std::move(view);
     }
   }
@@ -116,6 +118,13 @@ JournalValue any_journal_value() {
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
     value.parts.push_back({ReplicaId{*rc::gen::arbitrary<std::uint64_t>()},
                            *rc::gen::arbitrary<std::uint64_t>(), *any_text()});
+  for (int i = *rc::gen::inRange(0, 3); i > 0; --i) {
+    JournalDrop drop{.origin = ReplicaId{*rc::gen::arbitrary<std::uint64_t>()},
+                     .floor = *rc::gen::arbitrary<std::uint64_t>()};
+    for (int n = *rc::gen::inRange(0, 3); n > 0; --n)
+      drop.holds.push_back({*any_text(), *rc::gen::arbitrary<std::uint64_t>()});
+    value.drops.push_back(std::move(drop));
+  }
   return value;
 }
 
@@ -192,7 +201,8 @@ TEST_SUITE("node codec") {
                           .ttl_seconds = 7,
                           .wait_ms = 9,
                           .partial = true,
-                          .metadata = "{\"x\":1}"};
+                          .metadata = "{\"x\":1}",
+                          .durability = Durability::remote};
     const auto call = decode_call(encode_call(Forward{reserve}));
     REQUIRE(call.ok());
     const auto& back = std::get<Reserve>(std::get<Forward>(*call).command);
@@ -202,6 +212,7 @@ TEST_SUITE("node codec") {
     CHECK(back.wait_ms == 9);
     CHECK(back.partial);
     CHECK(back.metadata == reserve.metadata);
+    CHECK(back.durability == Durability::remote);
     const auto ask = decode_call(encode_call(AskRights{"a", 4, 7, 11}));
     REQUIRE(ask.ok());
     CHECK(std::get<AskRights>(*ask).need == 4);

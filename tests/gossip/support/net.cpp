@@ -97,6 +97,8 @@ void Net::act_on(int node, std::vector<MeshEvent>&& events) {
       ++on.deltas;
       bool refused = false;
       HOLDFAST_CHECK(in->delta.from <= on.state->head(in->delta.origin));
+      const bool replaces = in->delta.full() && on.state->head(in->delta.origin) > 0;
+      const auto present = in->delta.hold_ids();
       for (crdt::DecodedRow& row : in->delta.rows) {
         const auto merged = on.state->merge(in->delta.origin, std::move(row));
         if (merged.ok()) continue;
@@ -106,6 +108,7 @@ void Net::act_on(int node, std::vector<MeshEvent>&& events) {
       }
       if (refused) continue;
       on.state->advance(in->delta.origin, in->delta.to);
+      if (replaces) on.state->drop_absent(in->delta.origin, in->delta.to, present);
       on.mesh->merged(in->link, in->delta.origin, in->delta.to);
     } else if (auto* call = std::get_if<CallIn>(&event)) {
       on.calls.push_back(*call);

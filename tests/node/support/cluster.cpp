@@ -108,11 +108,13 @@ void Cluster::start_process(Node& node) {
                       .checkpoint_bytes = options_.checkpoint_bytes,
                       .open_holds_max = options_.open_holds_max,
                       .faults_enabled = options_.faults_enabled,
+                      .durability_wait = options_.durability_wait,
+                      .keep_finished = options_.keep_finished,
                       .rebalance = options_.rebalance,
                       .seed = random_()};
   config.mesh.self = node.self;
   config.mesh.boot = random_() | 1;
-  config.mesh.region = "region-" + std::to_string(node.index);
+  config.mesh.region = "region-" + std::to_string(node.index / options_.nodes_per_region);
   config.mesh.node = "node-" + std::to_string(node.index);
   config.mesh.gossip_address = node.address;
   config.mesh.cluster = "test";

@@ -39,6 +39,7 @@ using node::Units;
 
 struct ClusterOptions {
   std::size_t nodes = 1;
+  std::size_t nodes_per_region = 1;
   std::uint64_t seed = 1;
   std::int64_t disk_ms_max = 3;  // a batch takes 1 to this long
   std::int64_t link_ms_max = 3;  // and so does a frame, each way
@@ -46,6 +47,8 @@ struct ClusterOptions {
   std::uint64_t min_free_bytes = 0;
   crdt::Millis inbox_delay_max{1000};
   std::uint32_t open_holds_max = 1'000'000;
+  crdt::Millis keep_finished{24 * 3600 * 1000};
+  crdt::Millis durability_wait{1000};
   bool faults_enabled = false;
   bool seizes = false;  // rights may fall below 0, within what was seized
   // Rights move only for customers who wait, unless a test is about more.
