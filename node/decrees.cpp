@@ -476,18 +476,19 @@ void Decrees::look_at_unsettled(Instant now, Times times) {
   std::size_t looks = kLooksAtOnce;
   bool whole = true;
   std::vector<ReplicaId> closed;
-  for (auto& [target, products] : unsettled_) {
-    auto at = looked_.empty() ? products.begin() : products.upper_bound(looked_);
+  for (auto of = unsettled_.lower_bound(looked_.first); of != unsettled_.end(); ++of) {
+    auto& [target, products] = *of;
+    auto at = target == looked_.first ? products.upper_bound(looked_.second) : products.begin();
     while (at != products.end() && looks > 0) {
       --looks;
-      looked_ = at->first;
+      looked_ = {target, std::string(at->first)};
       at = settled(*at->second, target) ? products.erase(at) : std::next(at);
     }
     whole = whole && at == products.end();
     if (products.empty()) closed.push_back(target);
   }
   if (whole) {
-    looked_.clear();
+    looked_ = {};
   } else {
     look_ = look_ || wanted;
   }

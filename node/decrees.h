@@ -118,7 +118,7 @@ class Decrees {
 
   // Of own open decrees, by target: products that are not settled yet, by SKU.
   std::map<ReplicaId, absl::btree_map<std::string_view, crdt::Product*>> unsettled_;
-  std::string looked_;  // up to this SKU, of the first target's
+  std::pair<ReplicaId, std::string> looked_;  // up to this SKU of this target
   bool look_ = false;
   crdt::Instant look_at_{};
   // Own debts: when to ask for them next, and how long to wait after that.

@@ -129,6 +129,55 @@ void draw_faults(Plan& plan, Random& random, Bursts& bursts) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// What decrees are for: a node falls silent with holds of its own, is declared lost or retired by
+// another, and its customers go on elsewhere; it may be alive all the time, and comes back.
+void draw_outage(Plan& plan, Random& random, std::vector<PlannedFault>& drawn) {
+  const std::size_t nodes = plan.world.nodes.size();
+  const std::size_t lost = random.below(nodes);
+  const std::size_t issuer = (lost + 1 + random.below(nodes - 1)) % nodes;
+  const std::int64_t from = random.between(0, std::max<std::int64_t>(0, plan.end_ms - 60'000));
+  const auto takes = static_cast<std::int64_t>(random.log_between(15'000, 240'000));
+  const std::int64_t until = std::min(plan.end_ms, from + takes);
+  const auto number = [&] { return static_cast<std::uint32_t>(random.below(1'000'000)); };
+  static constexpr std::array<FaultKind, 3> kSilences = {FaultKind::isolate, FaultKind::power_loss,
+                                                         FaultKind::cut};
+  const FaultKind silence = kSilences[random.below(3)];
+  for (std::size_t other = 0; other < nodes; ++other)
+    if (other != lost && (silence == FaultKind::cut || other == issuer))
+      drawn.push_back({.at_ms = from,
+                       .for_ms = until - from,
+                       .kind = silence,
+                       .a = lost,
+                       .b = other,
+                       .amount = 0.6});
+  drawn.push_back({.at_ms = random.between(from, std::min(until, from + 30'000)),
+                   .kind = random.chance(0.75) ? FaultKind::failover : FaultKind::retire,
+                   .a = lost,
+                   .b = issuer,
+                   .c = (lost + 1 + random.below(nodes - 1)) % nodes,
+                   .amount = random.unit(),
+                   .one_way = random.chance(0.7)});
+  const std::uint64_t carts = 1 + random.below(8);
+  for (std::uint64_t i = 0; i < carts; ++i)
+    plan.operations.push_back(
+        {.at_ms = std::max<std::int64_t>(0, from - random.between(0, 3'000)),
+         .kind = random.chance(0.7) ? OperationKind::reserve : OperationKind::reserve_cart,
+         .node = lost,
+         .x = number(),
+         .y = number()});
+  static constexpr std::array<OperationKind, 6> kVerbs = {
+      OperationKind::commit, OperationKind::commit,  OperationKind::commit_part,
+      OperationKind::extend, OperationKind::release, OperationKind::give_back};
+  const std::uint64_t verbs = 2 + random.below(25);
+  for (std::uint64_t i = 0; i < verbs; ++i)
+    plan.operations.push_back({.at_ms = random.between(from, until),
+                               .kind = kVerbs[random.below(kVerbs.size())],
+                               .node = random.below(nodes),
+                               .x = number(),
+                               .y = number()});
+  if (random.chance(0.7)) plan.ttl_seconds_max = std::max<std::uint32_t>(plan.ttl_seconds_max, 120);
+}
+
 // Decrees, and the same request at two nodes: in a third of the seeds, from a stream of its own.
 // They come soon after something broke, as operators do, or a customer's second try.
 void draw_decrees(Plan& plan) {
@@ -153,6 +202,7 @@ void draw_decrees(Plan& plan) {
                        .one_way = random.chance(0.5)};
     if (some[kind]) drawn.push_back(fault);
   }
+  if (random.chance(0.6)) draw_outage(plan, random, drawn);
   plan.faults.insert(plan.faults.end(), drawn.begin(), drawn.end());
   std::stable_sort(plan.faults.begin(), plan.faults.end(),
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });

@@ -606,7 +606,9 @@ void Shoppers::try_for_too_much(std::size_t node) {
   const HttpCall too_much{"PUT", "/v1/reservations/probe" + std::to_string(++probes_),
                           R"({"wait_ms":300,"lines":)" + lines_text({{sku(0), 900'000}}) + "}", ""};
   const auto answer = call(node, too_much, 3 * kSecond);
-  const bool lost = answer && answer->status == 404 && !lost_.empty();  // the SKU, with a disk
+  // The SKU, with a disk or with a replica that was retired.
+  const bool lost =
+      answer && answer->status == 404 && (!lost_.empty() || !checks_.ghost().retired().empty());
   if (!lost && (!answer || answer->status != 409))
     checks_.fail("no-progress", world_.node(node).name() + " does not refuse a cart in time: " +
                                     (answer ? told(answer->status, answer->body) : "no answer"));
