@@ -426,7 +426,8 @@ void Shoppers::resolve() {
     }
     // With as many open holds as may be, a reservation is refused for now, and not recorded.
     const bool no_room = asked_[number].call.method == "PUT" && few_holds() &&
-                         checks_.hold(carts_[asked_[number].cart].id) == nullptr;
+                         (carts_[asked_[number].cart].twice ||
+                          checks_.hold(carts_[asked_[number].cart].id) == nullptr);
     // What a retired home sold cannot be returned there: 503, and what to do instead.
     const bool nowhere =
         asked_[number].kind == OperationKind::give_back && contested(carts_[asked_[number].cart]);
@@ -471,6 +472,8 @@ void Shoppers::count_twice(const Asked& one, const Asked& other, Figures& of) co
     return asked.clear && !is_success(asked.status) && !doubtful(asked.node);
   };
   if (!refused(one) || !refused(other)) of.received.add(one.units, done(one) || done(other));
+  // Who should undo the second may be gone.
+  if (!lost_.empty() || !checks_.ghost().retired().empty()) of.received.add(one.units, false);
 }
 
 void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
@@ -481,7 +484,9 @@ void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
 }
 
 void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figures) {
-  if (doubtful(cart.node) || decided_by_nobody(cart)) {
+  // Whoever decided on it elsewhere may have lost its disk since.
+  const bool contested = this->contested(cart);
+  if (doubtful(cart.node) || decided_by_nobody(cart) || (contested && !lost_.empty())) {
     for (const auto& [sku, units] : cart.lines) {
       figures[sku].held.add(units, false);
       figures[sku].sold.add(units, false);
@@ -504,7 +509,6 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
   if (answer->status != 200) return wrong("was acknowledged, and is gone");
   const json::value shown = json::parse(answer->body);
   const std::string state(shown.at("state").as_string());
-  const bool contested = this->contested(cart);
   if (cart.committed && state != "committed") return wrong("was committed");
   const bool overruled = contested && state == "committed" && (cart.committed || cart.end_in_doubt);
   if (cart.released && state != "released" && !overruled) return wrong("was released");
