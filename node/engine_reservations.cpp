@@ -81,8 +81,9 @@ Hold* Engine::decided_here(const std::string& id, bool made_here) const {
   if (own == nullptr) return nullptr;
   const Hold* standing = state_.hold(id);
   if (standing == own) return own;
-  const bool heir =
-      state_.retired(standing->origin) && state_.heir(standing->origin) == state_.self();
+  const bool heir = standing->row.state == crdt::HoldState::held &&
+                    state_.retired(standing->origin) &&
+                    state_.heir(standing->origin) == state_.self();
   return !own->row.overruled && (made_here || heir) ? own : nullptr;
 }
 
