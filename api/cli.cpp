@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 #include <functional>
+#include <optional>
+#include <string>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -241,6 +243,29 @@ void add_reservation(CLI::App& root, Arguments& a) {
   extend->add_option("--ttl", v.ttl_seconds, "Seconds from now (900)");
 }
 
+// A word in the place of a command that is none: CLI11 would only say that one is missing.
+std::optional<std::string> unknown_command(const CLI::App& root, int argc, char** argv) {
+  const CLI::App* app = &root;
+  for (int i = 1; i < argc && app->get_require_subcommand_min() > 0; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) return std::nullopt;  // --help and the like
+    const CLI::App* next = nullptr;
+    std::string known;
+    const std::function<bool(const CLI::App*)> all;
+    for (const CLI::App* command : app->get_subcommands(all)) {
+      if (command->check_name(word)) next = command;
+      if (command->get_group().empty()) continue;  // hidden
+      known += (known.empty() ? "" : ", ") + command->get_name();
+    }
+    if (next == nullptr) {
+      const std::string name = app == &root ? "" : app->get_name() + " ";
+      return "'" + name + word + "' is not a command; known here: " + known;
+    }
+    app = next;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 int run_cli(int argc, char** argv, const CliHooks& hooks) {
@@ -266,6 +291,9 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_reservation(root, arguments);
   add_operating(root, arguments);
   if (hooks.add_commands) hooks.add_commands(root, arguments.action);
+  if (const auto unknown = unknown_command(root, argc, argv)) {
+    return usage_error(absl::InvalidArgumentError(*unknown));
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

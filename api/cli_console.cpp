@@ -38,8 +38,18 @@ int all_printed(int status) {
   return kExitFailed;
 }
 
+// A message may quote what a file or a peer says: its lines stay lines, and drive no terminal.
 int failed(const absl::Status& status) {
-  print_error("error: " + std::string(status.message()));
+  std::string text = "error: ";
+  const std::string message(status.message());
+  for (std::string_view rest = message;;) {
+    const auto end = rest.find('\n');
+    text += printable(rest.substr(0, end));
+    if (end == rest.npos) break;
+    text += '\n';
+    rest.remove_prefix(end + 1);
+  }
+  print_error(text);
   return kExitFailed;
 }
 
@@ -87,8 +97,9 @@ bool StopSignals::wait(std::chrono::milliseconds time) {
 
 void StopSignals::restore_in_child() const { sigprocmask(SIG_SETMASK, &before_, nullptr); }
 
-void Progress::show(std::string_view line) {
+void Progress::show(std::string_view text) {
   using namespace std::chrono_literals;
+  const std::string line = printable(text);
   const auto now = std::chrono::steady_clock::now();
   const bool terminal = stderr_is_terminal();
   if (now - last_ < (terminal ? std::chrono::milliseconds(100) : 5s)) return;

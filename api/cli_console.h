@@ -21,7 +21,8 @@ void print_line(std::string_view text);   // stdout, flushed
 void print_error(std::string_view text);  // a line on stderr
 // `status`, or kExitFailed if not all of the output could be written: a full disk is no success.
 int all_printed(int status);
-int failed(const absl::Status& status);       // prints "error: …"; kExitFailed
+// Prints "error: …" with control bytes as '?', but for ends of lines; kExitFailed.
+int failed(const absl::Status& status);
 int usage_error(const absl::Status& status);  // likewise; kExitUsage
 
 // Colour only for a terminal, and not with NO_COLOR set (no-color.org) or TERM=dumb.
@@ -55,7 +56,8 @@ class StopSignals {
 // every few seconds. Not used with --json on a pipe: stderr is for people in either case.
 class Progress {
  public:
-  void show(std::string_view line);  // at most about ten times a second
+  // At most about ten times a second. Control bytes are shown as '?'.
+  void show(std::string_view text);
   void finish(std::string_view line);
 
  private:

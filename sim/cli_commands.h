@@ -12,16 +12,16 @@ namespace holdfast::sim {
 
 struct RunOptions {
   std::string scenario_path;
-  std::string report_path;            // empty: no HTML page is written
-  std::string policy;                 // empty: the scenario's own
-  std::optional<std::uint64_t> seed;  // none: the scenario's own
+  std::optional<std::string> report_path;  // none: no HTML page is written
+  std::optional<std::string> policy;       // none: the scenario's own, as are the following
+  std::optional<std::uint64_t> seed;
   bool json = false;
 };
 int run_scenario(const RunOptions& options);
 
 struct CompareOptions {
   std::string scenario_path;  // empty: the one that is built in
-  std::string report_path;
+  std::optional<std::string> report_path;
   std::optional<std::uint64_t> seed;
   bool json = false;
 };
@@ -35,7 +35,7 @@ struct PapersOptions {
 int run_papers(const PapersOptions& options);
 
 struct ScaleOptions {
-  std::vector<std::uint32_t> replicas = {3, 5, 10, 20, 50};  // 2 … 200 each
+  std::vector<std::uint32_t> replicas = {3, 5, 10, 20, 50};  // 2 … 200 each, ascending
   std::uint64_t seed = 1;
   bool json = false;
 };

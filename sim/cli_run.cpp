@@ -1,12 +1,12 @@
 #include <chrono>
-#include <filesystem>
-#include <fstream>
+#include <optional>
 
 #include <boost/json/serialize.hpp>
 
 #include "api/cli_console.h"
 #include "sim/builtin_scenario.h"
 #include "sim/cli_commands.h"
+#include "sim/cli_report_file.h"
 #include "sim/compare.h"
 #include "sim/feed_table.h"
 #include "sim/progress_bar.h"
@@ -37,50 +37,47 @@ void stamp(Heading& heading, const Stopwatch& watch) {
   heading.commit = HOLDFAST_COMMIT;
 }
 
-// Before the work, so that nothing is simulated for a report that cannot be written.
-absl::Status check_writable(const std::string& path, const std::string& scenario) {
-  std::error_code error;
-  if (!path.empty() && std::filesystem::equivalent(path, scenario, error))
-    return absl::InvalidArgumentError("--report: '" + path +
-                                      "' is the scenario itself; name another file");
-  if (path.empty() || std::ofstream(path, std::ios::app)) return absl::OkStatus();
-  return absl::InvalidArgumentError("--report: cannot write '" + path +
-                                    "'; name a file in a folder that you may write to");
+// What a scenario was read from, which no report may overwrite.
+std::vector<std::string> inputs_of(const Scenario& scenario, const std::string& path) {
+  std::vector<std::string> inputs{path};
+  if (scenario.demand.source) inputs.push_back(scenario.demand.source->path);
+  return inputs;
+}
+
+absl::Status check_report(const std::optional<std::string>& path, const Scenario& scenario,
+                          const std::string& scenario_path) {
+  return path ? check_report_path(*path, inputs_of(scenario, scenario_path)) : absl::OkStatus();
 }
 
 template <typename Result>
-int show(const Result& result, bool json, const std::string& report_path) {
+int show(const Result& result, bool json, const std::optional<std::string>& report_path) {
   const std::string text = json_of(result);
-  if (!report_path.empty()) {
-    std::ofstream page(report_path, std::ios::binary | std::ios::trunc);
-    page << html_of(text);
-    page.flush();
-    if (!page)
-      return api::failed(
-          absl::UnavailableError("could not write '" + report_path + "': is there space left?"));
+  if (report_path) {
+    const absl::Status written = write_report(*report_path, html_of(text));
+    if (!written.ok()) return api::failed(written);
   }
   if (json) {
     api::print(text);
   } else {
     api::print(text_of(result, api::stdout_style()));
-    if (!report_path.empty()) api::print_line("report: " + report_path);
+    if (report_path) api::print_line("report: " + api::printable(*report_path));
   }
   return result.passed() ? api::kExitOk : api::kExitFailed;
 }
 
-absl::Status apply(Scenario& scenario, const std::string& policy,
+absl::Status apply(Scenario& scenario, const std::optional<std::string>& policy,
                    std::optional<std::uint64_t> seed) {
   if (seed) scenario.seed = *seed;
-  if (policy.empty()) return absl::OkStatus();
+  if (!policy) return absl::OkStatus();
   std::string known;
   for (const std::string& name : known_policies()) {
-    if (name == policy) {
-      scenario.policy.name = policy;
+    if (name == *policy) {
+      scenario.policy.name = name;
       return absl::OkStatus();
     }
     known += (known.empty() ? "" : ", ") + name;
   }
-  return absl::InvalidArgumentError("--policy: '" + policy + "' is none of " + known);
+  return absl::InvalidArgumentError("--policy: '" + *policy + "' is none of " + known);
 }
 
 double share_of(Time done, Time of) {
@@ -94,7 +91,8 @@ int run_scenario(const RunOptions& options) {
   if (!scenario.ok()) return api::usage_error(scenario.status());
   if (const auto status = apply(*scenario, options.policy, options.seed); !status.ok())
     return api::usage_error(status);
-  if (const auto status = check_writable(options.report_path, options.scenario_path); !status.ok())
+  if (const auto status = check_report(options.report_path, *scenario, options.scenario_path);
+      !status.ok())
     return api::usage_error(status);
   const Stopwatch watch;
   api::Progress progress;
@@ -112,9 +110,10 @@ int run_compare(const CompareOptions& options) {
                       ? parse_scenario(builtin_scenario(), kBuiltinScenarioName)
                       : load_scenario(options.scenario_path);
   if (!scenario.ok()) return api::usage_error(scenario.status());
-  if (const auto status = apply(*scenario, "", options.seed); !status.ok())
+  if (const auto status = apply(*scenario, std::nullopt, options.seed); !status.ok())
     return api::usage_error(status);
-  if (const auto status = check_writable(options.report_path, options.scenario_path); !status.ok())
+  if (const auto status = check_report(options.report_path, *scenario, options.scenario_path);
+      !status.ok())
     return api::usage_error(status);
   const Stopwatch watch;
   api::Progress progress;
@@ -177,7 +176,7 @@ int run_scale(const ScaleOptions& options) {
   progress.finish("");
   Study study = study_of(points, options.seed);
   stamp(study, watch);
-  return show(study, options.json, "");
+  return show(study, options.json, std::nullopt);
 }
 
 }  // namespace holdfast::sim

@@ -1,5 +1,4 @@
 #include "sim/cli_scenarios.h"
-#include "sim/seed_numbers.h"
 
 #include <memory>
 #include <string>
@@ -8,7 +7,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "api/cli_console.h"
 #include "sim/cli_commands.h"
+#include "sim/seed_numbers.h"
 
 namespace holdfast::sim {
 namespace {
@@ -78,14 +79,21 @@ void add_scale(CLI::App& sim, Action& action) {
       command(sim, "scale", "Bytes per update and time to converge against the number of replicas",
               "holdfast sim scale --replicas 3,10,50");
   auto o = std::make_shared<ScaleOptions>();
-  app->add_option("--replicas", o->replicas, "How many, one run each")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::Range(2u, 200u))
+  auto counts = std::make_shared<std::string>("3,5,10,20,50");
+  app->add_option("--replicas", *counts, "How many, one run each: 2 to 200, like 3,10")
       ->capture_default_str();
   app->add_option("--seed", o->seed, "Of the workload")->check(check_seed)->capture_default_str();
   add_json(app, o->json);
-  app->callback([o, &action] { action = [o] { return run_scale(*o); }; });
+  app->callback([o, counts, &action] {
+    action = [o, counts] {
+      auto replicas = parse_counts(*counts, 2, 200);
+      if (!replicas.ok())
+        return api::usage_error(
+            absl::InvalidArgumentError("--replicas: " + std::string(replicas.status().message())));
+      o->replicas = *std::move(replicas);
+      return run_scale(*o);
+    };
+  });
 }
 
 }  // namespace

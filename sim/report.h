@@ -10,6 +10,8 @@
 //   all          "format": 1, "kind"; the fields of Heading at the top level; "passed": all checks
 //   seed, hash   strings, decimal and 16 hexadecimal digits: a JSON number holds 53 bits exactly
 //   Latency      null where there is no sample
+//   "answer"     of a fault: null if it is no operator's command
+//   "order_lines_left_out"  null if no file of orders was read
 //   NaN          null: not known at that time, e.g. the lag of a node that is down
 //   series       arrays of the same length as "times_ms", or [] if it was not measured
 //   Totals       beside its own: "carts_refused", "availability" (0 … 1) and
@@ -54,6 +56,8 @@ struct Heading {
   std::int64_t real_ms = 0;     // how long it took
   std::string version;          // of the program
   std::string commit;
+  // Of a file of real orders: broken lines that were skipped. None: no file was read.
+  std::optional<std::uint64_t> order_lines_left_out;
 
   bool passed() const;  // every check
 };
@@ -111,6 +115,7 @@ struct FaultSpan {
   std::int64_t from_ms = 0;
   std::int64_t to_ms = 0;  // ≥ from_ms; equal: an instant; ≥ virtual_ms: it was not healed
   std::vector<std::string> regions;
+  std::string answer;  // to an operator's command, e.g. "done", "refused: unknown_sku"; else empty
 };
 
 // Curves against a number, e.g. time to converge against the number of replicas.

@@ -109,11 +109,14 @@ json::array array_of(const std::vector<FaultSpan>& faults) {
   for (const auto& fault : faults) {
     HOLDFAST_CHECK(fault.from_ms >= before && fault.to_ms >= fault.from_ms);
     before = fault.from_ms;
-    out.push_back(json::object{{"label", text_of_utf8(fault.label)},
-                               {"kind", text_of_utf8(fault.kind)},
-                               {"from_ms", fault.from_ms},
-                               {"to_ms", fault.to_ms},
-                               {"regions", array_of(fault.regions)}});
+    out.push_back(
+        json::object{{"label", text_of_utf8(fault.label)},
+                     {"kind", text_of_utf8(fault.kind)},
+                     {"from_ms", fault.from_ms},
+                     {"to_ms", fault.to_ms},
+                     {"regions", array_of(fault.regions)},
+                     {"answer", fault.answer.empty() ? json::value()
+                                                     : json::value(text_of_utf8(fault.answer))}});
   }
   return out;
 }
@@ -208,19 +211,22 @@ json::object object_of(const GlobalSeries& series, std::size_t length) {
 }
 
 json::object object_of(const Heading& heading, json::string_view kind) {
-  return {{"format", kFormat},
-          {"kind", kind},
-          {"title", text_of_utf8(heading.title)},
-          {"teaches", text_of_utf8(heading.teaches)},
-          {"policy", text_of_utf8(heading.policy)},
-          {"passed", heading.passed()},
-          {"checks", array_of(heading.checks)},
-          {"seed", std::to_string(heading.seed)},
-          {"hash", hexadecimal(heading.hash)},
-          {"virtual_ms", heading.virtual_ms},
-          {"real_ms", heading.real_ms},
-          {"version", text_of_utf8(heading.version)},
-          {"commit", text_of_utf8(heading.commit)}};
+  return {
+      {"format", kFormat},
+      {"kind", kind},
+      {"title", text_of_utf8(heading.title)},
+      {"teaches", text_of_utf8(heading.teaches)},
+      {"policy", text_of_utf8(heading.policy)},
+      {"passed", heading.passed()},
+      {"checks", array_of(heading.checks)},
+      {"seed", std::to_string(heading.seed)},
+      {"hash", hexadecimal(heading.hash)},
+      {"virtual_ms", heading.virtual_ms},
+      {"real_ms", heading.real_ms},
+      {"version", text_of_utf8(heading.version)},
+      {"commit", text_of_utf8(heading.commit)},
+      {"order_lines_left_out",
+       heading.order_lines_left_out ? json::value(*heading.order_lines_left_out) : json::value()}};
 }
 
 std::string line_of(const json::object& object) { return json::serialize(object) + "\n"; }

@@ -1,5 +1,6 @@
 // Reports as text for a terminal.
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
@@ -93,13 +94,21 @@ std::string legend(api::Style style) {
 std::string heading_text(const Heading& heading) {
   std::string text = printable(heading.title) + "\n";
   if (!heading.teaches.empty()) text += printable(heading.teaches) + "\n";
+  if (const auto lines = heading.order_lines_left_out.value_or(0); lines > 0)
+    text += "Left out: " + count(lines) + (lines == 1 ? " broken line" : " broken lines") +
+            " of the file of orders\n";
   return text + "\n";
 }
 
 std::string faults_text(const std::vector<FaultSpan>& faults, std::int64_t end_ms,
                         api::Style style) {
   if (faults.empty()) return "";
-  api::Table table({{"after"}, {"until"}, {"fault"}, {"kind"}, {"regions"}});
+  std::vector<api::Column> columns{{"after"}, {"until"}, {"fault"}, {"kind"}, {"regions"}};
+  // Faults answer nothing: the column is there for operators' commands.
+  if (std::any_of(faults.begin(), faults.end(),
+                  [](const FaultSpan& fault) { return !fault.answer.empty(); }))
+    columns.push_back({"answer"});
+  api::Table table(columns);
   for (const auto& fault : faults) {
     std::string regions;
     for (const auto& region : fault.regions) regions += (regions.empty() ? "" : ", ") + region;
@@ -109,7 +118,7 @@ std::string faults_text(const std::vector<FaultSpan>& faults, std::int64_t end_m
                instant ? ""
                : open  ? "end"
                        : clock_time(fault.to_ms),
-               fault.label, fault.kind, regions});
+               fault.label, fault.kind, regions, fault.answer});
   }
   return table.text(style) + "\n";
 }

@@ -93,6 +93,7 @@ ScalePoint measure(std::uint32_t replicas, std::uint64_t seed) {
   if (const auto& violation = checks.violation())
     point.problem = violation->invariant + ": " + violation->detail;
   point.virtual_ms = world.now() / kMillisecond;
+  point.hash = recorder.hash();
   return point;
 }
 
@@ -117,6 +118,7 @@ Study study_of(const std::vector<ScalePoint>& points, std::uint64_t seed) {
   study.seed = seed;
   for (const ScalePoint& point : points) {
     study.virtual_ms += point.virtual_ms;
+    study.hash = study.hash * 31 + point.hash;
     study.checks.push_back(
         {std::to_string(point.replicas) + " replicas agree", point.problem.empty(), point.problem});
   }

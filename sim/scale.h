@@ -19,9 +19,10 @@ struct ScalePoint {
   double converged_ms = 0;             // after the last update was acknowledged
   std::string problem;                 // why these figures are none; empty: they are
   std::int64_t virtual_ms = 0;         // of the whole measurement
+  std::uint64_t hash = 0;              // of all its events
 };
 
-// `replicas`: at least 2 each.
+// `replicas`: at least 2 each, ascending.
 std::vector<ScalePoint> scale(const std::vector<std::uint32_t>& replicas, std::uint64_t seed,
                               const std::function<void(std::size_t done)>& on_progress);
 Study study_of(const std::vector<ScalePoint>& points, std::uint64_t seed);

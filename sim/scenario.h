@@ -53,17 +53,20 @@ struct ScenarioBurst {
   double factor = 1;                 // times the usual rate
   std::vector<std::size_t> regions;  // ascending
   std::size_t skus = 0;  // the additional carts ask for the first so many SKUs only; 0: for all
+  std::uint32_t skus_line = 0;  // where the file says so
 };
 
 struct OrdersSource {
   std::string file;               // as written in the scenario
+  std::string path;               // where that is; filled by load_scenario
   std::uint32_t line = 0;         // where
   std::vector<std::string> days;  // YYYY-MM-DD; empty: all
-  std::vector<std::string> map;   // "COUNTRY=REGION", as api/country_map.h takes them
-  std::vector<double> shares;     // by region: in place of countries, drawn; empty: by country
-  bool cart_of_line = false;      // every line of an order is a cart of its own
-  double speed = 1;               // so much order time passes in one unit of virtual time
-  std::int64_t repeat = 1;        // every order is sold so many times
+  std::uint32_t days_line = 0;
+  std::vector<std::string> map;  // "COUNTRY=REGION", as api/country_map.h takes them
+  std::vector<double> shares;    // by region: in place of countries, drawn; empty: by country
+  bool cart_of_line = false;     // every line of an order is a cart of its own
+  double speed = 1;              // so much order time passes in one unit of virtual time
+  std::int64_t repeat = 1;       // every order is sold so many times
   bool skip_broken = false;
 };
 
@@ -100,6 +103,7 @@ struct ScenarioDemand {
   std::vector<OrderCart> orders;    // ascending by time; filled by add_orders
   std::size_t orders_outside = 0;   // of the days asked for, but not between start and end
   std::size_t orders_not_sold = 0;  // cancellations and losses: they take nothing from stock
+  std::size_t orders_broken = 0;    // lines of the file that are left out: skip_broken
 };
 
 struct ScenarioPolicy {
@@ -163,6 +167,7 @@ struct Expectations {
   std::optional<double> sold_min;                          // share of the units asked for
   std::optional<double> refused_max;                       // share of carts
   std::optional<double> refused_with_stock_elsewhere_max;  // share of carts
+  std::optional<double> refused_with_stock_elsewhere_min;  // of a scenario that shows this price
   std::optional<double> p50_ms_max, p99_ms_max;  // of reservations, as the customer sees them
   std::optional<Time> converged_within;  // after the end, with every fault ended, digests are equal
 };

@@ -1,6 +1,8 @@
 // The customers of a scenario: [demand].
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include "sim/scenario_sections.h"
 #include "sim/time_span.h"
@@ -18,7 +20,11 @@ void read_rates(TableReader& table, Scenario& scenario) {
   demand.rates.assign(n, 0);
   if (!rate) return;
   if (rate->value.as<TomlTable>()) {
-    demand.rates = read_by_region(*table.table("rate"), scenario, {0, kRateMax});
+    auto by = *table.table("rate");
+    if (by.members().empty()) {
+      table.note(*rate, "must say of at least one region how many carts come in a second");
+    }
+    demand.rates = read_by_region(by, scenario, {0, kRateMax});
     if (shares) table.note(*shares, "cannot be set: rate says already how much each region wants");
     return;
   }
@@ -32,7 +38,9 @@ void read_rates(TableReader& table, Scenario& scenario) {
   for (std::size_t r = 0; r < n; ++r) demand.rates[r] = total * weights[r] / sum(weights);
 }
 
-ScenarioBurst read_burst(TableReader& table, const Scenario& scenario) {
+// None: a fault in it is noted, and it is not held against the others.
+std::optional<ScenarioBurst> read_burst(TableReader& table, const Scenario& scenario) {
+  const std::size_t noted = table.problems().count();
   ScenarioBurst burst;
   burst.at = read_moment(table, "at", scenario).value_or(0);
   table.require("factor");
@@ -53,16 +61,29 @@ ScenarioBurst read_burst(TableReader& table, const Scenario& scenario) {
   std::int64_t skus = 0;
   table.integer("skus", skus, {1, kSkusMax});
   burst.skus = static_cast<std::size_t>(skus);
+  if (const TomlMember* member = table.find("skus")) burst.skus_line = member->line;
   if (skus > 0 && burst.factor <= 1) {
     table.note("skus", "needs a factor above 1: only the additional carts ask for these SKUs");
   }
   table.finish();
+  if (table.problems().count() > noted) return std::nullopt;
   return burst;
 }
 
+// "YYYY-MM-DD", and a day of the calendar.
 bool is_date(const std::string& text) {
-  return text.size() == 10 && text[4] == '-' && text[7] == '-' &&
-         text.find_first_not_of("0123456789-") == std::string::npos;
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
+  const auto part = [&](std::size_t at, std::size_t digits) {
+    int value = -1;
+    const char* end = text.data() + at + digits;
+    return std::from_chars(text.data() + at, end, value).ptr == end ? value : -1;
+  };
+  const int year = part(0, 4), month = part(5, 2), day = part(8, 2);
+  return year >= 0 && month > 0 && day > 0 &&
+         std::chrono::year_month_day(std::chrono::year(year),
+                                     std::chrono::month(static_cast<unsigned>(month)),
+                                     std::chrono::day(static_cast<unsigned>(day)))
+             .ok();
 }
 
 OrdersSource read_source(TableReader& table, const Scenario& scenario) {
@@ -75,6 +96,7 @@ OrdersSource read_source(TableReader& table, const Scenario& scenario) {
   for (const std::string& day : source.days) {
     if (!is_date(day)) table.note("days", "must be dates, \"YYYY-MM-DD\", is \"" + day + "\"");
   }
+  if (const TomlMember* days = table.find("days")) source.days_line = days->line;
   if (auto map = table.table("map")) {
     for (const TomlMember* member : map->members()) {
       std::string region;
@@ -121,7 +143,7 @@ void read_drawn(TableReader& table, Scenario& scenario) {
   table.integers("lines", demand.lines, {1, 1'000});
   table.integers("units", demand.units, {1, 1'000'000});
   for (TableReader& burst : table.tables("burst")) {
-    demand.bursts.push_back(read_burst(burst, scenario));
+    if (auto read = read_burst(burst, scenario)) demand.bursts.push_back(*std::move(read));
   }
 }
 

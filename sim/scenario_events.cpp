@@ -68,13 +68,15 @@ class EventReader {
  public:
   EventReader(TableReader& table, const Scenario& scenario) : table_(table), scenario_(scenario) {}
 
-  // None: the kind is unknown, and noted.
+  // None: a fault in it is noted, and it is not held against the others.
   std::optional<ScenarioEvent> read() {
+    const std::size_t noted = table_.problems().count();
     event_.line = table_.line();
     std::string kind;
     table_.require("kind");
     table_.one_of("kind", kind, known_event_kinds());
     if (kind.empty()) return std::nullopt;
+    kind_known_ = true;
     const auto& kinds = known_event_kinds();
     event_.kind =
         static_cast<EventKind>(std::find(kinds.begin(), kinds.end(), kind) - kinds.begin());
@@ -83,8 +85,11 @@ class EventReader {
     read_keys();
     table_.text("label", event_.label);
     table_.finish();
+    if (table_.problems().count() > noted) return std::nullopt;
     return std::move(event_);
   }
+  // Of what has been read; kept also if that was faulty.
+  bool may_restart() const { return !kind_known_ || event_.kind == EventKind::restart; }
 
  private:
   void read_keys() {
@@ -208,6 +213,7 @@ class EventReader {
   TableReader& table_;
   const Scenario& scenario_;
   ScenarioEvent event_;
+  bool kind_known_ = false;
 };
 
 // ── what cannot be at the same time ─────────────────────────────────────────────────────────────
@@ -282,14 +288,19 @@ void read_events(TableReader& root, Scenario& scenario) {
   if (tables.size() > kEventsMax) {
     return root.note("event", "has " + std::to_string(tables.size()) + " entries; at most 1000");
   }
+  bool restart_missing = false;
   for (TableReader& table : tables) {
-    if (auto event = EventReader(table, scenario).read()) {
+    EventReader reader(table, scenario);
+    if (auto event = reader.read()) {
       scenario.events.push_back(*std::move(event));
+    } else {
+      restart_missing = restart_missing || reader.may_restart();
     }
   }
   std::stable_sort(scenario.events.begin(), scenario.events.end(),
                    [](const ScenarioEvent& a, const ScenarioEvent& b) { return a.at < b.at; });
-  check_overlaps(root.problems(), scenario);
+  // A restart ends crashes: without it they seem to overlap.
+  if (!restart_missing) check_overlaps(root.problems(), scenario);
 }
 
 }  // namespace holdfast::sim

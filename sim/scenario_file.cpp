@@ -35,9 +35,10 @@ absl::StatusOr<std::string> read_text(const std::string& path) {
 }
 
 absl::Status load_orders(Scenario& scenario) {
-  const OrdersSource& source = *scenario.demand.source;
+  OrdersSource& source = *scenario.demand.source;
   const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();
   const std::string path = (folder / source.file).lexically_normal().string();
+  source.path = path;
   const auto csv = api::read_orders_file(path);
   if (!csv.ok()) {
     const std::string why = scenario.file + ":" + std::to_string(source.line) +

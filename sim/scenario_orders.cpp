@@ -104,8 +104,10 @@ class CartMaker {
 
 // The orders of the days asked for.
 absl::StatusOr<std::vector<const api::Invoice*>> invoices_of(const api::Orders& orders,
-                                                             const std::vector<std::string>& days,
+                                                             const Scenario& scenario,
                                                              const std::string& path) {
+  const OrdersSource& source = *scenario.demand.source;
+  const std::vector<std::string>& days = source.days;
   std::vector<const api::Invoice*> chosen;
   std::map<std::string, std::size_t> count;
   for (const api::Invoice& invoice : orders.invoices) {
@@ -114,8 +116,11 @@ absl::StatusOr<std::vector<const api::Invoice*>> invoices_of(const api::Orders& 
     ++count[day];
     chosen.push_back(&invoice);
   }
-  for (const std::string& day : days) {
-    if (count[day] == 0) return absl::InvalidArgumentError(path + ": has no order of " + day);
+  for (const std::string& day : source.days) {
+    if (count[day] > 0) continue;
+    Problems problems(scenario.file);
+    problems.add(source.days_line, "demand.orders.days", path + " has no order of " + day);
+    return problems.status();
   }
   if (chosen.empty()) return absl::InvalidArgumentError(path + ": has no orders");
   return chosen;
@@ -160,7 +165,8 @@ absl::Status add_orders(Scenario& scenario, std::string_view csv, const std::str
     return absl::InvalidArgumentError(path + ": " + std::string(orders.status().message()));
   }
   if (orders->broken_count > 0 && !source.skip_broken) return broken(*orders, path);
-  const auto invoices = invoices_of(*orders, source.days, path);
+  scenario.demand.orders_broken = orders->broken_count;
+  const auto invoices = invoices_of(*orders, scenario, path);
   if (!invoices.ok()) return invoices.status();
   const auto countries = api::CountryMap::make(region_names(scenario), source.map);
   if (!countries.ok()) return countries.status();

@@ -121,12 +121,19 @@ class ScenarioRun {
   }
 
   // ── operators ──
+  void ask(const ScenarioEvent& event, const std::string& target, const std::string& body) {
+    answers_.asked(event);
+    const bool sent = holdfast_->post(
+        event.region, target, body,
+        [this, &event](const std::string& code) { answers_.answered(event, code); });
+    if (!sent) answers_.not_sent(event);
+  }
+
   void command(const ScenarioEvent& event) {
     if (holdfast_ == nullptr) return;
     const auto each_sku = [&](const char* what, const std::string& body) {
       for (const std::string& sku : scenario_.skus)
-        if (event.sku == "*" || event.sku == sku)
-          holdfast_->post(event.region, "/v1/skus/" + sku + "/" + what, body);
+        if (event.sku == "*" || event.sku == sku) ask(event, "/v1/skus/" + sku + "/" + what, body);
     };
     const std::string units = std::to_string(event.units);
     switch (event.kind) {
@@ -185,7 +192,7 @@ class ScenarioRun {
     const Totals& totals = report.totals;
     const auto percent = [](double share) { return share * 100; };
     const double carts = std::max<double>(1, static_cast<double>(totals.carts));
-    if (totals.carts == 0) check(report, "carts", false, "nobody came, so nothing was shown");
+    if (totals.carts == 0) check(report, "carts", false, kNobodyCame);
     if (expect.oversold_max)
       check(report, "oversold", *totals.oversold <= *expect.oversold_max,
             text("%.0f units, at most %.0f", static_cast<double>(*totals.oversold),
@@ -214,6 +221,12 @@ class ScenarioRun {
     if (expect.refused_with_stock_elsewhere_max)
       at_most("refused although there was stock", totals.refused_with_stock_elsewhere,
               *expect.refused_with_stock_elsewhere_max);
+    if (expect.refused_with_stock_elsewhere_min) {
+      const double share = static_cast<double>(totals.refused_with_stock_elsewhere) / carts,
+                   least = *expect.refused_with_stock_elsewhere_min;
+      check(report, "what was to be shown: refused although there was stock", share >= least,
+            text("%.3f %% of carts, at least %.3f %%", percent(share), percent(least)));
+    }
     const Latency latency = totals.latency.value_or(Latency{});
     if (expect.p50_ms_max)
       check(report, "p50 latency", latency.p50_ms <= *expect.p50_ms_max,
@@ -253,7 +266,8 @@ class ScenarioRun {
     report.seed = scenario_.seed;
     report.virtual_ms = scenario_.duration / kMillisecond;
     figures_->write(report);
-    report.faults = fault_spans(scenario_);
+    report.faults = fault_spans(scenario_, answers_);
+    if (scenario_.demand.source) report.order_lines_left_out = scenario_.demand.orders_broken;
     report.hash = recorder_.hash();
     if (holdfast_ != nullptr) {
       const auto& violation = checks_.violation();
@@ -281,6 +295,7 @@ class ScenarioRun {
   std::unique_ptr<Shop> shop_;
   HoldfastShop* holdfast_ = nullptr;  // shop_, if it is the product
   std::unique_ptr<Figures> figures_;
+  CommandAnswers answers_;
   Time begin_ = 0;
   std::uint64_t open_ = 0;  // carts that are held and will be committed or released
   std::optional<Time> converged_after_;

@@ -10,6 +10,9 @@
 
 namespace holdfast::sim {
 
+// What a failed check says of a run without a cart.
+inline constexpr const char* kNobodyCame = "nobody came, so nothing was shown";
+
 // Told now and then, with the virtual time that has been simulated.
 using OnProgress = std::function<void(Time done, Time of)>;
 

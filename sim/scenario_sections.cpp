@@ -213,6 +213,11 @@ class LinkOverrides {
 
  private:
   void read(const TomlMember& member, const RegionPair& pair) {
+    if (pair.from == pair.to) {
+      return table_.note(member,
+                         "names one region twice: between the nodes of one region it is "
+                         "network.within_region_ms");
+    }
     const std::size_t n = scenario_.regions.size();
     const std::size_t there = pair.from * n + pair.to, back = pair.to * n + pair.from;
     int& said = said_[there];
@@ -292,6 +297,16 @@ void read_spread(TableReader& table, Scenario& scenario) {
   }
 }
 
+// The bursts are read before the catalogue is known.
+void check_burst_skus(Problems& problems, const Scenario& scenario) {
+  for (const ScenarioBurst& burst : scenario.demand.bursts) {
+    if (burst.skus <= scenario.skus.size()) continue;
+    problems.add(burst.skus_line, "demand.burst.skus",
+                 "must be at most " + std::to_string(scenario.skus.size()) +
+                     ", as many as there are (stock.skus), is " + std::to_string(burst.skus));
+  }
+}
+
 }  // namespace
 
 void read_stock(TableReader& root, Scenario& scenario) {
@@ -300,13 +315,16 @@ void read_stock(TableReader& root, Scenario& scenario) {
   if (!table) return;
   ScenarioStock& stock = scenario.stock;
   std::int64_t skus = 100;
+  const std::size_t noted = table->problems().count();
   table->integer("skus", skus, {1, kSkusMax});
+  const bool known = table->problems().count() == noted;
   if (scenario.demand.kind == ScenarioDemand::Skus::orders) {
     if (table->has("skus"))
       table->note("skus", "cannot be set: the orders say which SKUs there are");
   } else {
     scenario.skus.clear();
     for (std::int64_t i = 1; i <= skus; ++i) scenario.skus.push_back("sku-" + std::to_string(i));
+    if (known) check_burst_skus(table->problems(), scenario);
   }
   const bool total = table->has("units_total"), each = table->has("units_per_sku"),
              times = table->has("times_demand");
@@ -405,6 +423,8 @@ void read_expectations(TableReader& root, Scenario& scenario) {
   percent(*table, "refused_max_percent", expect.refused_max);
   percent(*table, "refused_with_stock_elsewhere_max_percent",
           expect.refused_with_stock_elsewhere_max);
+  percent(*table, "refused_with_stock_elsewhere_min_percent",
+          expect.refused_with_stock_elsewhere_min);
   milliseconds(*table, "p50_ms_max", expect.p50_ms_max);
   milliseconds(*table, "p99_ms_max", expect.p99_ms_max);
   if (table->has("converged_within")) {

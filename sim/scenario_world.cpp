@@ -15,11 +15,6 @@ constexpr std::uint64_t kInboxMin = 16;
 constexpr Time kLateIsCheaper =
     16;  // what is refused unread costs so much less than what is served
 
-bool is_a_command(EventKind kind) {
-  return kind == EventKind::receive || kind == EventKind::adjust || kind == EventKind::allow ||
-         kind == EventKind::grant;
-}
-
 bool is_of_ways(EventKind kind) {
   return kind == EventKind::cut || kind == EventKind::slow || kind == EventKind::loss ||
          kind == EventKind::clog;
@@ -189,14 +184,15 @@ void FaultTimeline::change_nodes(const ScenarioEvent& event, bool begins) {
   }
 }
 
-std::vector<FaultSpan> fault_spans(const Scenario& scenario) {
+std::vector<FaultSpan> fault_spans(const Scenario& scenario, const CommandAnswers& answers) {
   std::vector<FaultSpan> spans;
   for (const ScenarioEvent& event : scenario.events) {
     FaultSpan span{.label = event.label,
                    .kind = to_string(event.kind),
                    .from_ms = event.at / kMillisecond,
                    .to_ms = std::max(event.at, event.open_ended ? scenario.duration : event.end) /
-                            kMillisecond};
+                            kMillisecond,
+                   .answer = answers.text(event)};
     std::vector<bool> in(scenario.regions.size());
     for (const auto* nodes : {&event.from, &event.nodes})
       for (const std::size_t node : *nodes) in[scenario.region_of_node(node)] = true;

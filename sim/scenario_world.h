@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "sim/command_answers.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 #include "sim/world.h"
@@ -36,6 +37,6 @@ class FaultTimeline {
 };
 
 // Faults, commands and bursts, for people.
-std::vector<FaultSpan> fault_spans(const Scenario& scenario);
+std::vector<FaultSpan> fault_spans(const Scenario& scenario, const CommandAnswers& answers);
 
 }  // namespace holdfast::sim

@@ -16,6 +16,17 @@ std::optional<Number> number(std::string_view text) {
   return value;
 }
 
+// Likewise, but what is too large for 64 bits is the largest: whoever reads it has a bound.
+std::optional<std::uint64_t> capped(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (end != text.data() + text.size()) return std::nullopt;
+  if (error == std::errc::result_out_of_range) return std::numeric_limits<std::uint64_t>::max();
+  return error == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
+bool is_seed(std::uint64_t number) { return number <= kSeedMax; }
+
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r");
   if (first == text.npos) return {};
@@ -32,6 +43,8 @@ void split(std::string_view text, char separator, const Take& take) {
   }
 }
 
+constexpr std::string_view kWantedOfSeed = "must be a whole number from 0 to 9223372036854775807";
+
 absl::Status bad_seeds(std::string_view text, const std::string& why) {
   return absl::InvalidArgumentError("seeds '" + std::string(text) + "': " + why);
 }
@@ -39,23 +52,19 @@ absl::Status bad_seeds(std::string_view text, const std::string& why) {
 }  // namespace
 
 std::string check_seed(const std::string& text) {
-  std::uint64_t seed = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
-  const bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole && seed <= std::uint64_t{INT64_MAX}
-             ? ""
-             : "must be a whole number from 0 to 9223372036854775807, is '" + text + "'";
+  const auto seed = number<std::uint64_t>(text);
+  return seed && is_seed(*seed) ? "" : std::string(kWantedOfSeed) + ", is '" + text + "'";
 }
 
 absl::StatusOr<SeedRange> parse_seeds(std::string_view text) {
   const auto dots = text.find("..");
-  const auto first = number<std::uint64_t>(text.substr(0, dots));
-  const auto last = dots == text.npos ? first : number<std::uint64_t>(text.substr(dots + 2));
+  const auto first = capped(text.substr(0, dots));
+  const auto last = dots == text.npos ? first : capped(text.substr(dots + 2));
   if (!first || !last)
     return bad_seeds(text, "write A..B (both included), like 1..500, or one seed");
+  if (!is_seed(*first) || !is_seed(*last))
+    return bad_seeds(text, "each " + std::string(kWantedOfSeed));
   if (*last < *first) return bad_seeds(text, "the last seed is below the first");
-  if (*last - *first == std::numeric_limits<std::uint64_t>::max())
-    return bad_seeds(text, "too many; leave one out");
   return SeedRange{*first, *last};
 }
 
@@ -66,8 +75,8 @@ absl::StatusOr<std::vector<std::uint32_t>> parse_numbers(std::string_view text,
   absl::Status status;
   split(text, ',', [&](std::string_view part) {
     const auto dash = part.find('-');
-    const auto low = number<std::uint32_t>(part.substr(0, dash));
-    const auto high = dash == part.npos ? low : number<std::uint32_t>(part.substr(dash + 1));
+    const auto low = capped(part.substr(0, dash));
+    const auto high = dash == part.npos ? low : capped(part.substr(dash + 1));
     if (!low || !high || *high < *low) {
       status = absl::InvalidArgumentError("'" + std::string(part) +
                                           "' is no number and no span of numbers: write 1,4-9");
@@ -77,7 +86,8 @@ absl::StatusOr<std::vector<std::uint32_t>> parse_numbers(std::string_view text,
                                      (bound == 0 ? "none" : "0-" + std::to_string(bound - 1)));
     }
     if (!status.ok()) return false;
-    for (std::uint32_t n = *low; n <= *high; ++n) numbers.insert(numbers.end(), n);
+    for (auto n = static_cast<std::uint32_t>(*low); n <= *high; ++n)
+      numbers.insert(numbers.end(), n);
     return true;
   });
   if (!status.ok()) return status;
@@ -97,6 +107,25 @@ std::string format_numbers(const std::vector<std::uint32_t>& numbers) {
   return text;
 }
 
+absl::StatusOr<std::vector<std::uint32_t>> parse_counts(std::string_view text, std::uint32_t low,
+                                                        std::uint32_t high) {
+  std::set<std::uint32_t> counts;
+  absl::Status status;
+  split(text, ',', [&](std::string_view part) {
+    const auto count = number<std::uint32_t>(part);
+    if (count && *count >= low && *count <= high) {
+      counts.insert(*count);
+      return true;
+    }
+    status = absl::InvalidArgumentError("'" + std::string(part) + "' in '" + std::string(text) +
+                                        "': write numbers from " + std::to_string(low) + " to " +
+                                        std::to_string(high) + ", like 3,10,50");
+    return false;
+  });
+  if (!status.ok()) return status;
+  return std::vector<std::uint32_t>(counts.begin(), counts.end());
+}
+
 absl::StatusOr<std::vector<Regression>> parse_regressions(std::string_view text) {
   std::vector<Regression> regressions;
   absl::Status status;
@@ -109,7 +138,7 @@ absl::StatusOr<std::vector<Regression>> parse_regressions(std::string_view text)
     const std::string_view seed_text = trimmed(line.substr(0, hash));
     if (seed_text.empty()) return true;
     const auto seed = number<std::uint64_t>(seed_text);
-    if (!seed) {
+    if (!seed || !is_seed(*seed)) {
       status = absl::InvalidArgumentError("line " + std::to_string(line_number) + ": '" +
                                           std::string(seed_text) +
                                           "' is no seed: write SEED  # what broke");

@@ -147,11 +147,16 @@ void HoldfastShop::try_verb(const std::shared_ptr<Verb>& verb) {
   world_.events().after(kVerbPatience, [this, verb] { try_verb(verb); });
 }
 
-void HoldfastShop::post(std::size_t region, const std::string& target, const std::string& body) {
-  if (const auto node = node_for(region))
-    world_.http(world_.region_of(*node), *node,
-                {"POST", target, body, "operator-" + std::to_string(++commands_)},
-                [](const api::Response&) {});
+bool HoldfastShop::post(std::size_t region, const std::string& target, const std::string& body,
+                        OnCommand done) {
+  const auto node = node_for(region);
+  if (!node) return false;
+  world_.http(world_.region_of(*node), *node,
+              {"POST", target, body, "operator-" + std::to_string(++commands_)},
+              [done = std::move(done)](const api::Response& response) {
+                done(response.status < 300 ? "" : code_of(response));
+              });
+  return true;
 }
 
 // ── the truth ───────────────────────────────────────────────────────────────────────────────────

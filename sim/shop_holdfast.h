@@ -30,8 +30,10 @@ class HoldfastShop final : public Shop {
   bool converged() const override;
   DiskLoss lost() const override;
 
-  // An operator's POST at a node of the region that lives; nothing happens if there is none.
-  void post(std::size_t region, const std::string& target, const std::string& body);
+  // An operator's POST at a node of the region that lives; false: there is none. `done` hears the
+  // problem's code, or an empty text if all is well; or it never hears.
+  using OnCommand = std::function<void(const std::string& code)>;
+  bool post(std::size_t region, const std::string& target, const std::string& body, OnCommand done);
   // Told by whoever watches the machines: how far an origin's writes are durable.
   void on_durable(const Machine& machine);
 

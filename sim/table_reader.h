@@ -21,6 +21,7 @@ class Problems {
   // `line` 0: about the file as a whole.
   void add(std::uint32_t line, const std::string& key, const std::string& problem);
   bool none() const { return items_.empty(); }
+  std::size_t count() const { return items_.size(); }
   // kInvalidArgument with one line of text a fault, "file:line: key: problem", by line; the first
   // kShown of them.
   absl::Status status() const;

@@ -14,7 +14,8 @@ export function heading(report) {
     ["Policy", report.policy], ["Seed", report.seed],
     ["Simulated", `${duration(report.virtual_ms)} in ${duration(report.real_ms)}`],
     ["Trace hash", report.hash], ["Version", report.version],
-    ["Commit", report.commit]].filter(([, value]) => value);
+    ["Commit", report.commit],
+    ["Order lines left out", report.order_lines_left_out]].filter(([, value]) => value);
   return h("header", null, h("h1", null, report.title), h("p.dim", null, report.teaches), verdict,
     h("dl", null, facts.map(([name, value]) =>
       h("div", null, h("dt", null, name), h("dd", null, value)))));
@@ -56,6 +57,8 @@ export function tiles(report) {
 
 export function faultList(faults, length) {
   if (faults.length === 0) return null;
+  // Faults answer nothing: the column is there for operators' commands.
+  const answered = faults.some((fault) => fault.answer);
   const rows = faults.map((fault) => {
     const colour = faultColour(fault.kindIndex);
     const to = fault.to_ms === fault.from_ms ? "" : fault.to_ms >= length ? "end"
@@ -69,10 +72,12 @@ export function faultList(faults, length) {
       String(fault.number));
     return h("tr", null, h("td", null, number), h("th", { scope: "row" }, fault.label),
       h("td", null, fault.kind), h("td", null, fault.regions.join(", ")),
+      answered ? h("td", null, fault.answer ?? "") : null,
       h("td", null, clock(fault.from_ms, 1000, length)), h("td", null, to),
       h("td.wide", null, bar));
   });
-  const titles = ["", "fault", "kind", "regions", "from", "to", ""];
+  const titles = ["", "fault", "kind", "regions", ...(answered ? ["answer"] : []), "from", "to",
+    ""];
   return h("section", null, h("h2", null, "Faults"), h("div.scroll", null,
     h("table.values", { "aria-label": "Faults", style: { width: "100%" } },
       h("thead", null, h("tr", null, titles.map((title) => h("th", { scope: "col" }, title)))),
@@ -86,6 +91,7 @@ const kMeasures = [
   ["no answer, or an error", (t) => whole(t.carts_failed), "sub"],
   ["Carts answered", (t) => percent(t.availability)],
   ["Refused with stock elsewhere", (t) => whole(t.refused_with_stock_elsewhere)],
+  ["Waited for rights of other nodes", (t) => whole(t.carts_fetched)],
   ["Lines", (t) => whole(t.lines)],
   ["Units reserved", (t) => whole(t.units_reserved)],
   ["committed", (t) => whole(t.units_committed), "sub"],

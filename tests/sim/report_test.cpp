@@ -97,9 +97,9 @@ std::set<std::string> names_of(const json::value& object) {
   return names;
 }
 
-const std::set<std::string> kHeading = {"format",  "kind",    "title", "teaches", "policy",
-                                        "passed",  "checks",  "seed",  "hash",    "virtual_ms",
-                                        "real_ms", "version", "commit"};
+const std::set<std::string> kHeading = {
+    "format", "kind", "title",      "teaches", "policy",  "passed", "checks",
+    "seed",   "hash", "virtual_ms", "real_ms", "version", "commit", "order_lines_left_out"};
 
 std::set<std::string> heading_and(std::set<std::string> more) {
   more.insert(kHeading.begin(), kHeading.end());
@@ -138,7 +138,7 @@ TEST_SUITE("sim/report") {
     CHECK(names_of(value.at("global")) ==
           std::set<std::string>{"on_hand", "available", "oversold", "oversold_bound"});
     CHECK(names_of(value.at("faults").at(0)) ==
-          std::set<std::string>{"label", "kind", "from_ms", "to_ms", "regions"});
+          std::set<std::string>{"label", "kind", "from_ms", "to_ms", "regions", "answer"});
     CHECK(names_of(value.at("totals")) ==
           std::set<std::string>{"carts", "lines", "carts_accepted", "carts_refused", "refused",
                                 "carts_failed", "refused_with_stock_elsewhere", "carts_fetched",
@@ -269,6 +269,30 @@ region  carts  accepted  refused  stock elsewhere  fetched  failed  answered  ov
     CHECK(text.ends_with(R"(
   ok      nothing oversold: 0 of 50
 passed: seed 18446744073709551615, 24.0 h simulated in 2.50 s
+)"));
+  }
+
+  TEST_CASE("what operators were answered, and what was left out of a file of orders") {
+    auto report = some_report();
+    CHECK(json::parse(json_of(report)).at("faults").at(0).at("answer").is_null());
+    CHECK(json::parse(json_of(report)).at("order_lines_left_out").is_null());
+    report.order_lines_left_out = 1;
+    report.faults.push_back({.label = "grant",
+                             .kind = "grant",
+                             .from_ms = 6000,
+                             .to_ms = 6000,
+                             .regions = {"us"},
+                             .answer = "refused: \x1b[31m"});
+    const auto value = json::parse(json_of(report));
+    CHECK(value.at("faults").at(1).at("answer").as_string() == "refused: \x1b[31m");
+    CHECK(value.at("order_lines_left_out").as_int64() == 1);
+    CHECK(text_of(report, api::Style::plain).starts_with(R"(Cable cut
+Both sides go on selling
+Left out: 1 broken line of the file of orders
+
+after     until     fault  kind       regions  answer
+00:00:01  00:00:05  cut    partition  us, eu
+00:00:06            grant  grant      us       refused: ?[31m
 )"));
   }
 

@@ -235,6 +235,54 @@ TEST_CASE("scenario run: expectations become the verdict") {
         Names{"refused although there was stock"});
 }
 
+TEST_CASE("scenario run: a price that should be seen, and is not, fails") {
+  const std::string expect = "[expect]\nrefused_with_stock_elsewhere_min_percent = 1\n";
+  CHECK(report_of({.units_per_sku = 100, .more = expect}).passed());
+  CHECK_FALSE(report_of({.more = expect}).passed());
+}
+
+TEST_CASE("scenario run: what operators' commands were answered") {
+  const auto command = [](const std::string& at, const std::string& rest) {
+    return "[[event]]\nat = \"" + at + "\"\nregion = \"us\"\n" + rest;
+  };
+  const std::string commands =
+      command("1m", "kind = \"receive\"\nsku = \"*\"\nunits = 5\n") +
+      command("2m", "kind = \"grant\"\nto = \"eu\"\nsku = \"sku-1\"\nunits = 1000000\n") +
+      command("3m", "kind = \"adjust\"\nsku = \"sku-1\"\nunits = -1000000\n") +
+      "[[event]]\nat = \"4m\"\nfor = \"2m\"\nkind = \"crash\"\nnodes = \"us\"\n" +
+      command("5m", "kind = \"allow\"\nsku = \"sku-1\"\nunits = 5\n");
+  const auto answers = [](const std::vector<FaultSpan>& faults) {
+    std::vector<std::string> texts;
+    for (const FaultSpan& fault : faults) texts.push_back(fault.answer);
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  const Case of{.cut = false, .more = commands};
+  const Texts product{"3 done", "refused: insufficient_rights", "refused: insufficient_rights", "",
+                      "not sent: no node of the region runs"};
+  CHECK(answers(report_of(of).faults) == product);
+  Case weak = of;
+  weak.policy = "weak";
+  CHECK(answers(report_of(weak).faults) ==
+        Texts{"not asked", "not asked", "not asked", "", "not asked"});
+  const auto comparison = compare(scenario_of(of), {});
+  REQUIRE(comparison.ok());
+  CHECK(comparison->faults[0].answer.starts_with("central: 3 done; plain counters: not asked; "));
+  CHECK(comparison->faults[3].answer.empty());
+}
+
+TEST_CASE("compare: without a customer it fails, as a run does") {
+  Scenario scenario = scenario_of({});
+  scenario.demand.rates = {0, 0};
+  const auto report = run(scenario);
+  REQUIRE(report.ok());
+  CHECK_FALSE(report->passed());
+  const auto comparison = compare(scenario, {});
+  REQUIRE(comparison.ok());
+  CHECK_FALSE(comparison->passed());
+  CHECK(comparison->checks.back().detail == kNobodyCame);
+}
+
 TEST_CASE("scenario run: carts of the warm-up are not counted") {
   const Report all = report_of({.cut = false});
   const Report late = report_of({.cut = false, .top = "warm_up = \"5m\"\n"});

@@ -279,6 +279,9 @@ TEST_SUITE("scenario: bad input") {
             "the regions are us, eu");
     refused({.more = "[network.links]\nus-eu = 40\neu-us = 41\n"}, "eu-us",
             "network.links.eu-us: says again what another key says of this pair: remove one");
+    refused({.more = "[network.links]\nus-us = 40\n"}, "us-us",
+            "network.links.us-us: names one region twice: between the nodes of one region it is "
+            "network.within_region_ms");
     refused({.more = "[network.links]\nus-eu = -1\n"}, "us-eu",
             "network.links.us-eu: must be a number from 0 to 60000, is -1");
     refused({.more = "[network.links]\nus-eu = { one_way_mz = 1 }\n"}, "us-eu",
@@ -313,6 +316,8 @@ TEST_SUITE("scenario: bad input") {
     refused({.demand = "[demand]\n"}, "[demand]", "demand.rate: is missing: set it");
     refused({.demand = "[demand]\nrate = { us = -1 }\n"}, "rate",
             "demand.rate.us: must be a number from 0 to 1000000, is -1");
+    refused({.demand = "[demand]\nrate = {}\n"}, "rate",
+            "demand.rate: must say of at least one region how many carts come in a second");
     refused({.demand = "[demand]\nrate = { us = 1 }\nshares = { us = 1 }\n"}, "shares",
             "demand.shares: cannot be set: rate says already how much each region wants");
     refused({.demand = "[demand]\nrate = 1\nshares = { eu = 0 }\n"}, "shares",
@@ -339,6 +344,9 @@ TEST_SUITE("scenario: bad input") {
             "map", "demand.orders.map.France: there is no region \"fr\"; the regions are us, eu");
     refused({.demand = "[demand.orders]\nfile = \"a.csv\"\ndays = \"1.12.2010\"\n"}, "days",
             "demand.orders.days: must be dates, \"YYYY-MM-DD\", is \"1.12.2010\"");
+    for (const std::string day : {"2011-13-45", "2011-02-29", "2011-00-01", "2011--1-01"})
+      refused({.demand = "[demand.orders]\nfile = \"a.csv\"\ndays = \"" + day + "\"\n"}, "days",
+              "demand.orders.days: must be dates, \"YYYY-MM-DD\", is \"" + day + "\"");
     refused({.stock = "[stock]\ntimes_demand = 1\nskus = 3\n",
              .demand = "[demand.orders]\nfile = \"a.csv\"\n"},
             "skus", "stock.skus: cannot be set: the orders say which SKUs there are");
@@ -357,6 +365,13 @@ TEST_SUITE("scenario: bad input") {
     refused({.more = "[[demand.burst]]\nat = \"50m\"\nfactor = 0.5\nskus = 3\n"}, "skus",
             "demand.burst.skus: needs a factor above 1: only the additional carts ask for these "
             "SKUs");
+    refused({.stock = "[stock]\nskus = 5\nunits_per_sku = 1\n", .more = burst + "skus = 99\n"},
+            "skus = 99",
+            "demand.burst.skus: must be at most 5, as many as there are (stock.skus), is 99");
+    good({.stock = "[stock]\nskus = 5\nunits_per_sku = 1\n", .more = burst + "skus = 5\n"});
+    refused({.more = "[[demand.burst]]\nat = \"soon\"\nfactor = 2\n" + burst}, "at = \"soon\"",
+            "demand.burst.at: must be a span from the start, such as \"90s\" or \"1h30m\", or a "
+            "time of day, \"14:30\", is \"soon\"");
     CHECK(message({.more = burst + burst})
               .find("demand.burst: number 1 and number 2 overlap in one region") !=
           std::string::npos);
@@ -433,6 +448,15 @@ TEST_SUITE("scenario: bad input") {
                     Parts{.more = fault("10m", for_ever) + fault("30m", for_ever)}.text(), "s")
                     .ok());
     good({.more = fault("10m", for_ever) + restart + fault("30m", for_ever)});
+
+    // A fault in one event is not held against the others.
+    refused({.more = fault("1m", crash) + fault("later", crash)}, "at = \"later\"",
+            "event.at: must be a span from the start, such as \"90s\" or \"1h30m\", or a time of "
+            "day, \"14:30\", is \"later\"");
+    const std::string late = fault("later", "kind = \"restart\"\nnodes = \"us\"");
+    refused({.more = fault("10m", for_ever) + late + fault("30m", for_ever)}, "at = \"later\"",
+            "event.at: must be a span from the start, such as \"90s\" or \"1h30m\", or a time of "
+            "day, \"14:30\", is \"later\"");
 
     const std::string cut = "kind = \"cut\"\nfor = \"10m\"\n";
     CHECK(message({.more = fault("10m", cut + "from = \"us\"") +
@@ -516,10 +540,12 @@ TEST_SUITE("scenario: orders") {
                        "[demand.orders] to leave them out"));
     auto scenario = good(with_orders("skip_broken = true\n"));
     CHECK(sim::add_orders(scenario, broken, "orders.csv").ok());
+    CHECK(scenario.demand.orders_broken == 1);
     CHECK(orders_message(with_orders(), "a,b\n1,2\n").starts_with("orders.csv: "));
     CHECK(orders_message(with_orders(), kHeader) == "orders.csv: has no orders");
     CHECK(orders_message(with_orders("days = [\"2010-12-01\", \"2010-12-24\"]\n"), kOrders) ==
-          "orders.csv: has no order of 2010-12-24");
+          "s.toml:" + line_of(with_orders("days = 1\n"), "days") +
+              ": demand.orders.days: orders.csv has no order of 2010-12-24");
     CHECK(orders_message(with_orders("", "start = \"20:00\"\n"), kOrders)
               .find("demand.orders: has no order between start and the end of duration; the first "
                     "is of 2010-12-01, 8h30m after midnight") != std::string::npos);
