@@ -226,6 +226,9 @@ Checks::HoldSums Checks::counted(const HoldRow& row, std::size_t line) {
                 .sold = of.committed,
                 .returned = of.returned};
   for (const crdt::FreedHold& freed : row.freed) sums.open -= freed.units[line];
+  sums.held = held;
+  if (!is_held) sums.released = held - sums.sold;
+  sums.estates = row.estate_of || !row.freed.empty();
   if (row.overruled && row.state == HoldState::committed) sums.voided = of.committed - of.returned;
   return sums;
 }
@@ -240,6 +243,9 @@ void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& 
     sums.sold += now.sold - was.sold;
     sums.returned += now.returned - was.returned;
     sums.voided += now.voided - was.voided;
+    sums.held += now.held - was.held;
+    sums.released += now.released - was.released;
+    sums.estates = sums.estates || now.estates;
   }
 }
 
@@ -255,6 +261,8 @@ void Checks::check_sums(ReplicaId origin, const std::string& sku) {
                                       std::to_string(sum));
   };
   equal("held - released - sold", row.held - row.released - row.sold, sums.open);
+  if (!sums.estates) equal("held", row.held, sums.held);
+  if (!sums.estates) equal("released", row.released, sums.released);
   equal("sold", row.sold, sums.sold);
   equal("returned", row.returned, sums.returned);
   equal("voided", row.voided, sums.voided);

@@ -92,6 +92,8 @@ class Checks final : public Watcher {
  private:
   struct HoldSums {  // over one origin's holds of one SKU
     crdt::Units open = 0, sold = 0, returned = 0, voided = 0;
+    crdt::Units held = 0, released = 0;
+    bool estates = false;  // with them `held` and `released` are no sums over holds, `open` is
   };
   struct Budget {  // of one SKU, in units, ever
     crdt::Units decreed = 0, adopted = 0, undone = 0, taken_back = 0;

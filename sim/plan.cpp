@@ -285,7 +285,7 @@ const char* name_of(FaultKind kind) {
 }
 
 const char* name_of(OperationKind kind) {
-  static constexpr std::array<const char*, kOperationKinds + 2> kNames = {
+  static constexpr std::array<const char*, kOperationKinds + kTwiceKinds> kNames = {
       "receive", "adjust",        "allow",
       "grant",   "reserve",       "reserve cart",
       "commit",  "commit part",   "commit at deadline",

@@ -65,6 +65,7 @@ enum class OperationKind : std::uint8_t {
   reserve_twice,  // one id, one body, at two nodes at once
 };
 inline constexpr std::size_t kOperationKinds = 13;  // of the first
+inline constexpr std::size_t kTwiceKinds = 2;
 
 struct PlannedOperation {
   std::int64_t at_ms = 0;

@@ -350,6 +350,11 @@ TEST_SUITE("row codec") {
     row.lines = std::move(lines);
     return {.kind = RowKind::hold, .key = "cart", .sequence = 1, .payload = std::move(row)};
   }
+  DecodedRow freed_row(std::vector<FreedHold> freed) {
+    DecodedRow row = hold_row({{.sku = "a"}});
+    std::get<HoldRow>(row.payload).freed = std::move(freed);
+    return row;
+  }
   DecodedRow named(RowKind kind, std::string key) {
     DecodedRow row = stock_row({});
     row.kind = kind;
@@ -376,7 +381,10 @@ TEST_SUITE("row codec") {
         {"a row without a sequence", unstamped},
         {"a total out of range", stock_row({.received = -1})},
         {"a total out of range", stock_row({.voided = kUnitsMax + 1})},
-        {"more units ended than were held", stock_row({.held = 3, .released = 2, .sold = 2})},
+        {"freed units of other lines", freed_row({{.of = replica(1), .units = {1, 1}}})},
+        {"freed units out of range", freed_row({{.of = replica(1), .units = {1'000'000'001}}})},
+        {"freed holds out of order",
+         freed_row({{.of = replica(2), .units = {1}}, {.of = replica(1), .units = {1}}})},
         {"peers out of order", stock_row({.peers = {{replica(2)}, {replica(1)}}})},
         {"peers out of order", stock_row({.peers = {{replica(2)}, {replica(2)}}})},
         {"a total out of range", stock_row({.peers = {{.peer = replica(2), .seen = -1}}})},

@@ -36,6 +36,9 @@ struct Rows {
   Rows& stock(crdt::Sequence sequence, const StockRow& row) {
     return add(RowKind::stock, "a", sequence, row);
   }
+  Rows& decree(crdt::Sequence sequence, const crdt::DecreeRow& row) {
+    return add(RowKind::decree, crdt::decree_key(row), sequence, row);
+  }
   Rows& hold(crdt::Sequence sequence, const HoldRow& row) {
     return add(RowKind::hold, "cart", sequence, row);
   }
@@ -132,26 +135,70 @@ TEST_CASE("checks: more is held than there are rights to") {
   CHECK(shop.broken() == "rights-below-zero");
 }
 
-TEST_CASE("checks: more is sold than there is, with rights taken from one who has none") {
+TEST_CASE("checks: rights are taken without a decree") {
   Shop shop;
   StockRow stock = shop.row(0);
   stock.held = 25;
   stock.at(ReplicaId{99}).seized = 15;
   const crdt::Sequence at = shop.next(0);
   shop.feed(0, Rows().stock(at, stock).hold(at + 1, hold_of(25)));
-  CHECK(shop.broken() == "oversold");
+  CHECK(shop.broken() == "seized-without-decree");
 }
 
-TEST_CASE("checks: a node believes in rights that were taken from it") {
+TEST_CASE("checks: a decree takes what it says, and may oversell no more than that") {
+  Shop shop;
+  StockRow stock = shop.row(0);
+  stock.held = 25;
+  stock.at(ReplicaId{99}).seized = 15;
+  crdt::DecreeRow decree{.kind = crdt::DecreeKind::failover,
+                         .target = ReplicaId{99},
+                         .generation = 1,
+                         .fraction_ppm = 1'000'000,
+                         .seized = 15};
+  const crdt::Sequence at = shop.next(0);
+  SUBCASE("it does") {
+    shop.feed(0, Rows().stock(at, stock).hold(at + 1, hold_of(25)).decree(at + 2, decree));
+    CHECK(shop.broken() == "none");
+    CHECK(shop.checks.sometimes().contains("a decree oversold"));
+  }
+  SUBCASE("it takes less") {
+    decree.seized = 16;
+    shop.feed(0, Rows().stock(at, stock).hold(at + 1, hold_of(25)).decree(at + 2, decree));
+    CHECK(shop.broken() == "seized-unlike-plan");
+  }
+  SUBCASE("more is held than was taken") {
+    stock.held = 26;
+    shop.feed(0, Rows().stock(at, stock).hold(at + 1, hold_of(26)).decree(at + 2, decree));
+    CHECK(shop.broken() == "budget");
+  }
+  SUBCASE("adoptions take more than was counted") {
+    stock.held = 0;
+    shop.feed(0, Rows().stock(at, stock).decree(at + 1, decree));
+    REQUIRE(shop.broken() == "none");
+    stock.at(ReplicaId{99}).seized += 2;
+    stock.held = 2;
+    HoldRow adopted = hold_of(2);
+    adopted.adopted_from = ReplicaId{99};
+    shop.feed(0, Rows().stock(at + 2, stock).hold(at + 3, adopted));
+    CHECK(shop.broken() == "seized-without-decree");
+  }
+}
+
+TEST_CASE("checks: a node does not know of rights that were taken from it; that is no fault") {
   Shop shop;
   StockRow stock = shop.row(1);
   stock.at(shop.replica(0)).seized = 3;
-  shop.feed(1, Rows().stock(shop.next(1), stock));
+  const crdt::DecreeRow decree{.kind = crdt::DecreeKind::failover,
+                               .target = shop.replica(0),
+                               .generation = 1,
+                               .fraction_ppm = 1'000'000,
+                               .seized = 3};
+  const crdt::Sequence at = shop.next(1);
+  shop.feed(1, Rows().stock(at, stock).decree(at + 1, decree));
   CHECK(shop.broken() == "none");
   shop.checks.on_turn(shop.world.node(1));
-  CHECK(shop.broken() == "none");
   shop.checks.on_turn(shop.world.node(0));
-  CHECK(shop.broken() == "view-above-truth");
+  CHECK(shop.broken() == "none");
 }
 
 TEST_CASE("checks: totals, sequences, batches and lives only grow") {

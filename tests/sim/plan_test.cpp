@@ -90,7 +90,8 @@ TEST_CASE("plan: everything is in time order, ends with the plan, and names node
 }
 
 TEST_CASE("plan: each seed leaves about half of the kinds out, and each kind is in some") {
-  std::vector<int> faults(kFaultKinds), operations(kOperationKinds);
+  std::vector<int> faults(kFaultKinds + kOperatorKinds);
+  std::vector<int> operations(kOperationKinds + kTwiceKinds);
   int without_faults = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const Plan plan = draw_plan(seed);
@@ -107,6 +108,15 @@ TEST_CASE("plan: each seed leaves about half of the kinds out, and each kind is 
     CAPTURE(name_of(static_cast<FaultKind>(kind)));
     CHECK(share(faults[kind]) > 0.2);  // of half of the seeds, and not always with enough faults
     CHECK(share(faults[kind]) < 0.55);
+  }
+  for (std::size_t kind = kFaultKinds; kind < faults.size(); ++kind) {
+    CAPTURE(name_of(static_cast<FaultKind>(kind)));
+    CHECK(share(faults[kind]) > 0.05);
+    CHECK(share(faults[kind]) < 0.4);
+  }
+  for (std::size_t kind = kOperationKinds; kind < operations.size(); ++kind) {
+    CHECK(share(operations[kind]) > 0.05);
+    CHECK(share(operations[kind]) < 0.4);
   }
   for (std::size_t kind = 0; kind < kOperationKinds; ++kind) {
     const auto as_kind = static_cast<OperationKind>(kind);
