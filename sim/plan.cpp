@@ -54,6 +54,10 @@ void draw_world(Plan& plan) {
   world.rebalance.gather_below = policies.between(0, 20);
   world.rebalance.window =
       crdt::Millis(static_cast<std::int64_t>(policies.log_between(10'000, 600'000)));
+  Random purges(plan.seed, "purge");
+  if (purges.chance(0.3))
+    world.keep_finished =
+        crdt::Millis(static_cast<std::int64_t>(purges.log_between(30'000, 600'000)));
   world.open_holds_max = random.chance(0.1) ? 3 : 5'000'000;
 }
 

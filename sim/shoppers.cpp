@@ -65,7 +65,7 @@ void Shoppers::retired(std::size_t node) {
 
 // More than one may have decided on it.
 bool Shoppers::contested(const Cart& cart) const {
-  if (cart.twice) return true;
+  if (cart.twice || cart.contested) return true;
   for (const crdt::Hold* copy = checks_.ghost().first_copy(cart.id); copy != nullptr;
        copy = copy->next_copy.get())
     if (copy->next_copy || checks_.contested(copy->origin)) return true;
@@ -251,7 +251,7 @@ void Shoppers::send(std::size_t number) {
                 // never be.
                 const bool retired =
                     asked_[number].cart != SIZE_MAX && contested(carts_[asked_[number].cart]);
-                if (response.status == 404 && existed && lost_.empty() && !retired)
+                if (response.status == 404 && existed && lost_.empty() && !retired && !purges())
                   checks_.fail("acknowledged-and-unknown",
                                asked_[number].call.target + ": " + response.body);
                 on_answer(number, response);
@@ -352,6 +352,7 @@ void Shoppers::note(const Asked& asked) {
 
 void Shoppers::note_reservation(const Asked& asked) {
   Cart& cart = carts_[asked.cart];
+  cart.contested = contested(cart);
   const std::map<std::string, Units> held = lines_of(asked.answer, "held");
   const bool in_parts_twice = cart.twice && cart.partial;  // each holds what it had
   if (!cart.held.empty() && cart.held != held && !in_parts_twice)
@@ -396,7 +397,7 @@ std::optional<api::Response> Shoppers::call(std::size_t node, const HttpCall& ca
 // ever.
 bool Shoppers::can_be_resolved(const Cart& cart) const {
   return !doubtful(cart.node) && (lost_.empty() || checks_.hold(cart.id) != nullptr) &&
-         !decided_by_nobody(cart);
+         !decided_by_nobody(cart) && !purged(cart);
 }
 
 void Shoppers::resolve() {
@@ -483,7 +484,22 @@ void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
   }
 }
 
+// Its row is gone: what was told of it, or would have been, is all there is.
+void Shoppers::count_purged(const Cart& cart, std::map<std::string, Figures>& figures) const {
+  checks_.saw("a reservation was purged");
+  const bool sure = !contested(cart) && !cart.end_in_doubt && !cart.returns_in_doubt;
+  for (const auto& [sku, units] : cart.lines) {
+    if (sure) continue;
+    figures[sku].sold.add(units, false);
+    figures[sku].returned.add(units, false);
+  }
+  if (!sure || !cart.committed) return;
+  for (const auto& [sku, units] : *cart.committed) figures[sku].sold.add(units, true);
+  for (const auto& [sku, units] : cart.returned) figures[sku].returned.add(units, true);
+}
+
 void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figures) {
+  if (purged(cart) && !doubtful(cart.node)) return count_purged(cart, figures);
   // Whoever decided on it elsewhere may have lost its disk since.
   const bool contested = this->contested(cart);
   if (doubtful(cart.node) || decided_by_nobody(cart) || (contested && !lost_.empty())) {
@@ -502,8 +518,10 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
         cart.id + " " + what + ": " + (answer ? told(answer->status, answer->body) : "no answer"));
   };
   if (!answer) return wrong("cannot be read");
+  if (purged(cart)) return count_purged(cart, figures);  // this very moment
   if (cart.held.empty()) {
-    const bool unknown = answer->status == 404 || (!lost_.empty() && answer->status == 503);
+    const bool unknown =
+        answer->status == 404 || (answer->status == 503 && (!lost_.empty() || purges()));
     return unknown ? void() : wrong("was never acknowledged, and is there");
   }
   if (answer->status != 200) return wrong("was acknowledged, and is gone");

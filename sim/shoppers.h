@@ -63,6 +63,7 @@ class Shoppers {
     std::map<std::string, crdt::Units> returned;           // by clear answers
     bool returns_in_doubt = false, end_in_doubt = false;   // asked of a node that was lost
     bool twice = false;                                    // at two nodes
+    bool contested = false;                                // it was so at some time
     std::vector<std::map<std::string, crdt::Units>> sold;  // each end that was told as committed
   };
   struct Asked {
@@ -101,6 +102,16 @@ class Shoppers {
   void check_durable(const Asked& asked);
   bool can_be_resolved(const Cart& cart) const;
   bool few_holds() const { return world_.options().open_holds_max < 1'000; }
+  bool purges() const { return world_.options().keep_finished < crdt::Millis(3'600'000); }
+  // It was there, has ended, and is gone by now.
+  bool purged(const Cart& cart) const {
+    const crdt::Hold* hold = checks_.hold(cart.id);
+    // Each node drops a retired replica's by itself.
+    const bool may_be_gone = hold == nullptr || (hold->row.state != crdt::HoldState::held &&
+                                                 checks_.ghost().retired(hold->origin));
+    return purges() && !cart.held.empty() && may_be_gone;
+  }
+  void count_purged(const Cart& cart, std::map<std::string, Figures>& figures) const;
   bool doubtful(std::size_t node) const { return lost_.contains(node); }
   std::optional<api::Response> call(std::size_t node, const HttpCall& call, Time limit);
   void count_twice(const Asked& one, const Asked& other, Figures& of) const;

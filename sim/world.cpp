@@ -34,6 +34,7 @@ World::World(WorldOptions options, Watcher& watcher)
     engine.open_holds_max = options_.open_holds_max;
     engine.faults_enabled = true;
     engine.rebalance = options_.rebalance;
+    engine.keep_finished = options_.keep_finished;
     gossip::MeshConfig& mesh = engine.mesh;
     mesh.region = plan.region;
     mesh.node = machine.node;

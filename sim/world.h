@@ -38,6 +38,7 @@ struct WorldOptions {
   std::size_t piece_bytes = 256 << 10, window_bytes = 1 << 20;
   std::uint32_t open_holds_max = 5'000'000;
   node::RebalanceOptions rebalance;
+  crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
 };
 
 class World {
