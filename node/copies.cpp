@@ -69,7 +69,7 @@ void Copies::keep_promises(Hold& own, Times now) {
                           (copy->row.state == HoldState::released && copy->row.overruled);
     if (copy != &own && was_held && copy->row.adopted_from == state_.self() &&
         copy->row.digest == own.row.digest && copy->row.expires_at > own.row.expires_at)
-      ledger_.prolong(own, copy->row.expires_at, now);
+      ledger_.prolong(own, copy->row, now);
   }
 }
 

@@ -79,7 +79,7 @@ void Estate::take_over(const Hold& copy, Times now) {
     // Extended, before its home knew that it was retired.
     if (own->row.estate_of == copy.origin && own->row.state == HoldState::held &&
         copy.row.expires_at > own->row.expires_at)
-      ledger_.prolong(*own, copy.row.expires_at, now);
+      ledger_.prolong(*own, copy.row, now);
     return;
   }
   if (own->row.digest != copy.row.digest) return;  // a conflict, see copies.h
@@ -97,7 +97,7 @@ void Estate::stand_in(const Hold& copy, crdt::HoldRow& row, Times now) const {
   row.estate_of = row.adopted_from = copy.origin;
   row.ended_at = 0;
   row.expires_at = copy.row.expires_at;
-  row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
+  row.deadline = now.life_ms + Ledger::left_of(copy.row, now);
 }
 
 // This replica has a copy already: the retired one's units come back, whatever becomes of its own.

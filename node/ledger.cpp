@@ -436,7 +436,7 @@ Units Ledger::adopt(const Hold& copy, const std::vector<Units>& needed, std::int
   row.estate_of = {};
   row.freed.clear();
   row.expires_at = expires_at;
-  row.deadline = now.life_ms + std::max<std::int64_t>(0, expires_at - now.wall_ms);
+  row.deadline = now.life_ms + left_of(row, now);
   row.extra.clear();
   Units seized = 0;
   for (std::size_t i = 0; i < needed.size(); ++i) {
@@ -455,11 +455,16 @@ Units Ledger::adopt(const Hold& copy, const std::vector<Units>& needed, std::int
   return seized;
 }
 
-void Ledger::prolong(Hold& hold, std::int64_t expires_at, Times now) {
+std::int64_t Ledger::left_of(const crdt::HoldRow& row, Times now) {
+  const std::int64_t longest = std::max<std::int64_t>(0, row.expires_at - row.created_at);
+  return std::clamp<std::int64_t>(row.expires_at - now.wall_ms, 0, longest);
+}
+
+void Ledger::prolong(Hold& hold, const crdt::HoldRow& promised, Times now) {
   HOLDFAST_CHECK(hold.row.state == HoldState::held && hold.origin == state_.self());
-  const std::int64_t deadline = now.life_ms + std::max<std::int64_t>(0, expires_at - now.wall_ms);
+  const std::int64_t deadline = now.life_ms + left_of(promised, now);
   state_.change_hold(hold, [&](crdt::HoldRow& row) {
-    row.expires_at = std::max(row.expires_at, expires_at);
+    row.expires_at = std::max(row.expires_at, promised.expires_at);
     row.deadline = std::max(row.deadline, deadline);
   });
   watch(hold);

@@ -87,8 +87,11 @@ class Ledger {
               Times now);
   // Units that adopt() would have to seize.
   Units lacking(const crdt::Hold& copy, const std::vector<Units>& needed) const;
-  // An own open hold lives at least until then (wall ms).
-  void prolong(crdt::Hold& hold, std::int64_t expires_at, Times now);
+  // How long a hold that another replica wrote still lives, ms: by wall clocks, which may differ,
+  // so never longer than from its making to its end.
+  static std::int64_t left_of(const crdt::HoldRow& row, Times now);
+  // An own open hold lives at least as long as `promised`, another copy of it.
+  void prolong(crdt::Hold& hold, const crdt::HoldRow& promised, Times now);
   // What this key did here is undone: another replica did it too, and that stands.
   bool undo(crdt::Key& key);
 
