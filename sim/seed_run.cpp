@@ -28,6 +28,17 @@ const char* const kSituations[] = {
     "a cart was held in part",
     "a disk was lost",
     "a wall clock jumped",
+    "an operator declared a node lost",
+    "a seized replica returned in debt",
+    "a decree was closed",
+    "a reservation was adopted",
+    "a reservation was committed here and released there",
+    "a copy of a reservation gave way",
+    "an heir took a hold over",
+    "an heir took its own end back",
+    "a retired node came back, and ended",
+    "a key that took effect twice was undone",
+    "a reservation was purged",
 };
 
 class SeedRun {
