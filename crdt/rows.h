@@ -7,6 +7,7 @@
 // Forward compatibility: a payload may be longer than this version knows. What is left over after
 // the known fields is kept in `extra` and written back byte for byte.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -99,6 +100,13 @@ struct HoldVersion {
   Sequence sequence = 0;
   bool operator==(const HoldVersion&) const = default;
 };
+
+// Whether it ends, or has ended, the retired replica `root`'s copy.
+inline bool stands_for(const HoldRow& row, ReplicaId root) {
+  return row.estate_of == root ||
+         std::any_of(row.freed.begin(), row.freed.end(),
+                     [&](const FreedHold& freed) { return freed.of == root; });
+}
 
 // What an idempotency key stands for. Its row's key is "METHOD path\nkey".
 struct KeyRow {

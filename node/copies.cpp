@@ -37,6 +37,7 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
                          "' was made in two places with unequal requests; both stand");
     return false;
   }
+  if (stands_for(other.row, own.origin)) return false;  // it ends this very hold (estate.h)
   const bool there_ended =
       other.row.state == HoldState::committed || other.row.state == HoldState::released;
   switch (own.row.state) {

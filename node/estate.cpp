@@ -19,11 +19,6 @@ std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
   return of;
 }
 
-bool stands_for(const crdt::HoldRow& row, ReplicaId root) {
-  const std::vector<ReplicaId> of = roots(row);
-  return std::find(of.begin(), of.end(), root) != of.end();
-}
-
 }  // namespace
 
 void Estate::heir_changed(ReplicaId retired, Times now) {
@@ -57,7 +52,7 @@ bool Estate::ended_before(std::string_view id, ReplicaId root) const {
     if (copy->origin == root && row.state != HoldState::held) return true;
     if (copy->origin == state_.self() || !state_.retired(copy->origin)) continue;
     const bool ended = row.estate_of != root || row.state != HoldState::held;
-    if (stands_for(row, root) && ended) return true;
+    if (crdt::stands_for(row, root) && ended) return true;
   }
   return false;
 }
@@ -75,7 +70,7 @@ void Estate::take_over(const Hold& copy, Times now) {
     ledger_.watch(state_.add_hold(copy.id, std::move(row)));
     return copies_.settle(copy.id, now);
   }
-  if (stands_for(own->row, copy.origin)) {
+  if (crdt::stands_for(own->row, copy.origin)) {
     // Extended, before its home knew that it was retired.
     if (own->row.estate_of == copy.origin && own->row.state == HoldState::held &&
         copy.row.expires_at > own->row.expires_at)

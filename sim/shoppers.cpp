@@ -584,8 +584,9 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       // show as less than none, and count as none.
       const Units left = units("on_hand") - units("held");
       // A debt of a replica that nothing was seized from shows as no rights.
-      const bool exact = lost_.empty() && checks_.undone(sku) == 0;
-      within("available", left, exact ? left : units("on_hand"));
+      const Units undone = checks_.undone(sku);
+      const bool exact = lost_.empty() && undone == 0;
+      within("available", left, exact ? left : units("on_hand") + undone);
       if (exact && units("available") < -units("allowance")) within("available", 0, 0);
     }
   }
