@@ -190,7 +190,7 @@ TEST_SUITE("decrees: bad input changes nothing") {
     CHECK(refused(shop.id(2), "node-1") == Code::replica_retired);
     CHECK(refused(shop.id(3), "node-2") == Code::successor_not_live);
     CHECK(shop.code(0, GrantTo{.sku = "a", .to = shop.id(2), .quantity = 1}) ==
-          Code::replica_retired);
+          Code::unknown_target);
   }
 }
 

@@ -137,6 +137,7 @@ TEST_SUITE("estates") {
       shop.lose(2);
       CHECK(shop.commit(2, "r") == Code::ok);
       CHECK(shop.retire(0, 2, 1) == Code::created);
+      shop.cluster.run_for(1'000);
       CHECK((commits ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
       shop.cluster.heal_all();
       CHECK(until_over(shop, 2));

@@ -97,7 +97,7 @@ class LostRegions {
         if (cluster_.lives(i) && cluster_.stats(i).open_decrees > 0) return false;
       return cluster_.truth("a").budget() == 0;
     };
-    RC_ASSERT(cluster_.run_until(repaid, 120'000));
+    if (!cluster_.run_until(repaid, 120'000)) RC_FAIL("not repaid: " + shown());
     RC_ASSERT(cluster_.truth("a").held == 0);
     RC_ASSERT(cluster_.run_until([&] { return agree(); }, 30'000));
     RC_ASSERT(wrong_ == "");
@@ -170,6 +170,17 @@ class LostRegions {
       for (std::size_t other = 0; other < 3; ++other)
         if (cluster_.lives(other)) RC_ASSERT(truth.rights[other] <= 0);
     }
+  }
+
+  std::string shown() {
+    const Truth truth = cluster_.truth("a");
+    std::string text;
+    for (std::size_t i = 0; i < 3; ++i)
+      text += "node " + std::to_string(i) + (cluster_.lives(i) ? "" : " (down) ") + " has " +
+              std::to_string(truth.rights[i]) + ", unseen " + std::to_string(truth.unseen[i]) +
+              ", owes " + std::to_string(truth.debt[i]) + ", open decrees " +
+              std::to_string(cluster_.stats(i).open_decrees) + "; ";
+    return text;
   }
 
   bool agree() const {
