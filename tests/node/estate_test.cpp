@@ -110,6 +110,31 @@ TEST_SUITE("estates") {
     check_whole(shop, 25, 5);
   }
 
+  TEST_CASE("that a retired one has its last row is not enough for it to end") {
+    Shop shop({10, 10, 10});
+    shop.cluster.cut(0, 2);
+    shop.lose(1);
+    shop.cluster.heal(1, 2);
+    shop.cluster.run_for(10'000);
+    CHECK(shop.retire(0, 1, 0) == Code::created);
+    CHECK(shop.retire(0, 2, 0) == Code::created);
+    shop.sell(1, "late", 3);
+    shop.cluster.heal(0, 2);
+    CHECK(shop.cluster.run_until(
+        [&] { return shop.cluster.state(2).retired(shop.cluster.replica(2)); }, 30'000));
+    shop.cluster.cut(0, 2);
+    shop.cluster.run_for(30'000);
+    CHECK(shop.cluster.state(1).retired(shop.cluster.replica(1)));  // by node 2
+    CHECK(shop.cluster.ended(1).empty());
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 1));
+    CHECK(until_over(shop, 2));
+    shop.cluster.run_for(1'000);
+    CHECK(shop.state_of(0, "late") == HoldState::committed);
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    CHECK(shop.truth().rights == std::vector<Units>{27, 0, 0});
+  }
+
   TEST_CASE("its own commit stands over its heir's expiry, which is taken back") {
     Shop shop({10, 10, 10});
     shop.hold(2, "r", 4, "a", 30);
