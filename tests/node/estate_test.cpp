@@ -135,6 +135,22 @@ TEST_SUITE("estates") {
     CHECK(shop.truth().rights == std::vector<Units>{27, 0, 0});
   }
 
+  TEST_CASE("a crash after its last row is not in the way of its end") {
+    for (std::int64_t after_ms = 0; after_ms < 12; ++after_ms) {
+      Shop shop({10, 10, 10});
+      CHECK(shop.retire(0, 2, 1) == Code::created);
+      shop.cluster.run_until(
+          [&] { return shop.cluster.state(2).member(shop.cluster.replica(2))->row.ended; }, 5'000);
+      shop.cluster.run_for(after_ms);
+      shop.cluster.crash(2);
+      shop.cluster.run_for(1'000);
+      if (shop.cluster.ended(2).empty()) shop.cluster.restart(2);
+      CHECK(until_over(shop, 2));
+      CHECK(shop.same());
+      CHECK(shop.cluster.state(0).member(shop.cluster.replica(2))->row.ended);
+    }
+  }
+
   TEST_CASE("its own commit stands over its heir's expiry, which is taken back") {
     Shop shop({10, 10, 10});
     shop.hold(2, "r", 4, "a", 30);
