@@ -101,7 +101,7 @@ class Mesh {
   // When tick() or cut() next has something to do; at most one heartbeat ahead.
   crdt::Instant wake_at() const { return wake_at_; }
 
-  // A peer that is not retired has said that it has this replica's writes up to `sequence`, on disk.
+  // A peer that is not retired has said that it has this replica's writes to `sequence` on disk.
   bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
