@@ -340,7 +340,7 @@ void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
                               std::to_string(state.head(config_.self))});
       return;
     }
-    if (entry.origin == config_.self)
+    if (entry.origin == config_.self && !state.retired(session.replica()))
       own_acknowledged_ = std::max(own_acknowledged_, entry.sequence);
     Cursor& cursor = session.cursors[entry.origin];
     cursor.known = cursor.sent = entry.sequence;
@@ -356,7 +356,9 @@ void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state
     cursor.known = std::max(cursor.known, upto);
     cursor.last_progress = now.instant;
     cursor.feeds = true;
-    if (origin == config_.self) own_acknowledged_ = std::max(own_acknowledged_, upto);
+    // A retired one may be about to end, too, and tell nobody.
+    if (origin == config_.self && !state.retired(session.replica()))
+      own_acknowledged_ = std::max(own_acknowledged_, upto);
   });
   if (!session.news_in.follows(news)) return;
   if (session.news_in.names() > crdt::kOriginsMax)

@@ -101,7 +101,7 @@ class Mesh {
   // When tick() or cut() next has something to do; at most one heartbeat ahead.
   crdt::Instant wake_at() const { return wake_at_; }
 
-  // Some peer has said that it has this replica's writes up to `sequence`, on its disk.
+  // A peer that is not retired has said that it has this replica's writes to `sequence` on disk.
   bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
@@ -171,7 +171,7 @@ class Mesh {
   // Kept beyond a link's end: how old a lost region's figures are matters most then.
   std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
   std::map<ReplicaId, crdt::Instant> last_heard_;
-  Sequence own_acknowledged_ = 0;  // this replica's rows that some peer has
+  Sequence own_acknowledged_ = 0;  // this replica's rows that a peer has which is not retired
   MeshEffects effects_;
   MeshStats stats_;
   crdt::Instant wake_at_{};

@@ -498,18 +498,25 @@ void Decrees::look_at_unsettled(Instant now, Times times) {
 }
 
 void Decrees::close(ReplicaId target, Times times) {
-  unsettled_.erase(target);
+  auto& products = unsettled_[target];
+  for (const auto& [sku, product] : state_.seized())  // and what was seized since, to adopt
+    if (!settled(*product, target)) products.emplace(sku, product);
+  if (!products.empty()) return;
   for (const auto& [key, decree] : state_.decrees()) {
     if (std::get<0>(key) != target || decree->origin != state_.self() ||
         decree->row.kind != DecreeKind::failover || decree->row.closed_at != 0)
       continue;
     DecreeRow row = decree->row;
+    // Nothing that it could have seen: then it is back when it can be reached. Until that, what it
+    // holds may be adopted.
+    if (row.seized == 0 && !state_.retired(target) && !around_.reachable(target)) return;
     row.spent_unseen = debts_to_me(target) - row.spent_before;
     row.repaid = row.spent_unseen;
     row.closed_at = std::max<std::int64_t>(1, times.wall_ms);
     state_.put_decree(std::move(row));
-    return;
+    break;
   }
+  unsettled_.erase(target);
 }
 
 void Decrees::tick(Instant now, Times times) {

@@ -66,8 +66,7 @@ Engine::Engine(EngineConfig config)
                  notes_.push_back({true, std::move(conflict)});
                },
            .may_seize = [this](const crdt::Hold& hold) { return decrees_.may_seize_for(hold); }}),
-      estate_(state_, ledger_, copies_,
-              [this](crdt::Product& product) { decrees_.owes(product); }),
+      estate_(state_, ledger_, copies_, [this](crdt::Product& product) { decrees_.owes(product); }),
       purge_(state_, config_.keep_finished),
       durability_waits_(config_.durability_wait) {
   rights_.serve_from(ledger_);
@@ -154,7 +153,7 @@ void Engine::start(Now now) {
   row.extra.clear();
   row.acknowledged = acknowledged();  // a crash forgot that there was something to say
   row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
-  state_.put_member(std::move(row));
+  if (!row.ended) state_.put_member(std::move(row));  // that was its last, and peers take no other
   times_ = times(now);
   decrees_.start(now.instant);
   copies_.start(times_);

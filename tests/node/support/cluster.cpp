@@ -50,6 +50,7 @@ struct Cluster::Node {
   std::vector<gossip::NetEvent> events;
   std::int64_t due_ms = 0;
   bool disk_held = false, disk_busy = false, paused = false;
+  std::string ended;
   bool runs() const { return driver && !paused; }
 };
 
@@ -88,6 +89,7 @@ Cluster::~Cluster() = default;
 bool Cluster::lives(std::size_t node) const { return at(node).driver != nullptr; }
 Engine& Cluster::engine(std::size_t node) { return *at(node).engine; }
 const crdt::State& Cluster::state(std::size_t node) const { return at(node).engine->state(); }
+const std::string& Cluster::ended(std::size_t node) const { return at(node).ended; }
 ReplicaId Cluster::replica(std::size_t node) const { return at(node).self; }
 MemoryStore& Cluster::store(std::size_t node) { return *at(node).store; }
 MemoryDisk& Cluster::disk(std::size_t node) { return at(node).disk; }
@@ -198,10 +200,15 @@ void Cluster::take_turn(Node& node) {
                                    ? now_ms_ + 3'600'000
                                    : wake.time_since_epoch().count() - node.instant_offset_ms;
   node.due_ms = std::max(wake_ms, now_ms_ + 1);
+  if (node.engine->fatal() && options_.seizes && state(node.index).retired(node.self)) {
+    node.ended = *node.engine->fatal();
+    return crash(node.index);
+  }
   if (node.engine->fatal()) complain("fatal: " + *node.engine->fatal());
   if (!node.store->complaint().empty()) complain(node.store->complaint());
   pump_disk(node);
   check_stock();
+  if (watch) watch();
 }
 
 void Cluster::pump_disk(Node& node) {
@@ -394,27 +401,48 @@ void Cluster::reset_links(std::size_t a, std::size_t b) {
 
 // ── what is true ────────────────────────────────────────────────────────────────────────────────
 
+Units Truth::budget() const {
+  Units sum = 0;
+  for (std::size_t i = 0; i < rights.size(); ++i) sum += unseen[i] + debt[i];
+  return sum;
+}
+
 Truth Cluster::truth(const std::string& sku) const {
   Truth truth;
-  truth.rights.assign(size(), 0);
-  for (const auto& node : nodes_) {
-    const crdt::Product* product = node->engine->state().product(sku);
-    const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(node->self);
-    if (cell == nullptr) continue;
-    const crdt::StockRow& row = cell->row;
+  for (auto* units : {&truth.rights, &truth.unseen, &truth.debt}) units->assign(size(), 0);
+  std::vector<const crdt::StockRow*> rows(size());
+  for (std::size_t i = 0; i < size(); ++i) {
+    const crdt::Product* product = state(i).product(sku);
+    const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(replica(i));
+    rows[i] = cell == nullptr ? nullptr : &cell->row;
+  }
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (rows[i] == nullptr) continue;
+    const crdt::StockRow& row = *rows[i];
     const Units allowance = row.allowance_added - row.allowance_removed;
-    truth.on_hand += row.received - row.withdrawn - row.sold + row.returned;
+    truth.on_hand += row.received - row.withdrawn - row.sold + row.returned + row.voided;
     truth.held += row.held - row.released - row.sold;
-    truth.sold += row.sold;
+    truth.sold += row.sold - row.voided;
     truth.returned += row.returned;
     truth.allowance += allowance;
-    truth.rights[node->index] +=
-        row.received - row.withdrawn + allowance - (row.held - row.released) + row.returned;
-    for (const crdt::PeerTotals& entry : row.peers) {
-      truth.rights[node->index] -= entry.granted;
-      for (const auto& other : nodes_)
-        if (other->self == entry.peer) truth.rights[other->index] += entry.granted;
+    truth.rights[i] += row.received - row.withdrawn + allowance - (row.held - row.released) +
+                       row.returned + row.voided;
+    for (std::size_t other = 0; other < size(); ++other) {
+      const crdt::PeerTotals* entry = row.find(replica(other));
+      if (entry == nullptr) continue;
+      const crdt::PeerTotals* theirs =
+          rows[other] == nullptr ? nullptr : rows[other]->find(replica(i));
+      truth.rights[i] += entry->seized - entry->granted;
+      truth.rights[other] += entry->granted - entry->seized;
+      truth.seized += entry->seized;
+      truth.unseen[other] +=
+          std::max<Units>(0, entry->seized - (theirs == nullptr ? 0 : theirs->seen));
     }
+  }
+  for (std::size_t i = 0; i < size(); ++i) {
+    for (std::size_t by = 0; by < size(); ++by)
+      if (state(by).retired(replica(i))) truth.unseen[i] = 0;
+    truth.debt[i] = std::max<Units>(0, -(truth.rights[i] + truth.unseen[i]));
   }
   return truth;
 }
@@ -441,8 +469,10 @@ void Cluster::check_stock() {
                  " than it has");
     }
     if (sum != now.available() + now.allowance) complain("units of " + sku + " are not conserved");
-    if (now.available() < -now.allowance) complain(sku + " is oversold beyond its allowance");
-    if (now.held < 0) complain(sku + " has less than nothing held");
+    if (now.available() < -now.allowance - (options_.seizes ? now.budget() : 0))
+      complain(sku + " is oversold beyond its allowance");
+    // Until an heir takes its end back, what the retired one ended itself has ended twice.
+    if (now.held < 0 && !options_.seizes) complain(sku + " has less than nothing held");
   }
 }
 

@@ -7,7 +7,9 @@
 //   - no frame leaves, and no reply but of stock, availability and statistics (or a refusal for
 //     overload), except while the store releases a batch;
 //   - batch numbers are contiguous;
-//   - over the own rows of all nodes: every replica's rights >= 0, and conservation.
+//   - over the own rows of all nodes: every replica's rights >= 0, and conservation; if replicas
+//   are
+//     seized from, instead: available >= -allowance - sum of (unseen + debt).
 
 #include <cstdint>
 #include <deque>
@@ -50,7 +52,8 @@ struct ClusterOptions {
   crdt::Millis keep_finished{24 * 3600 * 1000};
   crdt::Millis durability_wait{1000};
   bool faults_enabled = false;
-  bool seizes = false;  // rights may fall below 0, within what was seized
+  // Replicas may be seized from, so that rights fall below 0; one that is retired ends by itself.
+  bool seizes = false;
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};
 };
@@ -58,8 +61,10 @@ struct ClusterOptions {
 // One SKU over the own rows of all nodes, in closed form.
 struct Truth {
   Units on_hand = 0, held = 0, sold = 0, returned = 0, allowance = 0;
-  std::vector<Units> rights;  // by node
+  std::vector<Units> rights, unseen, debt;  // by node
+  Units seized = 0;                         // ever
   Units available() const { return on_hand - held; }
+  Units budget() const;  // sum of unseen and debt
 };
 
 class Cluster {
@@ -95,6 +100,8 @@ class Cluster {
   void crash(std::size_t node, std::size_t durable = 0);
   void restart(std::size_t node);
   bool lives(std::size_t node) const;
+  // Why its engine ended the process, if it did: it was retired, and has told its last row.
+  const std::string& ended(std::size_t node) const;
   // From now on the disk does nothing by itself.
   void hold_disk(std::size_t node);
   void free_disk(std::size_t node);
@@ -116,6 +123,8 @@ class Cluster {
   std::string complaints() const;
   // One turn of a node, now, whether or not it has anything to do.
   void turn(std::size_t node) { take_turn(at(node)); }
+  // Is called after every turn of a node.
+  std::function<void()> watch;
 
  private:
   struct Link {

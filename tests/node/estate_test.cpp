@@ -1,0 +1,301 @@
+// Estates: a retired replica's open holds, and who ends them. Node i is region-i.
+
+#include "node/estate.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/node/support/shop.h"
+
+using namespace holdfast::node;
+using namespace holdfast::tests;
+using holdfast::crdt::HoldState;
+
+namespace {
+
+const holdfast::crdt::HoldRow& own(const Shop& shop, std::size_t node, const std::string& id) {
+  const auto* hold = shop.cluster.state(node).own_hold(id);
+  REQUIRE(hold != nullptr);
+  return hold->row;
+}
+
+bool until_over(Shop& shop, std::size_t node) {
+  return shop.cluster.run_until([&] { return !shop.cluster.ended(node).empty(); }, 60'000);
+}
+
+// Nothing is held, and what isn't sold can be sold.
+void check_whole(Shop& shop, Units on_hand, Units sold) {
+  const Truth truth = shop.truth();
+  CHECK(truth.on_hand == on_hand);
+  CHECK(truth.sold == sold);
+  CHECK(truth.held == 0);
+}
+
+}  // namespace
+
+TEST_SUITE("estates") {
+  TEST_CASE("the dry run says how many units are open, and the successor ends them all") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "committed", 1);
+    shop.hold(2, "released", 2);
+    shop.hold(2, "expired", 3, "a", 30);
+    shop.back();
+    shop.crash(2);
+    const Outcome dry =
+        shop.cluster.call(0, Retire{.replica = shop.id(2), .successor = "node-1", .dry_run = true});
+    CHECK(dry.code == Code::ok);
+    CHECK(plan(dry).open_holds == 6);
+    CHECK(plan(dry).seize == 4);
+    CHECK(shop.cluster.state(0).retired().empty());
+    const Outcome done = shop.cluster.call(
+        0, Retire{.replica = shop.id(2), .successor = "node-1", .plan = plan(dry).plan});
+    CHECK(done.code == Code::created);
+    CHECK(shop.same());
+    CHECK(own(shop, 1, "committed").estate_of == shop.cluster.replica(2));
+    CHECK(shop.truth().held == 6);
+    CHECK(shop.commit(0, "committed") == Code::ok);  // forwarded to the heir
+    CHECK(shop.release(1, "released") == Code::ok);
+    shop.cluster.run_for(35'000);
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u}) {
+      CHECK(shop.state_of(node, "committed") == HoldState::committed);
+      CHECK(shop.state_of(node, "released") == HoldState::released);
+      CHECK(shop.state_of(node, "expired") == HoldState::expired);
+    }
+    check_whole(shop, 29, 1);
+    CHECK(shop.truth().rights[0] + shop.truth().rights[1] == 29);
+    CHECK(shop.truth().rights[2] == 0);
+    CHECK(shop.truth().budget() == 0);
+    CHECK(shop.account(0, 2).kind == holdfast::crdt::DecreeKind::retirement);
+    CHECK(shop.cluster.stats(0).open_decrees == 0);
+  }
+
+  TEST_CASE("an heir extends and takes returns of what it sold itself, not of what had been sold") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "r", 2);
+    shop.sell(2, "sold", 3);
+    shop.back();
+    shop.crash(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(shop.same());
+    CHECK(shop.code(0, Extend{"r", 7'200}) == Code::ok);
+    CHECK(shop.commit(0, "r") == Code::ok);
+    CHECK(shop.code(0, Return{.id = "r", .lines = {{"a", 1}}, .key = {"POST", "1"}}) == Code::ok);
+    CHECK(shop.code(1, Return{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "2"}}) ==
+          Code::home_unreachable);
+    CHECK(shop.truth().returned == 1);
+    check_whole(shop, 26, 5);
+  }
+
+  TEST_CASE("a retired node that lives serves nobody; its last row is taken, and it ends") {
+    Shop shop({10, 10, 10});
+    shop.lose(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.sell(2, "late", 3);  // it doesn't know yet
+    shop.hold(2, "open", 2);
+    shop.cluster.heal(1, 2);
+    CHECK(shop.cluster.run_until(
+        [&] { return shop.cluster.state(2).retired(shop.cluster.replica(2)); }, 30'000));
+    if (shop.cluster.lives(2)) CHECK(shop.reserve(2, "new", 1) == Code::stopping);
+    CHECK(until_over(shop, 2));
+    CHECK(shop.cluster.ended(2).find("retired") != std::string::npos);
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u}) {
+      CHECK(shop.cluster.state(node).member(shop.cluster.replica(2))->row.ended);
+      CHECK(shop.cluster.state(node).head(shop.cluster.replica(2)) ==
+            shop.cluster.state(2).head(shop.cluster.replica(2)));
+      CHECK(shop.state_of(node, "late") == HoldState::committed);
+    }
+    CHECK(shop.commit(0, "open") == Code::ok);  // its heir has taken over what it held
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    check_whole(shop, 25, 5);
+  }
+
+  TEST_CASE("that a retired one has its last row is not enough for it to end") {
+    Shop shop({10, 10, 10});
+    shop.cluster.cut(0, 2);
+    shop.lose(1);
+    shop.cluster.heal(1, 2);
+    shop.cluster.run_for(10'000);
+    CHECK(shop.retire(0, 1, 0) == Code::created);
+    CHECK(shop.retire(0, 2, 0) == Code::created);
+    shop.sell(1, "late", 3);
+    shop.cluster.heal(0, 2);
+    CHECK(shop.cluster.run_until(
+        [&] { return shop.cluster.state(2).retired(shop.cluster.replica(2)); }, 30'000));
+    shop.cluster.cut(0, 2);
+    shop.cluster.run_for(30'000);
+    CHECK(shop.cluster.state(1).retired(shop.cluster.replica(1)));  // by node 2
+    CHECK(shop.cluster.ended(1).empty());
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 1));
+    CHECK(until_over(shop, 2));
+    shop.cluster.run_for(1'000);
+    CHECK(shop.state_of(0, "late") == HoldState::committed);
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    CHECK(shop.truth().rights == std::vector<Units>{27, 0, 0});
+  }
+
+  TEST_CASE("a crash after its last row is not in the way of its end") {
+    for (std::int64_t after_ms = 0; after_ms < 12; ++after_ms) {
+      Shop shop({10, 10, 10});
+      CHECK(shop.retire(0, 2, 1) == Code::created);
+      shop.cluster.run_until(
+          [&] { return shop.cluster.state(2).member(shop.cluster.replica(2))->row.ended; }, 5'000);
+      shop.cluster.run_for(after_ms);
+      shop.cluster.crash(2);
+      shop.cluster.run_for(1'000);
+      if (shop.cluster.ended(2).empty()) shop.cluster.restart(2);
+      CHECK(until_over(shop, 2));
+      CHECK(shop.same());
+      CHECK(shop.cluster.state(0).member(shop.cluster.replica(2))->row.ended);
+    }
+  }
+
+  TEST_CASE("its own commit stands over its heir's expiry, which is taken back") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "r", 4, "a", 30);
+    shop.back();
+    shop.lose(2);
+    CHECK(shop.commit(2, "r") == Code::ok);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(40'000);
+    CHECK(shop.state_of(0, "r") == HoldState::expired);
+    CHECK(own(shop, 1, "r").estate_of == shop.cluster.replica(2));
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 2));
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u}) CHECK(shop.state_of(node, "r") == HoldState::committed);
+    CHECK_FALSE(own(shop, 1, "r").estate_of);
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    check_whole(shop, 26, 4);
+  }
+
+  TEST_CASE("committed by both: one sale; committed there and released by the heir: a conflict") {
+    for (const bool commits : {true, false}) {
+      Shop shop({10, 10, 10});
+      shop.hold(2, "r", 4);
+      shop.back();
+      shop.lose(2);
+      CHECK(shop.commit(2, "r") == Code::ok);
+      CHECK(shop.retire(0, 2, 1) == Code::created);
+      shop.cluster.run_for(1'000);
+      CHECK((commits ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
+      shop.cluster.heal_all();
+      CHECK(until_over(shop, 2));
+      CHECK(shop.same());
+      for (const std::size_t node : {0u, 1u})
+        CHECK(shop.state_of(node, "r") == HoldState::committed);
+      CHECK(shop.cluster.stats(1).conflicts == (commits ? 0 : 1));
+      CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+      check_whole(shop, 26, 4);
+    }
+  }
+
+  TEST_CASE(
+      "a successor that is retired itself: its own successor goes on, and ends nothing twice") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "open", 4);
+    shop.hold(2, "ended", 2);
+    shop.back();
+    shop.crash(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(shop.same());
+    CHECK(shop.commit(1, "ended") == Code::ok);
+    CHECK(shop.same());
+    shop.crash(1);
+    CHECK(shop.commit(0, "open") == Code::home_unreachable);
+    CHECK(shop.retire(0, 1, 0) == Code::created);
+    CHECK(shop.cluster.state(0).heir(shop.cluster.replica(2)) == shop.cluster.replica(0));
+    CHECK(own(shop, 0, "open").estate_of == shop.cluster.replica(2));
+    CHECK(shop.cluster.state(0).own_hold("ended") == nullptr);
+    CHECK(shop.commit(0, "open") == Code::ok);
+    CHECK(shop.state_of(0, "ended") == HoldState::committed);
+    check_whole(shop, 24, 6);
+    CHECK(shop.truth().rights == std::vector<Units>{24, 0, 0});
+  }
+
+  TEST_CASE("two retirements of one id: the lowest successor stands, the other takes back") {
+    struct Ends {
+      bool lower, higher;  // commits
+      HoldState end;
+    };
+    for (const auto& [lower, higher, end] :
+         {Ends{true, true, HoldState::committed}, Ends{false, true, HoldState::committed},
+          Ends{true, false, HoldState::committed}, Ends{false, false, HoldState::released}}) {
+      Shop shop({10, 10, 10, 10});
+      shop.hold(3, "r", 4);
+      shop.back();
+      shop.cluster.crash(3);
+      for (const std::size_t other : {0u, 1u}) shop.cluster.cut(2, other);
+      shop.cluster.run_for(4'000);
+      CHECK(shop.retire(0, 3, 1) == Code::created);
+      CHECK(shop.retire(2, 3, 2) == Code::created);
+      shop.cluster.run_for(1'000);
+      CHECK((lower ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
+      CHECK((higher ? shop.commit(2, "r") : shop.release(2, "r")) == Code::ok);
+      shop.cluster.heal_all();
+      CHECK(shop.same());
+      CHECK(own(shop, 1, "r").estate_of == shop.cluster.replica(3));
+      CHECK_FALSE(own(shop, 2, "r").estate_of);
+      for (std::size_t node = 0; node < 3; ++node) {
+        CHECK(shop.state_of(node, "r") == end);
+        CHECK(shop.cluster.state(node).heir(shop.cluster.replica(3)) == shop.cluster.replica(1));
+      }
+      CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+      const Units sold = end == HoldState::committed ? 4 : 0;
+      check_whole(shop, 40 - sold, sold);
+    }
+  }
+
+  TEST_CASE("an heir with a copy of its own releases the retired one's units beside it") {
+    Shop shop({10, 10, 10});
+    shop.cluster.cut(0, 2);
+    shop.cluster.cut(0, 1);
+    shop.cluster.run_for(4'000);
+    shop.hold(2, "r", 4);
+    shop.hold(0, "r", 4);
+    shop.cluster.run_for(1'000);  // node 1 has the one of node 2
+    shop.crash(2);
+    shop.cluster.heal_all();
+    CHECK(shop.same());
+    CHECK(shop.truth().held == 8);
+    CHECK(shop.retire(1, 2, 0) == Code::created);
+    CHECK(shop.same());
+    REQUIRE(own(shop, 0, "r").freed.size() == 1);
+    CHECK(own(shop, 0, "r").freed[0].of == shop.cluster.replica(2));
+    CHECK(shop.truth().held == 4);
+    CHECK(shop.commit(1, "r") == Code::ok);
+    check_whole(shop, 26, 4);
+  }
+
+  TEST_CASE("what a retired replica had spent is repaid by its heir") {
+    Shop shop({10, 10, 10});
+    shop.lose(2);
+    CHECK(shop.failover(0, "region-2").code == Code::created);
+    shop.sell(2, "late", 7);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 2));
+    CHECK(shop.same());
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    CHECK(shop.truth().available() == 23);
+    CHECK(shop.truth().rights[2] == 0);
+    CHECK(shop.until_closed(0));
+    CHECK(shop.truth().rights[0] + shop.truth().rights[1] == 23);
+  }
+
+  TEST_CASE("a crash of the heir changes nothing") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "r", 4, "a", 60);
+    shop.back();
+    shop.crash(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(shop.same());
+    shop.cluster.crash(1);
+    shop.cluster.restart(1);
+    shop.cluster.run_for(90'000);
+    CHECK(shop.same());
+    CHECK(shop.state_of(0, "r") == HoldState::expired);
+    check_whole(shop, 30, 0);
+  }
+}
