@@ -55,6 +55,18 @@ void BoundedCounter::grow(const Sums& before, const Sums& after) {
   returned_ += after.returned - before.returned;
 }
 
+void BoundedCounter::drop(ReplicaId origin) {
+  const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
+  if (at == cells_.end() || (*at)->origin != origin) return;
+  const Sums gone = sums((*at)->row);
+  on_hand_.leave(gone.on_hand);
+  held_.leave(gone.held);
+  allowance_.leave(gone.allowance);
+  sold_ -= gone.sold;
+  returned_ -= gone.returned;
+  cells_.erase(at);
+}
+
 Units BoundedCounter::rights(ReplicaId replica) const {
   Units rights = 0;
   for (const auto& cell : cells_) {

@@ -63,6 +63,9 @@ class BoundedCounter {
     grow(before, sums(cell.row));
   }
 
+  // Forgets one origin's row.
+  void drop(ReplicaId origin);
+
   Units on_hand() const { return on_hand_.value(); }
   Units held() const { return held_.value(); }
   Units available() const { return on_hand() - held(); }

@@ -32,6 +32,8 @@ class PnCounter {
     HOLDFAST_CHECK(after.up >= before.up && after.down >= before.down);
     value_ += (after.up - before.up) - (after.down - before.down);
   }
+  // One origin's pair is no longer part of it.
+  void leave(PnPair pair) { value_ -= pair.up - pair.down; }
 
  private:
   Units value_ = 0;

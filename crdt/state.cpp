@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "crdt/boots.h"
 #include "crdt/check.h"
 #include "crdt/digest.h"
 
@@ -17,8 +18,6 @@ bool stands_before(const Hold& a, const Hold& b) {
   return rank(a) < rank(b);
 }
 
-namespace {
-
 bool counts_in_digest(RowKind kind) {
   return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
 }
@@ -30,8 +29,6 @@ std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
   mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebull;
   return mixed ^ (mixed >> 31);
 }
-
-}  // namespace
 
 const SkuCell* Product::description() const {
   const auto later = [](const auto& a, const auto& b) {
@@ -170,12 +167,22 @@ std::size_t State::lasting_rows() const {
 }
 
 std::uint64_t State::boot_of(ReplicaId replica, Sequence sequence) const {
-  const Member* row = member(replica);
-  if (row == nullptr) return 0;
-  std::uint64_t nonce = 0;
-  for (const Boot& boot : row->row.boots)
-    if (boot.sequence <= sequence) nonce = boot.nonce;
-  return nonce;
+  return boot_at(boots(replica), sequence);
+}
+
+const std::vector<Boot>& State::boots(ReplicaId origin) const {
+  static const std::vector<Boot> kNone;
+  const Member* row = member(origin);
+  return row == nullptr ? kNone : row->row.boots;
+}
+
+bool State::any_voided(const std::vector<Boot>& boots) const {
+  return !voided_.empty() && std::any_of(boots.begin(), boots.end(),
+                                         [&](const Boot& boot) { return voided(boot.nonce); });
+}
+
+void State::note_voided(const MemberRow& row) {
+  voided_.insert(row.voided_boots.begin(), row.voided_boots.end());
 }
 
 // ── own writes ──────────────────────────────────────────────────────────────────────────────────
@@ -287,6 +294,7 @@ void State::put_member(MemberRow row) {
     member->origin = self_;
   }
   member->row = std::move(row);
+  note_voided(member->row);
   touch(*member);
 }
 
@@ -326,34 +334,6 @@ ReplicaId State::heir(ReplicaId replica) const {
     replica = at->second;
   }
   return {};
-}
-
-void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
-  for (; count_max > 0 && !keys_by_age_.empty(); --count_max) {
-    const auto oldest = keys_by_age_.begin();
-    Key* key = oldest->second;
-    if (oldest->first >= wall_ms || key->dirty) return;
-    keys_by_age_.erase(oldest);
-    origin(key->origin).feed.remove(*key);
-    auto at = keys_.find(key->key);
-    std::unique_ptr<Key> owned;
-    if (at->second.get() == key) {
-      owned = std::move(at->second);
-      std::unique_ptr<Key> rest = std::move(owned->next_copy);
-      keys_.erase(at);  // its name lives in the row that goes
-      if (rest) {
-        const std::string_view name = rest->key;
-        keys_.emplace(name, std::move(rest));
-      }
-    } else {
-      Key* before = at->second.get();
-      while (before->next_copy.get() != key) before = before->next_copy.get();
-      owned = std::move(before->next_copy);
-      before->next_copy = std::move(owned->next_copy);
-    }
-    owned->gone = true;
-    gone_.push_back(std::move(owned));
-  }
 }
 
 bool State::place(FeedItem& item, Sequence sequence) {
@@ -470,6 +450,7 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       break;
     case RowKind::member:
       static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
+      note_voided(static_cast<Member&>(item).row);
       break;
     case RowKind::decree:
       static_cast<Decree&>(item).row = std::get<DecreeRow>(std::move(row.payload));
@@ -543,6 +524,10 @@ void State::advance(ReplicaId from, Sequence to) {
 void State::begin_checkpoint() {
   HOLDFAST_CHECK(saving_.empty());
   saving_.swap(unsaved_);
+  // Those that are here again are saved over what is in the store, by this checkpoint or, if they
+  // come while it is under way, by the next one: until then they are in the journal.
+  std::erase_if(dropped_, [&](const Dropped& row) { return is_here(row); });
+  dropping_.swap(dropped_);
 }
 
 bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) {
@@ -557,6 +542,12 @@ bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) 
     put(item, row_key(item), std::move(bytes));
   }
   if (!saving_.empty()) return false;
+  for (const Dropped& row : std::exchange(dropping_, {})) {
+    FeedItem item;
+    item.origin = row.origin;
+    item.kind = row.kind;
+    drop(item, row.key);
+  }
   std::erase_if(gone_, [&](const std::unique_ptr<Key>& key) {
     if (key->unsaved) return false;  // still listed for the next checkpoint
     // Written anew since: the store has the later row in the same place, or will have.

@@ -4,8 +4,9 @@
 // Invariants
 //   I1  Only rows of `self` are changed here; rows of others are replaced by later versions.
 //   I2  A row's sequence is that of its latest stamped write; a feed holds each row once.
-//   I3  V[o] = head(o) never goes back; every row of o at or below it is here, in that version or a
-//       later one.
+//   I3  V[o] = head(o) never goes back (but for drop_origin, which forgets o whole); every row of o
+//   at
+//       or below it is here, in that version or a later one.
 //   I4  The joins (products' stock, the hold and key indexes, digest) equal those of the rows.
 // Own changes take effect at once and are stamped at the next seal(): however often a row changed
 // in between, it is written once, with one new sequence.
@@ -21,6 +22,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "crdt/bounded_counter.h"
 #include "crdt/codec.h"
@@ -77,6 +79,10 @@ std::string_view row_key(const FeedItem& item);
 // Appends the row as codec.h has it.
 void append_item(const FeedItem& item, std::string& out);
 
+// Whether rows of this kind are part of State::digest(), and what such a row adds to it.
+bool counts_in_digest(RowKind kind);
+std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
+
 // Which of two copies of one reservation stands: one that was not overruled; committed, released on
 // request, held, expired; a home (or its successor) before an adopter; the lower replica id.
 bool stands_before(const Hold& a, const Hold& b);
@@ -97,7 +103,7 @@ class State {
   Hold* hold(std::string_view id) const;
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
-  Hold* first_copy(std::string_view id) const;  // all of them: along next_copy
+  Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
   const Member* member(ReplicaId replica) const;
   const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
@@ -125,6 +131,11 @@ class State {
   const VersionVector& vector() const { return vector_; }
   // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
   std::uint64_t boot_of(ReplicaId origin, Sequence sequence) const;
+  // Its boots, by its own member row; none: that is not here.
+  const std::vector<Boot>& boots(ReplicaId origin) const;
+  // Some member row that is here says that this boot is void (rows.h).
+  bool voided(std::uint64_t boot) const { return voided_.contains(boot); }
+  bool any_voided(const std::vector<Boot>& boots) const;
   // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
   std::uint64_t digest() const { return digest_; }
   std::size_t hold_count() const { return holds_by_number_.size(); }
@@ -171,6 +182,12 @@ class State {
   absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);
   // Everything of `origin` up to `to` has been merged.
   void advance(ReplicaId origin, Sequence to);
+  // Forgets everything of that origin, its entry in the vector too: what is here is not its
+  // history, and is taken anew, from 0. How many rows that drop nothing by age have gone. Pointers
+  // to its holds, keys, members and decrees are void afterwards; those to products are not. A
+  // checkpoint that is under way no longer saves them, and the next one drops them from the store.
+  // Requires: not self; nothing of it is in the caller's hands.
+  std::size_t drop_origin(ReplicaId origin);
 
   // ── checkpoints ──
   // What has changed since the last begin_checkpoint is what this one will save.
@@ -201,6 +218,10 @@ class State {
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   Key* key_of(std::string_view key, ReplicaId origin) const;
+  std::unique_ptr<Key> unlink(Key& key);
+  void unlink(Hold& hold);
+  void unlink(FeedItem& item);
+  void note_voided(const MemberRow& row);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
 
@@ -223,6 +244,15 @@ class State {
   std::vector<FeedItem*> dirty_;
   std::vector<FeedItem*> unsaved_, saving_;
   std::vector<std::unique_ptr<Key>> gone_;  // dropped, and still to be dropped from the store
+  struct Dropped {
+    ReplicaId origin;
+    RowKind kind;
+    std::string key;
+  };
+  bool is_here(const Dropped& row) const;
+  // Likewise, by drop_origin: by the checkpoint that is under way, and by the next one.
+  std::vector<Dropped> dropping_, dropped_;
+  absl::flat_hash_set<std::uint64_t> voided_;
   std::uint64_t digest_ = 0;
   std::size_t open_holds_ = 0, own_open_holds_ = 0;
 };
