@@ -12,7 +12,7 @@ using crdt::Malformed;
 
 template <typename A>
 void serialize(A& ar, JournalPart& p) {
-  ar(p.origin, p.upto, p.rows);
+  ar(p.origin, p.anew, p.upto, p.rows);
 }
 template <typename A>
 void serialize(A& ar, JournalValue& v) {

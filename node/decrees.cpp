@@ -292,6 +292,12 @@ void Decrees::see(Product& product, ReplicaId seizer) {
   around_.lost(product);
 }
 
+void Decrees::find_debts() {
+  for (const auto& [sku, product] : state_.catalogue())
+    if (product->stock.rights(state_.self()) < 0) debts_.try_emplace(sku, product, Debt{});
+  wake_at_ = Instant::min();
+}
+
 Units Decrees::grantable(const Product& product, ReplicaId to) const {
   if (!state_.decreed(to) && !state_.retired(to)) return crdt::kUnitsMax;
   return product.stock.debt(to, state_.retired());

@@ -21,6 +21,10 @@ constexpr std::size_t kExpiriesAtOnce = 5000;
 constexpr std::size_t kSliceRows = 2000;
 constexpr Millis kSliceEvery{1};
 
+const std::string kWithoutDirectory =
+    "bring back a copy of it with `holdfast restore`, as a new replica, or start this node with an "
+    "empty data directory: it joins as a new replica, and the others bring it their rows";
+
 std::int64_t wall_ms(Now now) { return now.wall.time_since_epoch().count(); }
 
 }  // namespace
@@ -93,14 +97,14 @@ absl::Status Engine::rows_loaded() {
   if (state_.lasting_rows() >= rows_saved_) return absl::OkStatus();
   return absl::DataLossError("the data directory holds " + std::to_string(state_.lasting_rows()) +
                              " rows, but " + std::to_string(rows_saved_) +
-                             " had been saved: part of the store is lost; start this node with an "
-                             "empty data directory: it joins as a new replica");
+                             " had been saved: part of the store is lost; " + kWithoutDirectory);
 }
 
 absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
   auto entry = decode_journal_value(value);
   if (!entry.ok()) return absl::DataLossError(std::string(entry.status().message()));
   for (JournalPart& part : entry->parts) {
+    if (part.anew && part.origin != state_.self()) state_.drop_origin(part.origin);
     auto rows = crdt::decode_rows(part.rows);
     if (!rows.ok()) return absl::DataLossError(std::string(rows.status().message()));
     for (crdt::DecodedRow& row : *rows) {
@@ -130,10 +134,13 @@ void Engine::start(Now now) {
   row.gossip_address = config_.mesh.gossip_address;
   row.wire_version = crdt::kWireVersion;
   row.extra.clear();
-  row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
+  boot_sequence_ = state_.head(state_.self()) + 1;
+  row.boots.push_back({boot_sequence_, config_.mesh.boot});
+  drop_covered_boots(row);
   state_.put_member(std::move(row));
   times_ = times(now);
   decrees_.start(now.instant);
+  if (state_.member(state_.self())->row.forked_from) decrees_.find_debts();
   copies_.start(times_);
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
@@ -161,6 +168,21 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
       std::holds_alternative<Adjust>(command) || std::holds_alternative<Allow>(command) ||
       std::holds_alternative<GrantTo>(command) || std::holds_alternative<Reserve>(command) ||
       std::holds_alternative<Extend>(command);
+  const bool reads =
+      std::holds_alternative<GetSku>(command) || std::holds_alternative<ListSkus>(command) ||
+      std::holds_alternative<GetStock>(command) ||
+      std::holds_alternative<GetAvailability>(command) ||
+      std::holds_alternative<GetReservation>(command) ||
+      std::holds_alternative<ListReservations>(command) ||
+      std::holds_alternative<ListFailovers>(command) ||
+      std::holds_alternative<GetCluster>(command) || std::holds_alternative<GetStats>(command) ||
+      std::holds_alternative<SetFault>(command) || std::holds_alternative<ClearFault>(command) ||
+      std::holds_alternative<ListFaults>(command);
+  if (awaits_peer() && !reads)
+    return refused(
+        Code::awaiting_peer,
+        "this node writes nothing until a peer has confirmed that its data is the latest "
+        "(node.start_requires_peer); is a peer of gossip.peers reachable?");
   if (adds && storage_full_)
     return refused(
         Code::storage_full,
@@ -193,7 +215,7 @@ void Engine::leave_for_good(Now now) {
   }
   fatal_ =
       "this replica was retired, and its last writes are with its peers. Start this node with an "
-      "empty data directory: it joins as a new replica";
+      "empty data directory, or with one that `holdfast restore` made: it joins as a new replica";
 }
 
 void Engine::run(Now now, const Caller& caller, Command&& command) {
@@ -346,6 +368,7 @@ void Engine::tick(Now now) {
   std::vector<gossip::MeshEvent> events;
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
+  look_for_confirmation();
   const Times at = times_ = times(now);
   if (is_over()) {
     leave_for_good(now);
@@ -361,6 +384,7 @@ void Engine::tick(Now now) {
   check_calls(now);
   deliver_served(now);
   rebalancer_.tick(now.instant);
+  retire_former_self(now);
   decrees_.tick(now.instant, at);
   refresh_member(now);
   if (now.instant >= keys_due_) {
@@ -384,6 +408,7 @@ void Engine::refresh_member(Now now) {
   for (const auto& [origin, sequence] : state_.vector())
     row.acknowledged.push_back({origin, sequence, state_.boot_of(origin, sequence)});
   row.demand_milli = rebalancer_.overall_milli(now.instant);
+  drop_covered_boots(row);
   state_.put_member(std::move(row));
   moved_since_member_ = false;
   member_due_ = now.instant + kMemberEvery;
@@ -486,7 +511,7 @@ Stats Engine::stats(Now) const {
   stats.storage_full = storage_full_;
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
-  stats.ready = running_ && !fatal_;
+  stats.ready = running_ && !fatal_ && !awaits_peer();
   return stats;
 }
 
