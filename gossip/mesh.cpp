@@ -289,6 +289,8 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
   if (Session* other = established(session.replica())) {
     const bool other_alive = now_.instant - other->last_frame < config_.suspect_after;
     if (other->peer.boot != session.peer.boot && other_alive) {
+      // If it is a copy that has gone its own way, it sees so from this, and stops.
+      start(session, state);
       drop(session, "another live process has the identity of " + other->peer.node, true);
       return false;
     }
