@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/views.h"
+
 namespace holdfast::api {
 namespace {
 
@@ -113,18 +115,43 @@ Refusal read_object_text(JsonValue value, std::string_view field, std::string& o
   return std::nullopt;
 }
 
-Refusal read_durability(JsonValue value) {
-  constexpr std::string_view kField = "durability";
+Refusal read_durability(JsonValue value, std::string_view field, node::Durability& out) {
   const std::string_view level = value.kind() == JsonKind::string ? value.text() : "";
-  if (level == "node") return std::nullopt;
-  if (level != "region" && level != "remote") {
-    return invalid(kField, "must be \"node\", the only level that this version offers");
+  for (const auto durability :
+       {node::Durability::node, node::Durability::region, node::Durability::remote}) {
+    if (level != durability_name(durability)) continue;
+    out = durability;
+    return std::nullopt;
   }
-  Problem problem = invalid(kField,
-                            "this version makes writes durable on the node that answers, no "
-                            "further: send \"node\" or leave the field out");
-  problem.code = "unsupported_durability";
-  return problem;
+  return invalid(field, "must be \"node\", \"region\" or \"remote\"");
+}
+
+Refusal read_number(JsonValue value, std::string_view field, double& out) {
+  const JsonNode& node = value.node();
+  if (node.kind != JsonKind::integer && node.kind != JsonKind::number) {
+    return invalid(field, "must be a number");
+  }
+  out = node.number;
+  return std::nullopt;
+}
+
+Refusal read_fraction(JsonValue value, std::string_view field, std::uint32_t& ppm) {
+  double fraction = 0;
+  Refusal refusal = read_number(value, field, fraction);
+  if (refusal || !(fraction >= 1e-6 && fraction <= 1)) {
+    return invalid(field, "must be a number above 0, at least 0.000001, and at most 1");
+  }
+  ppm = static_cast<std::uint32_t>(std::lround(fraction * 1e6));
+  return std::nullopt;
+}
+
+Refusal read_plan(JsonValue value, std::string_view field, std::string& out) {
+  const std::string_view text = value.kind() == JsonKind::string ? value.text() : "";
+  if (text.size() != 16 || text.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return invalid(field, "must be the plan that a dry run gave, 16 digits of 0-9 a-f");
+  }
+  out = text;
+  return std::nullopt;
 }
 
 Refusal read_line(JsonValue value, const std::string& prefix, node::Line& line) {
@@ -241,7 +268,7 @@ std::optional<Problem> read(node::Reserve& command, JsonValue body, Known known)
           case 2:
             return read_integer(value, kNames[at], 0u, kWaitMsMax, command.wait_ms);
           case 3:
-            return read_durability(value);
+            return read_durability(value, kNames[at], command.durability);
           case 4:
             return read_boolean(value, kNames[at], command.partial);
           default:
@@ -284,6 +311,28 @@ std::optional<Problem> read(node::Return& command, JsonValue body, Known known) 
   return refusal ? refusal : require(kNames, 1, seen);
 }
 
+std::optional<Problem> read(node::Failover& command, JsonValue body, Known known) {
+  static constexpr std::string_view kNames[] = {"fraction", "dry_run", "plan"};
+  std::uint32_t seen = 0;
+  return each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) {
+    if (at == 0) return read_fraction(value, kNames[at], command.fraction_ppm);
+    if (at == 1) return read_boolean(value, kNames[at], command.dry_run);
+    return read_plan(value, kNames[at], command.plan);
+  });
+}
+
+std::optional<Problem> read(node::Retire& command, JsonValue body, Known known) {
+  static constexpr std::string_view kNames[] = {"successor", "dry_run", "plan"};
+  std::uint32_t seen = 0;
+  Refusal refusal =
+      each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) {
+        if (at == 0) return read_name(value, kNames[at], command.successor);
+        if (at == 1) return read_boolean(value, kNames[at], command.dry_run);
+        return read_plan(value, kNames[at], command.plan);
+      });
+  return refusal ? refusal : require(kNames, 1, seen);
+}
+
 std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known) {
   static constexpr std::string_view kNames[] = {"drop", "delay_ms", "loss"};
   std::uint32_t seen = 0;
@@ -291,12 +340,10 @@ std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known
       body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) -> Refusal {
         if (at == 0) return read_boolean(value, kNames[at], command.drop);
         if (at == 1) return read_integer(value, kNames[at], 0u, kFaultDelayMsMax, command.delay_ms);
-        const JsonNode& node = value.node();
-        const bool numeric = node.kind == JsonKind::integer || node.kind == JsonKind::number;
-        if (!numeric || !(node.number >= 0 && node.number <= 1)) {
+        const Refusal refusal = read_number(value, kNames[at], command.loss);
+        if (refusal || !(command.loss >= 0 && command.loss <= 1)) {
           return invalid(kNames[at], "must be a number from 0 to 1");
         }
-        command.loss = node.number;
         return std::nullopt;
       });
 }

@@ -1,10 +1,10 @@
 #pragma once
 // JSON objects of the contract → commands, checked for form.
 //
-// Each read() fills a command whose path part (sku, id, target) is set already. An unknown or
-// duplicate member, a wrong type and a value out of range are refused with a problem whose `field`
-// names it: "quantity", "lines[3].sku", "metadata". `known` are further member names that the
-// caller has read by itself (see batch.cpp).
+// Each read() fills a command whose path part (sku, id, region, target) is set already. An unknown
+// or duplicate member, a wrong type and a value out of range are refused with a problem whose
+// `field` names it: "quantity", "lines[3].sku", "metadata". `known` are further member names that
+// the caller has read by itself (see batch.cpp).
 
 #include <cstdint>
 #include <optional>
@@ -39,9 +39,11 @@ std::optional<Problem> read(node::Commit& command, JsonValue body, Known known =
 std::optional<Problem> read(node::Release& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Extend& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Return& command, JsonValue body, Known known = {});
+std::optional<Problem> read(node::Failover& command, JsonValue body, Known known = {});
+std::optional<Problem> read(node::Retire& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known = {});
 
-// A SKU, reservation id or target: 1 – 128 of A–Z a–z 0–9 . _ : -
+// A SKU, reservation id, region or target: 1 – 128 of A–Z a–z 0–9 . _ : -
 std::optional<Problem> check_name(std::string_view field, std::string_view text);
 // An idempotency key: 1 – 128 visible ASCII characters.
 std::optional<Problem> check_key(std::string_view field, std::string_view text);

@@ -7,71 +7,12 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
-#include "api/cli_commands.h"
-#include "api/cli_console.h"
-#include "api/cli_dev.h"
-#include "api/cli_replay.h"
-#include "api/cli_store.h"
+#include "api/cli_options.h"
 #include "api/country_map.h"
 #include "api/table.h"
 
 namespace holdfast::api {
 namespace {
-
-// What the command line asks for; run once everything has been parsed.
-using Action = std::function<int()>;
-
-// Where the options of every command live until the action has run.
-struct Arguments {
-  NodeOptions node;
-  PageOptions page;
-  DevOptions dev;
-  ReplayOptions replay;
-  DemoOptions demo;
-  SkuPut sku_put;
-  UnitsCall units;
-  ReservationPut reservation_put;
-  ReservationVerb reservation;
-  FaultSet fault;
-  StoreOptions store;
-  std::string serve_config;
-  std::vector<std::string> serve_set;
-  std::string name, prefix, state, sku;
-  std::vector<std::string> skus;
-  Action action;
-};
-
-CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what,
-                  const std::string& example) {
-  CLI::App* app = parent.add_subcommand(name, what);
-  app->footer("\nExample:\n  " + example);
-  return app;
-}
-
-void add_url(CLI::App* app, Arguments& a) {
-  app->add_option("--url", a.node.url, "A node of the cluster (environment: HOLDFAST_URL)")
-      ->capture_default_str();
-}
-
-// A command that asks one node.
-CLI::App* node_command(CLI::App& parent, Arguments& a, const std::string& name,
-                       const std::string& what, const std::string& example, Action action) {
-  CLI::App* app = command(parent, name, what, example);
-  add_url(app, a);
-  app->add_flag("--json", a.node.json, "Print the node's answer as JSON");
-  // `cluster` has commands of its own: theirs are called first, and stand.
-  app->callback([&a, action] {
-    if (!a.action) a.action = action;
-  });
-  return app;
-}
-
-// An option that may be given several times, with one value each.
-template <typename Values>
-CLI::Option* repeated(CLI::App* app, const std::string& name, Values& values,
-                      const std::string& what) {
-  return app->add_option(name, values, what)->allow_extra_args(false);
-}
 
 void add_page(CLI::App* app, Arguments& a) {
   app->add_option("--limit", a.page.limit, "At most so many")->capture_default_str();
@@ -91,57 +32,6 @@ void add_serve(CLI::App& root, Arguments& a, const CliHooks& hooks) {
   app->callback([&a, &hooks] {
     a.action = [&a, &hooks] { return hooks.serve(a.serve_config, a.serve_set); };
   });
-}
-
-void add_data_dir(CLI::App* app, Arguments& a) {
-  app->add_option("--data-dir", a.store.data_dir, "A node's data directory (node.data_dir)");
-}
-
-// What works on a data directory instead of a node.
-void add_store_commands(CLI::App& root, Arguments& a, const CliHooks& hooks) {
-  CLI::App* backup = command(
-      root, "backup", "Write every row that a node has into one file; the node may run meanwhile",
-      "holdfast backup --data-dir /var/lib/holdfast --to /backups");
-  add_data_dir(backup, a);
-  backup->get_option("--data-dir")->required();
-  backup->add_option("--to", a.store.to, "A new file, or a directory to make one in")->required();
-  CLI::App* restore =
-      command(root, "restore", "Make a new replica's data directory from a backup",
-              "holdfast restore --from yesterday.backup --data-dir /var/lib/holdfast-2");
-  restore->add_option("--from", a.store.from, "A file that `holdfast backup` made")->required();
-  restore->add_option("--data-dir", a.store.data_dir, "A directory that is absent or empty")
-      ->required();
-  CLI::App* verify =
-      command(root, "verify",
-              "Compute every total again from holds, key rows and stock rows, and say what differs",
-              "holdfast verify --data-dir /var/lib/holdfast");
-  add_data_dir(verify, a);
-  verify
-      ->add_option("--url", a.store.url,
-                   "Ask a running node instead, and use its public lists: fewer totals can be "
-                   "computed from those")
-      ->excludes("--data-dir");
-  for (CLI::App* app : {backup, restore, verify})
-    app->add_flag("--json", a.store.json, "Print the result as JSON");
-  backup->callback(
-      [&a, &hooks] { a.action = [&a, &hooks] { return run_backup(a.store, hooks); }; });
-  restore->callback(
-      [&a, &hooks] { a.action = [&a, &hooks] { return run_restore(a.store, hooks); }; });
-  verify->callback(
-      [&a, &hooks] { a.action = [&a, &hooks] { return run_verify(a.store, hooks); }; });
-}
-
-void add_local_cluster(CLI::App* app, LocalClusterOptions& cluster) {
-  app->add_option("--regions", cluster.regions, "Names of the regions")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  app->add_option("--nodes", cluster.nodes_per_region, "Nodes per region")->capture_default_str();
-  app->add_option("--http-port", cluster.http_port, "Node k (from 0) answers HTTP at this port + k")
-      ->capture_default_str();
-  app->add_option("--gossip-port", cluster.gossip_port, "… and gossips at this port + k")
-      ->capture_default_str();
-  repeated(app, "--set", cluster.overrides, "section.key=value, for every node; may be repeated");
 }
 
 void add_dev(CLI::App& root, Arguments& a) {
@@ -351,30 +241,6 @@ void add_reservation(CLI::App& root, Arguments& a) {
   extend->add_option("--ttl", v.ttl_seconds, "Seconds from now (900)");
 }
 
-void add_cluster(CLI::App& root, Arguments& a) {
-  auto* cluster = node_command(root, a, "cluster", "Show the nodes as one of them sees them",
-                               "holdfast cluster --url http://127.0.0.1:8081",
-                               [&a] { return cluster_show(a.node); });
-  CLI::App* faults =
-      command(*cluster, "faults", "Link faults of a node, for drills (needs [faults] enabled)",
-              "holdfast cluster faults list");
-  faults->require_subcommand(1);
-  auto* set = node_command(*faults, a, "set", "Disturb this node's links to a region or node",
-                           "holdfast cluster faults set eu --drop",
-                           [&a] { return faults_set(a.node, a.fault); });
-  set->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
-  set->add_flag("--drop", a.fault.drop, "Discard every frame, both ways");
-  set->add_option("--delay-ms", a.fault.delay_ms, "Delay every frame");
-  set->add_option("--loss", a.fault.loss, "Discard this share of frames, 0 to 1")
-      ->check(CLI::Range(0., 1.));
-  auto* clear = node_command(*faults, a, "clear", "Mend the links to a region or node",
-                             "holdfast cluster faults clear eu",
-                             [&a] { return faults_clear(a.node, a.fault.target); });
-  clear->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
-  node_command(*faults, a, "list", "Show the link faults of this node",
-               "holdfast cluster faults list", [&a] { return faults_list(a.node); });
-}
-
 }  // namespace
 
 int run_cli(int argc, char** argv, const CliHooks& hooks) {
@@ -398,7 +264,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_demo(root, arguments);
   add_sku(root, arguments);
   add_reservation(root, arguments);
-  add_cluster(root, arguments);
+  add_operating(root, arguments);
   if (hooks.backup) add_store_commands(root, arguments, hooks);
   if (hooks.add_commands) hooks.add_commands(root, arguments.action);
   try {

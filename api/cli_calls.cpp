@@ -134,7 +134,11 @@ SeenCluster cluster_of(const json::object& answer) {
                       .digest = text_at(answer, "digest"),
                       .skus = number_at(answer, "skus"),
                       .open_holds = number_at(answer, "open_holds"),
-                      .reservations = number_at(answer, "reservations")};
+                      .reservations = number_at(answer, "reservations"),
+                      .exposure = number_at(answer, "exposure"),
+                      .debt = number_at(answer, "debt"),
+                      .oversold = number_at(answer, "oversold"),
+                      .open_decrees = number_at(answer, "open_decrees")};
   for (const auto& region : array_at(answer, "regions")) {
     if (!region.is_object()) continue;
     for (const auto& node : array_at(region.get_object(), "nodes")) {

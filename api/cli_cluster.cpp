@@ -28,6 +28,12 @@ void show_cluster(const boost::json::object& body) {
   print_line("\ncluster " + printable(cluster.cluster) + ": " + grouped(cluster.skus) + " SKUs, " +
              grouped(cluster.open_holds) + " open holds, " + grouped(cluster.reservations) +
              " reservations; digest " + printable(cluster.digest) + "; * answers");
+  if (cluster.open_decrees != 0 || cluster.exposure != 0 || cluster.debt != 0 ||
+      cluster.oversold != 0) {
+    print_line(grouped(cluster.open_decrees) + " open decrees: exposure " +
+               grouped(cluster.exposure) + " units, debt " + grouped(cluster.debt) + ", oversold " +
+               grouped(cluster.oversold) + " (`holdfast region accounts`)");
+  }
   for (const auto& fault : cluster.faults)
     print_line("link fault on this node: " + printable(fault));
 }

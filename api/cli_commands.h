@@ -1,5 +1,6 @@
 #pragma once
-// The commands that ask one node: sku, stock, reservation, cluster. Each prints the answer (a
+// The commands that ask one node: sku, stock, reservation, cluster,
+// region, replica. Each prints the answer (a
 // table, or with --json the node's own JSON) and gives the exit status; problems go to stderr.
 
 #include <cstdint>
@@ -59,6 +60,15 @@ struct FaultSet {
   double loss = 0;
 };
 
+// A failover or retirement. Without `dry_run` and `yes` it is shown, and confirmed on the terminal.
+struct DecreeCall {
+  std::string target;  // a region, or a replica id
+  std::optional<double> fraction;
+  std::string successor;  // retirements: a node's name or a replica id
+  std::string plan;       // empty: whatever the amounts are
+  bool dry_run = false, yes = false;
+};
+
 int sku_put(const NodeOptions& node, const SkuPut& command);
 int sku_get(const NodeOptions& node, const std::string& sku);
 int sku_list(const NodeOptions& node, const std::string& prefix, const PageOptions& page);
@@ -81,5 +91,10 @@ int cluster_show(const NodeOptions& node);
 int faults_set(const NodeOptions& node, const FaultSet& fault);
 int faults_clear(const NodeOptions& node, const std::string& target);
 int faults_list(const NodeOptions& node);
+
+int region_failover(const NodeOptions& node, const DecreeCall& call);
+int region_accounts(const NodeOptions& node);
+int replica_failover(const NodeOptions& node, const DecreeCall& call);
+int replica_retire(const NodeOptions& node, const DecreeCall& call);
 
 }  // namespace holdfast::api

@@ -56,6 +56,7 @@ Style stdout_style() {
   return !refused && isatty(STDOUT_FILENO) == 1 ? Style::colour : Style::plain;
 }
 
+bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
 bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 
 std::size_t stderr_width() {

@@ -27,6 +27,7 @@ int usage_error(const absl::Status& status);  // likewise; kExitUsage
 // Colour only for a terminal, and not with NO_COLOR set (no-color.org) or TERM=dumb.
 Style stdout_style();
 bool stderr_is_terminal();
+bool stdin_is_terminal();
 // Terminal columns of stderr; 80 if unknown.
 std::size_t stderr_width();
 

@@ -232,26 +232,6 @@ int sell_a_day(LocalCluster& cluster, const DemoOptions& options, StopSignals& s
   return result;
 }
 
-absl::StatusOr<std::string> fresh_directory() {
-  std::error_code error;
-  std::string path = (fs::temp_directory_path(error) / "holdfast-demo.XXXXXX").string();
-  if (error || mkdtemp(path.data()) == nullptr) {
-    return absl::InternalError("cannot make a directory for the demo's data; name one with --data");
-  }
-  return path;
-}
-
-absl::Status choose_ports(LocalClusterOptions& options) {
-  const unsigned count = static_cast<unsigned>(options.regions.size()) * options.nodes_per_region;
-  const auto gossip = free_ports(options.gossip_port, count);
-  const auto http = free_ports(options.http_port, count);
-  if (!gossip.ok()) return gossip.status();
-  if (!http.ok()) return http.status();
-  options.gossip_port = *gossip;
-  options.http_port = *http;
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 int run_demo(const DemoOptions& given) {
@@ -259,7 +239,7 @@ int run_demo(const DemoOptions& given) {
   if (auto status = choose_ports(options.cluster); !status.ok()) return failed(status);
   const bool temporary = options.cluster.dir.empty();
   if (temporary) {
-    auto dir = fresh_directory();
+    auto dir = temporary_directory("holdfast-demo");
     if (!dir.ok()) return failed(dir.status());
     options.cluster.dir = *std::move(dir);
   }

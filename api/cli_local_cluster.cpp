@@ -34,13 +34,6 @@ absl::Status system_error(const std::string& what) {
   return absl::InternalError(what + ": " + std::strerror(errno));
 }
 
-bool valid_region(const std::string& name) {
-  return !name.empty() && name.size() <= 56 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  }) && name.front() != '.';
-}
-
 // 0, or why nobody can listen there.
 int listen_error(std::uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -198,47 +191,6 @@ bool node_ready(const LocalNode& node, const std::vector<std::string>& names) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<LocalNode>> plan_local_nodes(const LocalClusterOptions& options) {
-  const std::set<std::string> unique(options.regions.begin(), options.regions.end());
-  if (options.regions.empty() || unique.size() != options.regions.size()) {
-    return absl::InvalidArgumentError("--regions needs names that differ, like us,eu,ap");
-  }
-  for (const auto& region : options.regions) {
-    if (!valid_region(region)) {
-      return absl::InvalidArgumentError("region '" + region + "' is not 1–56 of A–Z a–z 0–9 . _ -");
-    }
-  }
-  const std::size_t count = options.regions.size() * options.nodes_per_region;
-  if (options.nodes_per_region < 1 || count > kLocalNodesMax) {
-    return absl::InvalidArgumentError("--nodes and --regions make " + std::to_string(count) +
-                                      " nodes; 1 to 64 can be had");
-  }
-  const unsigned last = static_cast<unsigned>(count) - 1;
-  if (options.http_port == 0 || options.gossip_port == 0 || options.http_port + last > 65'535 ||
-      options.gossip_port + last > 65'535) {
-    return absl::InvalidArgumentError("--http-port and --gossip-port must leave room for " +
-                                      std::to_string(count) + " ports each below 65536");
-  }
-  if (options.http_port <= options.gossip_port + last &&
-      options.gossip_port <= options.http_port + last) {
-    return absl::InvalidArgumentError("--http-port and --gossip-port overlap: each needs " +
-                                      std::to_string(count) + " ports in a row");
-  }
-  std::vector<LocalNode> nodes;
-  for (const auto& region : options.regions) {
-    for (unsigned n = 1; n <= options.nodes_per_region; ++n) {
-      const auto k = static_cast<std::uint16_t>(nodes.size());
-      const std::string name = region + "-" + std::to_string(n);
-      nodes.push_back({.name = name,
-                       .region = region,
-                       .dir = (fs::absolute(options.dir) / name).lexically_normal().string(),
-                       .http_port = static_cast<std::uint16_t>(options.http_port + k),
-                       .gossip_port = static_cast<std::uint16_t>(options.gossip_port + k)});
-    }
-  }
-  return nodes;
-}
-
 absl::StatusOr<std::uint16_t> free_ports(std::uint16_t first, unsigned count) {
   unsigned free = 0;
   for (unsigned port = first; port <= 65'535 && port < first + 2'000u; ++port) {
@@ -274,8 +226,30 @@ absl::Status LocalCluster::start(const LocalClusterOptions& options, const StopS
     if (auto status = write_config(node, *planned, dir / "secret"); !status.ok()) return status;
   }
   nodes_ = *std::move(planned);
+  overrides_ = options.overrides;
   for (auto& node : nodes_) {
-    const auto pid = start_node(node, options.overrides, signals);
+    const auto pid = start_node(node, overrides_, signals);
+    if (!pid.ok()) return pid.status();
+    node.pid = *pid;
+  }
+  return absl::OkStatus();
+}
+
+void LocalCluster::kill_region(const std::string& region) {
+  for (const auto& node : nodes_) {
+    if (node.region == region && node.pid > 0) kill(node.pid, SIGKILL);
+  }
+  for (auto& node : nodes_) {
+    if (node.region != region || node.pid <= 0) continue;
+    waitpid(node.pid, nullptr, 0);
+    node.pid = -1;
+  }
+}
+
+absl::Status LocalCluster::start_region(const std::string& region, const StopSignals& signals) {
+  for (auto& node : nodes_) {
+    if (node.region != region || node.pid > 0) continue;
+    const auto pid = start_node(node, overrides_, signals);
     if (!pid.ok()) return pid.status();
     node.pid = *pid;
   }

@@ -41,6 +41,12 @@ absl::StatusOr<std::vector<LocalNode>> plan_local_nodes(const LocalClusterOption
 // Errors: kResourceExhausted.
 absl::StatusOr<std::uint16_t> free_ports(std::uint16_t first, unsigned count);
 
+// Moves `http_port` and `gossip_port` to the first rows of ports that are free. Errors:
+// kResourceExhausted.
+absl::Status choose_ports(LocalClusterOptions& options);
+// A directory of its own below the system's temporary one, NAME.XXXXXX. Errors: kInternal.
+absl::StatusOr<std::string> temporary_directory(const std::string& name);
+
 class LocalCluster {
  public:
   // Writes what is missing in the directory, then starts the nodes. Call it from the main thread:
@@ -58,6 +64,11 @@ class LocalCluster {
   // kCancelled (a signal).
   absl::Status wait_ready(std::chrono::seconds limit, StopSignals& signals);
 
+  // kill -9 to the region's nodes; none is left when it returns.
+  void kill_region(const std::string& region);
+  // Starts those of the region's nodes that have ended, on their data. Main thread, as start().
+  absl::Status start_region(const std::string& region, const StopSignals& signals);
+
   // Names the nodes that have ended since the last call, with the way they did, one text each.
   std::vector<std::string> ended();
 
@@ -70,6 +81,7 @@ class LocalCluster {
 
  private:
   std::vector<LocalNode> nodes_;
+  std::vector<std::string> overrides_;
   int lock_ = -1;
 };
 

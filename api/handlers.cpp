@@ -1,14 +1,12 @@
 #include "api/handlers.h"
 
 #include <algorithm>
-#include <boost/url/encode.hpp>
-#include <boost/url/rfc/unreserved_chars.hpp>
-#include <charconv>
 
 #include "api/batch.h"
 #include "api/bodies.h"
 #include "api/metrics.h"
 #include "api/problem.h"
+#include "api/queries.h"
 #include "api/routes.h"
 #include "api/views.h"
 
@@ -16,15 +14,6 @@ namespace holdfast::api {
 namespace {
 
 using Refusal = std::optional<Problem>;
-using Query = std::vector<std::pair<std::string, std::string>>;
-
-constexpr std::size_t kCursorBytesMax = 512;
-constexpr std::uint32_t kPageMax = 1'000;
-
-std::string percent_encoded(std::string_view text) {
-  return boost::urls::encode(boost::urls::string_view(text.data(), text.size()),
-                             boost::urls::unreserved_chars);
-}
 
 // ── headers and bodies ──
 
@@ -71,98 +60,6 @@ Refusal read_body(const Request& request, JsonReader& reader, Command& command) 
   const auto value = reader.read(body);
   if (!value) return invalid("body", reader.error());
   return read(command, *value);
-}
-
-// ── queries ──
-
-// The parameters are exactly these, each at most once.
-template <std::size_t N, typename Take>
-Refusal read_query(const Query& query, const std::string_view (&names)[N], Take&& take) {
-  std::uint32_t seen = 0;
-  for (const auto& [name, value] : query) {
-    const auto at = static_cast<std::size_t>(std::find(names, names + N, name) - names);
-    if (at == N) return invalid(name, "unknown query parameter: remove it or correct its name");
-    if ((seen >> at & 1) != 0) return invalid(name, "given twice: send it once");
-    seen |= 1u << at;
-    if (Refusal refusal = take(at, value)) return refusal;
-  }
-  return std::nullopt;
-}
-
-Refusal take_limit(const std::string& text, std::uint32_t& limit) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kPageMax) {
-    return invalid("limit", "must be an integer from 1 to 1000");
-  }
-  limit = value;
-  return std::nullopt;
-}
-
-Refusal take_cursor(const std::string& text, std::string& cursor) {
-  if (text.size() > kCursorBytesMax) return invalid("cursor", "must be a cursor as a page gave it");
-  cursor = text;
-  return std::nullopt;
-}
-
-Refusal take_state(const std::string& text, std::optional<crdt::HoldState>& state) {
-  using crdt::HoldState;
-  if (text == "held") {
-    state = HoldState::held;
-  } else if (text == "committed") {
-    state = HoldState::committed;
-  } else if (text == "released") {
-    state = HoldState::released;
-  } else if (text == "expired") {
-    state = HoldState::expired;
-  } else {
-    return invalid("state", "must be held, committed, released or expired");
-  }
-  return std::nullopt;
-}
-
-// Path and query of a list, less its cursor: where the next page's cursor is appended.
-std::string page_base(Route route, const Query& query) {
-  std::string base = canonical_path(route, "");
-  char separator = '?';
-  for (const auto& [name, value] : query) {
-    if (name == "cursor") continue;
-    base.push_back(std::exchange(separator, '&'));
-    base.append(name).append("=").append(percent_encoded(value));
-  }
-  base.push_back(separator);
-  return base.append("cursor=");
-}
-
-Refusal read_query(const Query& query, node::ListSkus& command) {
-  static constexpr std::string_view kNames[] = {"prefix", "limit", "cursor"};
-  return read_query(query, kNames, [&](std::size_t at, const std::string& value) -> Refusal {
-    if (at == 1) return take_limit(value, command.limit);
-    if (at == 2) return take_cursor(value, command.cursor);
-    command.prefix = value;
-    return value.empty() ? std::nullopt : check_name("prefix", value);
-  });
-}
-
-Refusal read_query(const Query& query, node::ListReservations& command) {
-  static constexpr std::string_view kNames[] = {"state", "sku", "limit", "cursor"};
-  return read_query(query, kNames, [&](std::size_t at, const std::string& value) -> Refusal {
-    if (at == 0) return take_state(value, command.state);
-    if (at == 2) return take_limit(value, command.limit);
-    if (at == 3) return take_cursor(value, command.cursor);
-    command.sku = value;
-    return check_name("sku", value);
-  });
-}
-
-Refusal read_query(const Query& query, node::GetAvailability& command) {
-  for (const auto& [name, value] : query) {
-    if (name != "sku") return invalid(name, "unknown query parameter: only sku, once for each SKU");
-    if (Refusal refusal = check_name("sku", value)) return refusal;
-    command.skus.push_back(value);
-  }
-  if (command.skus.empty()) return invalid("sku", "is required, once for each SKU");
-  return std::nullopt;
 }
 
 // ── one route after the other ──
@@ -219,6 +116,17 @@ Refusal fill_put_sku(const Input& in, node::PutSku& command) {
   return read_body(in.request, in.reader, command);
 }
 
+Refusal fill_failover(const Input& in, node::Failover& command) {
+  command.target = in.match.name;
+  command.region = in.match.route == Route::fail_region;
+  return read_body(in.request, in.reader, command);
+}
+
+Refusal fill_retire(const Input& in, node::Retire& command) {
+  command.replica = in.match.name;
+  return read_body(in.request, in.reader, command);
+}
+
 template <typename Command>
 Refusal fill_plain(Call& call, Command command, Wording wording = Wording::view) {
   call.command = std::move(command);
@@ -262,6 +170,13 @@ Refusal fill(const Input& in, Call& call) {
       return fill_by_id(in, command.emplace<node::Extend>());
     case Route::return_units:
       return fill_return(in, command.emplace<node::Return>());
+    case Route::fail_region:
+    case Route::fail_replica:
+      return fill_failover(in, command.emplace<node::Failover>());
+    case Route::retire_replica:
+      return fill_retire(in, command.emplace<node::Retire>());
+    case Route::list_failovers:
+      return fill_plain(call, node::ListFailovers{});
     case Route::get_cluster:
       return fill_plain(call, node::GetCluster{});
     case Route::list_faults:
@@ -355,8 +270,7 @@ Response answer(const Call& call, const node::Outcome& outcome) {
   append_view(response.body, outcome);
   if (!call.page_base.empty()) {
     if (const std::string& cursor = next_cursor(outcome); !cursor.empty()) {
-      response.headers =
-          "Link: <" + call.page_base + percent_encoded(cursor) + ">; rel=\"next\"\r\n";
+      response.headers = "Link: <" + call.page_base + query_encoded(cursor) + ">; rel=\"next\"\r\n";
     }
   }
   return response;

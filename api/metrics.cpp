@@ -61,6 +61,24 @@ constexpr Counter kNumbers[] = {
     {"holdfast_commands_total", "Commands that the engine took.", &Stats::commands},
     {"holdfast_overload_refusals_total",
      "Commands that were refused because the node was overloaded.", &Stats::refused_overload},
+    {"holdfast_decrees_issued_total", "Decrees that this node issued, retirements included.",
+     &Stats::decrees_issued},
+    {"holdfast_adoptions_total",
+     "Reservations of a lost home that were committed, extended or released here.",
+     &Stats::adoptions},
+    {"holdfast_copies_overruled_total",
+     "Copies of reservations on this node that gave way to a copy of higher rank.",
+     &Stats::copies_overruled},
+    {"holdfast_conflicts_total", "Conflicts between copies that an operator should know of.",
+     &Stats::conflicts},
+    {"holdfast_keys_undone_total",
+     "Effects that this node undid because another node had the same idempotency key.",
+     &Stats::keys_undone},
+    {"holdfast_holds_purged_total", "Finished reservations that were dropped for their age.",
+     &Stats::holds_purged},
+    {"holdfast_durability_missed_total",
+     "Writes that were answered before they were as durable as they were asked to be.",
+     &Stats::durability_missed},
     {"holdfast_skus", "SKUs that are known.", &Stats::skus, MetricType::Gauge},
     {"holdfast_open_holds", "Reservations that are held, everywhere, as seen here.",
      &Stats::open_holds, MetricType::Gauge},
@@ -72,6 +90,23 @@ constexpr Counter kNumbers[] = {
      MetricType::Gauge},
     {"holdfast_peers_known", "Other nodes that belong to the cluster.", &Stats::peers_known,
      MetricType::Gauge},
+    {"holdfast_open_decrees", "Decrees that are not closed, as seen here.", &Stats::open_decrees,
+     MetricType::Gauge},
+};
+
+struct UnitsGauge {
+  const char* name;
+  const char* help;
+  node::Units Stats::*value;
+};
+
+// As this node sees it, over all SKUs.
+constexpr UnitsGauge kUnits[] = {
+    {"holdfast_exposure", "Units that were seized and that their target has not seen yet.",
+     &Stats::exposure},
+    {"holdfast_debt", "Units that targets of decrees had sold although they were seized.",
+     &Stats::debt},
+    {"holdfast_oversold", "Units that were sold and do not exist.", &Stats::oversold},
 };
 
 struct Flag {
@@ -97,10 +132,14 @@ prometheus::MetricFamily family(const char* name, const char* help, MetricType t
 
 std::string metrics_text(const node::Stats& stats) {
   std::vector<prometheus::MetricFamily> families;
-  families.reserve(std::size(kNumbers) + std::size(kFlags));
+  families.reserve(std::size(kNumbers) + std::size(kUnits) + std::size(kFlags));
   for (const Counter& number : kNumbers) {
     families.push_back(
         family(number.name, number.help, number.type, static_cast<double>(stats.*number.value)));
+  }
+  for (const UnitsGauge& units : kUnits) {
+    families.push_back(
+        family(units.name, units.help, MetricType::Gauge, static_cast<double>(stats.*units.value)));
   }
   for (const Flag& flag : kFlags) {
     families.push_back(family(flag.name, flag.help, MetricType::Gauge, stats.*flag.value ? 1 : 0));

@@ -46,9 +46,8 @@ constexpr std::array<CodeText, 26> kEngineCodes = {{
 }};
 
 // What no engine says, in no particular order.
-constexpr std::array<CodeText, 12> kOwnCodes = {{
+constexpr std::array<CodeText, 11> kOwnCodes = {{
     {400, "invalid_request", "Invalid request"},
-    {400, "unsupported_durability", "Unsupported durability"},
     {400, "idempotency_key_required", "An Idempotency-Key is required"},
     {404, "not_found", "Not found"},
     {405, "method_not_allowed", "Method not allowed"},

@@ -5,7 +5,6 @@
 // be reworded. The codes of the engine are the names of node::Code; those below are the rest:
 //
 //   invalid_request 400           `field` names the JSON field, query parameter or header
-//   unsupported_durability 400    durability other than "node"
 //   idempotency_key_required 400  a return without Idempotency-Key
 //   not_found 404                 no such path
 //   method_not_allowed 405        with Allow

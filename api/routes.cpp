@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t kSegmentsMax = 4;
 
-// `{sku}`, `{id}` and `{target}` stand for any one segment; the part in braces names it in
-// problems.
+// A segment in braces stands for any one segment; what is in the braces names it in problems.
 struct Pattern {
   Route route;
   std::string_view method;
@@ -28,7 +27,7 @@ struct Pattern {
 
 constexpr bool is_name(std::string_view segment) { return segment.starts_with('{'); }
 
-constexpr std::array<Pattern, 24> kPatterns = {{
+constexpr std::array<Pattern, 28> kPatterns = {{
     {Route::reserve, "PUT", {"v1", "reservations", "{id}"}},
     {Route::commit, "POST", {"v1", "reservations", "{id}", "commit"}},
     {Route::release, "POST", {"v1", "reservations", "{id}", "release"}},
@@ -47,6 +46,10 @@ constexpr std::array<Pattern, 24> kPatterns = {{
     {Route::allow, "POST", {"v1", "skus", "{sku}", "allowances"}},
     {Route::grant, "POST", {"v1", "skus", "{sku}", "grants"}},
     {Route::get_cluster, "GET", {"v1", "cluster"}},
+    {Route::fail_region, "POST", {"v1", "regions", "{region}", "failover"}},
+    {Route::fail_replica, "POST", {"v1", "replicas", "{id}", "failover"}},
+    {Route::retire_replica, "POST", {"v1", "replicas", "{id}", "retire"}},
+    {Route::list_failovers, "GET", {"v1", "failovers"}},
     {Route::list_faults, "GET", {"v1", "faults", "links"}},
     {Route::set_fault, "PUT", {"v1", "faults", "links", "{target}"}},
     {Route::clear_fault, "DELETE", {"v1", "faults", "links", "{target}"}},

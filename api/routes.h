@@ -31,6 +31,10 @@ enum class Route : std::uint8_t {
   release,
   extend,
   return_units,
+  fail_region,
+  fail_replica,
+  retire_replica,
+  list_failovers,
   batch,
   get_cluster,
   list_faults,
@@ -43,13 +47,13 @@ enum class Route : std::uint8_t {
 
 struct Match {
   Route route = Route::healthz;
-  std::string name;  // the {sku}, {id} or {target} of the path, decoded and checked; else empty
+  std::string name;  // what stands for the path's {…}, decoded and checked; else empty
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 };
 
 // Problems: not_found, method_not_allowed (with Allow), target_too_long, and invalid_request for a
-// malformed target or a name out of its alphabet (`field`: sku, id or target). The query's names
-// are not looked at here. HEAD counts as GET.
+// malformed target or a name out of its alphabet (`field`: sku, id, region or target). The query's
+// names are not looked at here. HEAD counts as GET.
 std::variant<Match, Problem> match_route(std::string_view method, std::string_view target);
 
 // "/v1/skus/{sku}/receipts" with its name filled in, decoded: scopes idempotency keys.

@@ -14,7 +14,7 @@ SkuTotals& SkuTotals::operator+=(const SkuTotals& other) {
   return *this;
 }
 
-std::string disagreement(const SkuTotals& expected, const StockAnswer& answer) {
+std::string difference(const SkuTotals& expected, const StockAnswer& answer) {
   std::string text;
   const auto compare = [&](const char* what, crdt::Units want, crdt::Units have) {
     if (want == have) return;
@@ -26,6 +26,11 @@ std::string disagreement(const SkuTotals& expected, const StockAnswer& answer) {
   compare("sold", expected.sold, answer.sold);
   compare("returned", expected.returned, answer.returned);
   compare("available", expected.available(), answer.available);
+  return text;
+}
+
+std::string disagreement(const SkuTotals& expected, const StockAnswer& answer) {
+  std::string text = difference(expected, answer);
   if (answer.available < 0 || answer.oversold > 0) {
     if (!text.empty()) text += ", ";
     text += "oversold: available " + std::to_string(answer.available);

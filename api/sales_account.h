@@ -32,6 +32,8 @@ struct StockAnswer {
   std::map<std::string, crdt::Units> rights;  // by region
 };
 
+// What of the answer is not as the account expects; empty: nothing.
+std::string difference(const SkuTotals& expected, const StockAnswer& answer);
 // Why the answer is not what the account expects, or oversold; empty: it is and it is not.
 std::string disagreement(const SkuTotals& expected, const StockAnswer& answer);
 

@@ -133,7 +133,8 @@ void append(std::string& out, const crdt::HoldLine& line) {
   object.integer("returned", line.returned);
 }
 
-void append(std::string& out, const node::ReservationView& reservation) {
+// Pages and reads don't tell how durable a reservation is: that is said of writes alone.
+void append(std::string& out, const node::ReservationView& reservation, bool accepted = false) {
   ObjectText object(out);
   object.text("id", reservation.id);
   object.text("state", state_name(reservation.state));
@@ -151,6 +152,9 @@ void append(std::string& out, const node::ReservationView& reservation) {
     object.time("ended_at", reservation.ended_at);
   }
   if (!reservation.metadata.empty()) object.raw("metadata", reservation.metadata);
+  if (accepted || reservation.reached != node::Durability::node) {
+    object.text("durability", durability_name(reservation.reached));
+  }
 }
 
 template <typename Page>
@@ -210,6 +214,10 @@ void append(std::string& out, const node::ClusterView& cluster) {
   object.count("skus", cluster.skus);
   object.count("open_holds", cluster.open_holds);
   object.count("reservations", cluster.reservations);
+  object.integer("exposure", cluster.exposure);
+  object.integer("debt", cluster.debt);
+  object.integer("oversold", cluster.oversold);
+  object.count("open_decrees", cluster.open_decrees);
   append_regions(object.name("regions"), cluster.nodes);
   object.list("faults", cluster.faults, append_fault);
 }
@@ -226,12 +234,22 @@ void append(std::string& out, const node::DecreeSku& sku) {
   object.integer("open_holds", sku.open_holds);
 }
 
+void append(std::string& out, node::ReplicaId replica, const node::DecreeTarget& name) {
+  ObjectText object(out);
+  object.text("replica", crdt::to_string(replica));
+  if (!name.node.empty()) object.text("node", name.node);
+  if (!name.region.empty()) object.text("region", name.region);
+}
+
 void append(std::string& out, const node::DecreePlan& plan) {
   ObjectText object(out);
   object.boolean("dry_run", plan.dry_run);
   object.text("plan", plan.plan);
-  object.list("targets", plan.targets, [](std::string& o, crdt::ReplicaId replica) {
-    append_string(o, crdt::to_string(replica));
+  std::size_t at = 0;
+  object.list("targets", plan.targets, [&](std::string& o, crdt::ReplicaId replica) {
+    static const node::DecreeTarget kUnheard;
+    append(o, replica, at < plan.names.size() ? plan.names[at] : kUnheard);
+    ++at;
   });
   object.integer("seize", plan.seize);
   object.integer("open_holds", plan.open_holds);
@@ -243,7 +261,7 @@ void append(std::string& out, const node::DecreeAccount& account) {
   const bool retirement = account.kind == crdt::DecreeKind::retirement;
   ObjectText object(out);
   object.text("kind", retirement ? "retirement" : "failover");
-  object.text("state", account.closed_at == 0 && !retirement ? "open" : "closed");
+  object.text("state", retirement ? "retired" : account.closed_at == 0 ? "open" : "closed");
   object.text("target", crdt::to_string(account.target));
   object.text("node", account.node);
   object.text("region", account.region);
@@ -269,15 +287,20 @@ void append(std::string& out, const node::DecreeAccount& account) {
 
 void append(std::string& out, const node::DecreeAccounts& accounts) {
   ObjectText object(out);
-  object.list("items", accounts.items,
+  object.list("failovers", accounts.items,
               [](std::string& o, const node::DecreeAccount& account) { append(o, account); });
 }
 
 struct AppendView {
   std::string& out;
+  node::Code code;
   void operator()(std::monostate) const { out.append("{}"); }
   // Numbers of the engine go out as metrics, see metrics.h.
   void operator()(const std::unique_ptr<node::Stats>&) const { out.append("{}"); }
+  void operator()(const std::unique_ptr<node::ReservationView>& view) const {
+    if (!view) return void(out.append("{}"));
+    append(out, *view, code == node::Code::accepted);
+  }
   template <typename View>
   void operator()(const View& view) const {
     append(out, view);
@@ -303,7 +326,19 @@ void append_fault(std::string& out, const node::LinkFault& fault) {
 }
 
 void append_view(std::string& out, const node::Outcome& outcome) {
-  std::visit(AppendView{out}, outcome.view);
+  std::visit(AppendView{out, outcome.code}, outcome.view);
+}
+
+std::string_view durability_name(node::Durability durability) {
+  switch (durability) {
+    case node::Durability::region:
+      return "region";
+    case node::Durability::remote:
+      return "remote";
+    case node::Durability::node:
+      break;
+  }
+  return "node";
 }
 
 const std::string& next_cursor(const node::Outcome& outcome) {

@@ -47,7 +47,7 @@ void serialize(A& ar, MemberRow& r) {
 template <typename A>
 void serialize_tail(A& ar, DecreeRow& r) {
   ar(r.target, r.generation, r.fraction_ppm, r.successor, r.issued_at, r.closed_at, r.plan, r.skus,
-     r.seized, r.open_holds, r.spent_before, r.spent_unseen, r.realized, r.repaid);
+     r.seized, r.open_holds, r.holds_upto, r.spent_before, r.spent_unseen, r.realized, r.repaid);
 }
 void save(CompactOut& ar, const DecreeRow& r) {
   ar(static_cast<std::uint8_t>(r.kind));
@@ -63,7 +63,7 @@ void load(BoundedIn& ar, DecreeRow& r) {
 template <typename A>
 void serialize_tail(A& ar, HoldRow& r) {
   ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata,
-     r.overruled, r.estate);
+     r.overruled, r.estate, r.freed);
 }
 void save(CompactOut& ar, const HoldRow& r) {
   ar(r.digest, static_cast<std::uint8_t>(r.state));
@@ -110,6 +110,9 @@ void validate(const HoldRow& r) {
             "a line that ends more than it held");
     last = &line;
   }
+  require(r.freed.empty() || r.freed.size() == r.lines.size(), "freed units of other lines");
+  for (const std::uint32_t units : r.freed)
+    require(units <= kLineUnitsMax, "freed units out of range");
 }
 
 void validate(const KeyRow& r) {

@@ -76,9 +76,12 @@ struct HoldRow {
   // Another copy of the same id stands. This one counts no more: it was released, or, if it had
   // been committed, voided.
   bool overruled = false;
-  // Written by the successor of a retired home, which ends the home's hold in its own totals: its
-  // units are in the successor's `released`, `sold` and `returned`, and in the home's `held`.
+  // Written by the heir of a retired home, which ends the home's hold in its own totals: its units
+  // are in the heir's `released`, `sold` and `returned`, and in the home's `held`.
   bool estate = false;
+  // By line, of an heir that had a copy with units of its own already: units of the retired home's
+  // hold that the heir has released beside them. Empty: none.
+  std::vector<std::uint32_t> freed;
   std::string extra;
   bool operator==(const HoldRow&) const = default;
 };
@@ -164,6 +167,7 @@ struct DecreeRow {
   std::uint64_t plan = 0;            // digest of the amounts
   std::uint32_t skus = 0;            // seized from
   Units seized = 0, open_holds = 0;  // units, over all SKUs, when it was issued
+  std::uint64_t holds_upto = 0;      // the target's last hold (HoldRow::number) that was known then
   Units spent_before = 0;            // Σ debt_at_seen[origin] of the target when it was issued
   Units spent_unseen = 0;            // what the target had sold of `seized` when it saw that
   Units realized = 0;                // of spent_unseen, beyond stock and allowance at that moment

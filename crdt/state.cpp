@@ -12,8 +12,10 @@ namespace holdfast::crdt {
 bool stands_before(const Hold& a, const Hold& b) {
   static constexpr int kByState[] = {2, 0, 1, 3};  // held, committed, released, expired
   const auto rank = [](const Hold& hold) {
-    return std::tuple(hold.row.overruled, kByState[static_cast<int>(hold.row.state)],
-                      bool(hold.row.adopted_from) && !hold.row.estate, hold.origin);
+    const HoldRow& row = hold.row;
+    const std::int64_t until = row.state == HoldState::held ? row.expires_at : 0;
+    return std::tuple(row.overruled, kByState[static_cast<int>(row.state)], -until,
+                      in_line(row) ? (row.estate ? 0 : 1) : 2, hold.origin);
   };
   return rank(a) < rank(b);
 }
@@ -317,14 +319,18 @@ void State::index_decrees() {
   successors_.clear();
   for (const auto& [key, decree] : decrees_) {
     const DecreeRow& row = decree->row;
-    if (row.kind == DecreeKind::failover) {
-      if (row.closed_at == 0) decreed_.insert(row.target);
-      continue;
-    }
+    if (row.kind != DecreeKind::retirement) continue;
     retired_.insert(row.target);
     const auto [at, first] = successors_.try_emplace(row.target, row.successor);
     if (!first) at->second = std::min(at->second, row.successor);
   }
+  for (const auto& [key, decree] : decrees_)
+    if (is_open(*decree)) decreed_.insert(decree->row.target);
+}
+
+bool State::is_open(const Decree& decree) const {
+  return decree.row.kind == DecreeKind::failover && decree.row.closed_at == 0 &&
+         !retired(decree.origin);
 }
 
 ReplicaId State::heir(ReplicaId replica) const {

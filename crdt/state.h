@@ -83,8 +83,11 @@ void append_item(const FeedItem& item, std::string& out);
 bool counts_in_digest(RowKind kind);
 std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
 
+// A home's copy, or an heir's of it: not one that was adopted with units of its own.
+inline bool in_line(const HoldRow& row) { return row.estate || !bool(row.adopted_from); }
 // Which of two copies of one reservation stands: one that was not overruled; committed, released on
-// request, held, expired; a home (or its successor) before an adopter; the lower replica id.
+// request, held, expired; of held ones that which is held longer; an heir before a home before an
+// adopter; the lower replica id. A total order: every node shows the same one.
 bool stands_before(const Hold& a, const Hold& b);
 
 class State {
@@ -105,6 +108,7 @@ class State {
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
   Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
+  Key* key_of(std::string_view key, ReplicaId origin) const;
   const Member* member(ReplicaId replica) const;
   const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
   // Every hold, by (origin, number): the order of lists.
@@ -115,6 +119,9 @@ class State {
   using DecreeIndex =
       absl::btree_map<std::tuple<ReplicaId, std::uint32_t, ReplicaId>, std::unique_ptr<Decree>>;
   const DecreeIndex& decrees() const { return decrees_; }
+  // A failover that its issuer has not closed. Nobody would close that of a retired issuer: it
+  // counts as closed, and what it seized is repaid all the same.
+  bool is_open(const Decree& decree) const;
   // Declared lost by a failover that is open, in this view.
   bool decreed(ReplicaId replica) const { return decreed_.contains(replica); }
   // Never returns. O(1), like the above.
@@ -217,7 +224,6 @@ class State {
   void count_open(const Hold& hold, bool was, bool is);
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
-  Key* key_of(std::string_view key, ReplicaId origin) const;
   std::unique_ptr<Key> unlink(Key& key);
   void unlink(Hold& hold);
   void unlink(FeedItem& item);

@@ -283,6 +283,7 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
 bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events) {
   if (const crdt::Member* member = state.member(session.replica());
       member != nullptr && member->row.ended) {
+    start(session, state);  // so it learns that its last row is here
     drop(session, "it was retired, and has written its last row", true);
     return false;
   }
@@ -349,6 +350,8 @@ bool Mesh::learn(const std::vector<crdt::VectorEntry>& vector,
                  own_boots});
       return false;
     }
+    if (entry.origin == config_.self)
+      own_acknowledged_ = std::max(own_acknowledged_, entry.sequence);
     Cursor& cursor = session.cursors[entry.origin];
     cursor.known = cursor.sent = entry.sequence;
     session.stated[entry.origin] = entry;
@@ -411,6 +414,7 @@ void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state
     cursor.known = std::max(cursor.known, upto);
     cursor.last_progress = now.instant;
     cursor.feeds = true;
+    if (origin == config_.self) own_acknowledged_ = std::max(own_acknowledged_, upto);
   });
   if (!session.news_in.follows(news)) return;
   if (session.news_in.names() > crdt::kOriginsMax)
@@ -657,13 +661,6 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
 }
 
 // ── calls, views, faults ────────────────────────────────────────────────────────────────────────
-
-bool Mesh::acknowledged_by_any(Sequence sequence) const {
-  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
-    const auto cursor = entry.second->cursors.find(config_.self);
-    return cursor != entry.second->cursors.end() && cursor->second.known >= sequence;
-  });
-}
 
 Sequence Mesh::acknowledged_by(ReplicaId peer) const {
   const Session* on = established(peer);

@@ -109,7 +109,7 @@ class Mesh {
   crdt::Instant wake_at() const { return wake_at_; }
 
   // Some peer has said that it has this replica's writes up to `sequence`, on its disk.
-  bool acknowledged_by_any(Sequence sequence) const;
+  bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
   Sequence acknowledged_by(ReplicaId peer) const;  // 0: nothing, or it is not linked
   // Some peer that answers has rows of `origin` that are not here.
   bool lacks(ReplicaId origin, const crdt::State& state) const;
@@ -183,6 +183,7 @@ class Mesh {
   std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
   std::map<ReplicaId, crdt::Instant> last_heard_;
   std::set<std::pair<ReplicaId, ReplicaId>> foreign_noted_;  // (peer, origin)
+  Sequence own_acknowledged_ = 0;  // this replica's rows that some peer has
   MeshEffects effects_;
   MeshStats stats_;
   crdt::Instant wake_at_{};

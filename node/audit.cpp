@@ -68,11 +68,13 @@ class Audit {
 
   void read(const crdt::Hold& hold) {
     const crdt::HoldRow& row = hold.row;
-    for (const crdt::HoldLine& line : row.lines) {
+    for (std::size_t i = 0; i < row.lines.size(); ++i) {
+      const crdt::HoldLine& line = row.lines[i];
       Told& told = told_[{hold.origin, line.sku}];
       const bool held = row.state == HoldState::held;
       if (held && !row.estate) told.open += line.held;
       if (!held && row.estate) told.open -= line.held;  // in the home's `held`
+      if (!row.freed.empty()) told.open -= row.freed[i];  // likewise, beside a copy of its own
       if (row.state != HoldState::committed) continue;
       told.sold += line.committed;
       told.returned += line.returned;

@@ -93,10 +93,13 @@ void fields(A& ar, ReservationView& v) {
 }
 
 enum class ViewKind : std::uint8_t { none = 0, stock_change = 1, reservation = 2 };
+constexpr unsigned kReachedShift = 4;
 
 void put_reservation(CompactOut& ar, const ReservationView& view) {
   fields(ar, const_cast<ReservationView&>(view));
-  ar(static_cast<std::uint8_t>(view.state));
+  // One byte for both: answers that were kept before `reached` was there read as Durability::node.
+  ar(static_cast<std::uint8_t>(static_cast<unsigned>(view.state) |
+                               static_cast<unsigned>(view.reached) << kReachedShift));
   ar.varint(view.lines.size());
   for (const crdt::HoldLine& line : view.lines) ar(line);
 }
@@ -104,10 +107,13 @@ void put_reservation(CompactOut& ar, const ReservationView& view) {
 std::unique_ptr<ReservationView> take_reservation(BoundedIn& ar) {
   auto view = std::make_unique<ReservationView>();
   fields(ar, *view);
-  std::uint8_t state = 0;
-  ar(state);
-  if (state > static_cast<std::uint8_t>(crdt::HoldState::expired)) throw Malformed("unknown state");
+  std::uint8_t both = 0;
+  ar(both);
+  const unsigned state = both & ((1u << kReachedShift) - 1), reached = both >> kReachedShift;
+  if (state > static_cast<unsigned>(crdt::HoldState::expired)) throw Malformed("unknown state");
+  if (reached > static_cast<unsigned>(Durability::remote)) throw Malformed("unknown durability");
   view->state = static_cast<crdt::HoldState>(state);
+  view->reached = static_cast<Durability>(reached);
   view->lines.resize(ar.count(/*smallest=*/6));
   for (crdt::HoldLine& line : view->lines) ar(line);
   return view;
@@ -129,7 +135,7 @@ Outcome take_outcome(BoundedIn& ar) {
   Outcome outcome;
   std::uint8_t code = 0, kind = 0;
   ar(code, outcome.detail, outcome.shortages, kind);
-  if (code > static_cast<std::uint8_t>(Code::target_unreachable)) throw Malformed("unknown code");
+  if (code > static_cast<std::uint8_t>(Code::successor_not_live)) throw Malformed("unknown code");
   outcome.code = static_cast<Code>(code);
   switch (static_cast<ViewKind>(kind)) {
     case ViewKind::none:

@@ -251,6 +251,7 @@ struct ReservationView {
   absl::InlinedVector<crdt::HoldLine, 1> lines;
   std::int64_t created_at = 0, expires_at = 0, ended_at = 0;  // wall, ms; ended_at 0: not ended
   std::string metadata;
+  Durability reached = Durability::node;  // of the write that is answered
 };
 struct ReservationPage {
   std::vector<ReservationView> items;
@@ -293,12 +294,16 @@ struct DecreeSku {
   Units seize = 0;
   Units open_holds = 0;  // units that the target holds for open reservations
 };
+struct DecreeTarget {
+  std::string node, region;  // empty: this node has not heard of it
+};
 // What a decree would do (dry_run), or has done. `seize` is the most that it can oversell, and
 // `open_holds` the most that adoptions under it can.
 struct DecreePlan {
   bool dry_run = false;
   std::string plan;  // digest of the amounts: confirm with it
   std::vector<ReplicaId> targets;
+  std::vector<DecreeTarget> names;  // of the targets, in their order; or none
   Units seize = 0, open_holds = 0;
   std::vector<DecreeSku> skus;  // ascending; those with amounts
 };

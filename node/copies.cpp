@@ -19,68 +19,130 @@ void Copies::start(Times now) {
 
 void Copies::settle(std::string_view id, Times now) {
   Hold* own = state_.own_hold(id);
-  if (own == nullptr || own->row.overruled) return;
-  const Hold* standing = state_.hold(id);
-  if (standing == own) return;
-  if (own->row.digest != standing->row.digest)
-    return conflict("reservation '" + std::string(id) +
-                    "' was made in two places with unequal requests; both stand");
-  if (own->row.state == HoldState::expired) return;                  // its units are back
-  if (own->row.estate && own->row.state != HoldState::held) return;  // see estate.h
-  if (ledger_.overrule(*own, *standing, now))
-    conflict("reservation '" + std::string(id) +
-             "' was released here and committed elsewhere; the commit stands");
-  ++overruled_;
-  freed_(*own);
+  if (own == nullptr || own->row.overruled || state_.retired(state_.self())) return;
+  keep_promises(*own, now);
+  for (const Hold* other = state_.first_copy(id); other != nullptr; other = other->next_copy.get())
+    if (other != own && !other->row.overruled && gives_way(*own, *other)) {
+      if (ledger_.overrule(*own, *other, now))
+        conflict(id, "reservation '" + std::string(id) +
+                         "' was released here and committed elsewhere; the commit stands");
+      ++overruled_;
+      return around_.freed(*own);
+    }
+}
+
+bool Copies::gives_way(const Hold& own, const Hold& other) {
+  if (own.row.digest != other.row.digest) {
+    conflict(own.id, "reservation '" + own.id +
+                         "' was made in two places with unequal requests; both stand");
+    return false;
+  }
+  const bool there_ended =
+      other.row.state == HoldState::committed || other.row.state == HoldState::released;
+  switch (own.row.state) {
+    case HoldState::held:
+      if (there_ended) return true;
+      if (other.row.state != HoldState::held || own.row.estate || other.row.estate) return false;
+      // An adopter's promise to a customer is kept until its home has taken it over.
+      if (in_line(own.row) != in_line(other.row))
+        return in_line(other.row) && other.row.expires_at >= own.row.expires_at;
+      return other.origin < own.origin;
+    case HoldState::committed:
+      return other.row.state == HoldState::committed && stands_before(other, own);
+    case HoldState::released:
+      return other.row.state == HoldState::committed;
+    case HoldState::expired:
+      return false;  // its units are back
+  }
+  return false;
+}
+
+// An own hold lives as long as whoever adopted it has said, whether that copy still stands or not.
+void Copies::keep_promises(Hold& own, Times now) {
+  if (own.row.state != HoldState::held || !in_line(own.row)) return;
+  for (const Hold* copy = state_.first_copy(own.id); copy != nullptr;
+       copy = copy->next_copy.get()) {
+    const bool was_held = copy->row.state == HoldState::held ||
+                          (copy->row.state == HoldState::released && copy->row.overruled);
+    if (copy != &own && was_held && copy->row.adopted_from == state_.self() &&
+        copy->row.digest == own.row.digest && copy->row.expires_at > own.row.expires_at)
+      ledger_.prolong(own, copy->row.expires_at, now);
+  }
 }
 
 void Copies::merged(const crdt::Key& other) {
   crdt::Key* own = state_.own_key(other.key);
-  if (own == nullptr || own->origin == other.origin) return;
+  if (own == nullptr || own->origin == other.origin || state_.retired(state_.self())) return;
   if (own->row.digest != other.row.digest)
-    return conflict("an Idempotency-Key was used for two requests: " +
-                    other.key.substr(0, other.key.find('\n')));
-  if (other.origin < own->origin && ledger_.undo(*own)) ++keys_undone_;
+    return conflict(other.key, "an Idempotency-Key was used for two requests: " +
+                                   other.key.substr(0, other.key.find('\n')));
+  if (other.origin < own->origin && ledger_.undo(*own)) {
+    ++keys_undone_;
+    around_.owes(*state_.product(own->row.sku));
+  }
 }
 
-void Copies::conflict(std::string what) {
+void Copies::conflict(std::string_view of, std::string what) {
+  if (told_.contains(of)) return;
+  told_.emplace(of);
   ++conflicts_;
-  tell_(std::move(what));
+  around_.tell(std::move(what));
 }
 
-Outcome Copies::adopt(const Hold& standing, const ReservationCommand& command, Times now) {
-  // What has ended is only shown, or refused.
+namespace {
+
+// What of each line is to stay held or sold; by SKU it is what `lines` ask for, or everything.
+std::variant<std::vector<Units>, Outcome> wanted_of(const Hold& hold, const Commit& commit) {
+  std::vector<Units> units;
+  for (const HoldLine& line : hold.row.lines) units.push_back(commit.lines ? 0 : line.held);
+  if (!commit.lines) return units;
+  for (const Line& line : summed(*commit.lines)) {
+    const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
+                                 [&](const HoldLine& held) { return held.sku == line.sku; });
+    if (at == hold.row.lines.end() || line.quantity > at->held)
+      return refused(Code::out_of_range, "reservation '" + hold.id + "' does not hold " +
+                                             std::to_string(line.quantity) + " of '" + line.sku +
+                                             "'");
+    units[at - hold.row.lines.begin()] = line.quantity;
+  }
+  return units;
+}
+
+}  // namespace
+
+std::optional<Outcome> Copies::adopt(const Hold& standing, const ReservationCommand& command,
+                                     Times now) {
   Hold& there = *state_.hold_of(standing.id, standing.origin);
   const auto* commit = std::get_if<Commit>(&command);
   const auto* extend = std::get_if<Extend>(&command);
-  if (there.row.state != HoldState::held || state_.own_hold(standing.id) != nullptr) {
-    if (there.row.state == HoldState::held)
-      return refused(Code::home_unreachable,
-                     "reservation '" + standing.id +
-                         "' stands at a replica that cannot be reached, and its copy here gave "
-                         "way; try again later");
+  if (there.row.state != HoldState::held)  // it is only shown, or refused
     return commit != nullptr   ? ledger_.commit(there, *commit, now)
            : extend != nullptr ? ledger_.extend(there, extend->ttl_seconds, now)
                                : ledger_.release(there, now);
+  if (state_.own_hold(there.id) != nullptr)
+    return refused(Code::home_unreachable,
+                   "reservation '" + there.id +
+                       "' stands at a replica that cannot be reached, and its copy here gave way; "
+                       "try again at another node, or later");
+  std::vector<Units> needed(there.row.lines.size());
+  if (extend != nullptr)
+    for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = there.row.lines[i].held;
+  if (commit != nullptr) {
+    auto wanted = wanted_of(there, *commit);
+    if (auto* refusal = std::get_if<Outcome>(&wanted)) return std::move(*refusal);
+    needed = std::get<std::vector<Units>>(std::move(wanted));
   }
-  std::vector<std::uint32_t> units;
-  for (const HoldLine& line : there.row.lines)
-    units.push_back(extend != nullptr || (commit != nullptr && !commit->lines) ? line.held : 0);
-  if (commit != nullptr && commit->lines)
-    for (const Line& line : summed(*commit->lines)) {
-      const auto at = std::find_if(there.row.lines.begin(), there.row.lines.end(),
-                                   [&](const HoldLine& held) { return held.sku == line.sku; });
-      if (at == there.row.lines.end() || line.quantity > at->held)
-        return refused(Code::out_of_range, "reservation '" + standing.id + "' does not hold " +
-                                               std::to_string(line.quantity) + " of '" + line.sku +
-                                               "'");
-      units[at - there.row.lines.begin()] = static_cast<std::uint32_t>(line.quantity);
-    }
-  ledger_.adopt(there, units, now);
+  if (ledger_.lacking(there, needed) > 0 && !around_.may_seize(there)) return std::nullopt;
+  // Beyond the home's own promise, so that the home knows whose is the later one.
+  const std::int64_t until = extend == nullptr
+                                 ? there.row.expires_at
+                                 : std::max(there.row.expires_at + 1,
+                                            now.wall_ms + std::int64_t{1000} * extend->ttl_seconds);
+  ledger_.adopt(there, needed, until, now);
   ++adoptions_;
-  Hold& own = *state_.own_hold(standing.id);
+  Hold& own = *state_.own_hold(there.id);
   return commit != nullptr   ? ledger_.commit(own, *commit, now)
-         : extend != nullptr ? ledger_.extend(own, extend->ttl_seconds, now)
+         : extend != nullptr ? ledger_.shown(own, Code::ok)
                              : ledger_.release(own, now);
 }
 

@@ -1,11 +1,12 @@
 #pragma once
 // Copies: what exists twice, because two replicas could not see each other. Pure.
 //
-// One reservation id has one copy at each replica that made or adopted it, and one of them stands
-// (stands_before). Whoever has another one gives its units back, in the batch in which it learns of
-// that: released if it was held, voided if it was committed. Copies with unequal requests both
-// stand, and so does a commit over a release that somebody was told of: these are conflicts, which
-// people must resolve.
+// One reservation id has one copy at each replica that made or adopted it; reads show the one that
+// stands (stands_before). Whoever has one that must give way returns its units, in the batch in
+// which it learns of the other: released if it was held, voided if it was committed. Who gives way
+// (`gives_way`) is decided by ends, which are final, or between two that are held by who they are:
+// so never both. Copies with unequal requests both stand, and so does a commit over a release that
+// somebody was told of: these are conflicts, which people must resolve.
 //
 // One idempotency key may have taken effect at two replicas: all but the lowest replica undo
 // receipts, adjustments and allowances, once. A shortfall is debt. Grants stand (they move rights,
@@ -13,11 +14,15 @@
 //
 // Adoption: under an open decree of the origin of the copy that stands, a reservation is committed,
 // extended or released here: with units of this replica, or, lacking them, seized from that origin.
+// Only the decree's issuer seizes, and only for holds that its dry run counted: so adoptions never
+// add up to more than the `open_holds` that it showed. A home that returns takes over an adopter's
+// extension, and the adopter gives way.
 //
-// Cost  a merged hold or key: one lookup.
+// Cost  a merged hold or key: one lookup, and the copies of one id.
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,11 +33,15 @@ namespace holdfast::node {
 
 class Copies {
  public:
-  // `freed`: units of this own hold have come back. `tell`: a conflict, in words.
-  using Freed = std::function<void(const crdt::Hold& own)>;
-  using Tell = std::function<void(std::string conflict)>;
-  Copies(crdt::State& state, Ledger& ledger, Freed freed, Tell tell)
-      : state_(state), ledger_(ledger), freed_(std::move(freed)), tell_(std::move(tell)) {}
+  struct Around {
+    std::function<void(const crdt::Hold& own)> freed;  // its units have come back
+    std::function<void(crdt::Product&)> owes;          // units were undone, which may be debt
+    std::function<void(std::string conflict)> tell;    // in words
+    // Units of that hold may be seized, to adopt it.
+    std::function<bool(const crdt::Hold&)> may_seize;
+  };
+  Copies(crdt::State& state, Ledger& ledger, Around around)
+      : state_(state), ledger_(ledger), around_(std::move(around)) {}
 
   // After recovery: nothing is left undone.
   void start(Times now);
@@ -41,8 +50,10 @@ class Copies {
   // A key row was merged.
   void merged(const crdt::Key& other);
 
-  // Commit, Release or Extend of a reservation whose standing copy is of a lost origin.
-  Outcome adopt(const crdt::Hold& standing, const ReservationCommand& command, Times now);
+  // Commit, Release or Extend of a reservation whose standing copy is of a lost origin. None: this
+  // replica lacks the rights, and may not seize them.
+  std::optional<Outcome> adopt(const crdt::Hold& standing, const ReservationCommand& command,
+                               Times now);
 
   std::uint64_t adoptions() const { return adoptions_; }
   std::uint64_t overruled() const { return overruled_; }
@@ -50,12 +61,14 @@ class Copies {
   std::uint64_t keys_undone() const { return keys_undone_; }
 
  private:
-  void conflict(std::string what);
+  bool gives_way(const crdt::Hold& own, const crdt::Hold& other);
+  void keep_promises(crdt::Hold& own, Times now);
+  void conflict(std::string_view of, std::string what);
 
   crdt::State& state_;
   Ledger& ledger_;
-  Freed freed_;
-  Tell tell_;
+  Around around_;
+  std::set<std::string, std::less<>> told_;  // of which a conflict was told
   std::uint64_t adoptions_ = 0, overruled_ = 0, conflicts_ = 0, keys_undone_ = 0;
 };
 

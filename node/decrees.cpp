@@ -63,9 +63,11 @@ Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets,
   std::map<std::string_view, Units> held;  // by SKU
   for (std::size_t i = 0; i < targets.size(); ++i) {
     amounts.generations.push_back(next_generation(targets[i]));
+    amounts.holds_upto.push_back(0);
     const auto& holds = state_.holds();
     for (auto at = holds.lower_bound({targets[i], 0});
          at != holds.end() && at->first.first == targets[i]; ++at) {
+      amounts.holds_upto.back() = at->first.second;
       if (at->second->row.state != crdt::HoldState::held || at->second->row.overruled) continue;
       for (const crdt::HoldLine& line : at->second->row.lines) {
         held[line.sku] += line.held;
@@ -111,7 +113,8 @@ Outcome Decrees::failover(const Failover& command, Times now) {
     if (!meant) continue;
     known = true;
     if (replica == state_.self()) return own(command.target);
-    if (!state_.retired(replica)) targets.push_back(replica);
+    if (!state_.retired(replica) || (!command.region && left_at(replica) > 0))
+      targets.push_back(replica);
   }
   if (!known) return not_known(command.target);
   if (targets.empty()) return is_retired(command.target);
@@ -127,6 +130,26 @@ Outcome Decrees::failover(const Failover& command, Times now) {
     return outcome;
   }
   return carry_out(std::move(amounts), command.fraction_ppm, {}, command.plan, now);
+}
+
+bool Decrees::may_seize_for(const crdt::Hold& hold) const {
+  return seizer_of(hold, [&](ReplicaId issuer) { return issuer == state_.self(); }) != ReplicaId{};
+}
+
+ReplicaId Decrees::who_may_seize_for(const crdt::Hold& hold) const {
+  return seizer_of(hold, around_.reachable);
+}
+
+template <typename Fits>
+ReplicaId Decrees::seizer_of(const crdt::Hold& hold, Fits&& fits) const {
+  for (auto at = state_.decrees().lower_bound({hold.origin, 0, {}});
+       at != state_.decrees().end() && std::get<0>(at->first) == hold.origin; ++at) {
+    const DecreeRow& row = at->second->row;
+    if (row.kind == DecreeKind::failover && row.closed_at == 0 &&
+        hold.row.number <= row.holds_upto && fits(at->second->origin))
+      return at->second->origin;
+  }
+  return {};
 }
 
 Outcome Decrees::retire(const Retire& command, Times now) {
@@ -185,6 +208,7 @@ Outcome Decrees::carry_out(Amounts&& amounts, std::uint32_t fraction_ppm, Replic
                   .skus = skus[i],
                   .seized = seized[i],
                   .open_holds = amounts.open_holds[i],
+                  .holds_upto = amounts.holds_upto[i],
                   .spent_before = spent_before[i]};
     row.plan = crdt::parse_replica_id(plan.plan).value_or(ReplicaId{}).value;
     state_.put_decree(std::move(row));
@@ -235,6 +259,14 @@ void Decrees::share_out(Product& product, Units units, const std::vector<Replica
   }
 }
 
+// Rights that a retired replica was granted by somebody who did not know of it.
+Units Decrees::left_at(ReplicaId retired) const {
+  Units sum = 0;
+  for (const auto& [sku, product] : state_.catalogue())
+    sum += std::max<Units>(0, product->stock.rights(retired));
+  return sum;
+}
+
 // Σ debt_at_seen of `target` for seizures of this replica.
 Units Decrees::debts_to_me(ReplicaId target) const {
   Units sum = 0;
@@ -267,7 +299,7 @@ void Decrees::merged(Product& product, ReplicaId origin, const PeerTotals& befor
   }
   if (!product.seized) return;
   look_ = true;
-  if (state_.retired(origin)) estates_in_debt_.emplace(product.sku, &product);
+  if (!estates_.empty()) estates_in_debt_.emplace(product.sku, &product);
 }
 
 // Nothing else acknowledges a seizure.
@@ -285,22 +317,26 @@ void Decrees::see(Product& product, ReplicaId seizer) {
     totals.seen += fresh;
     totals.debt_at_seen += spent;
   });
-  if (after < 0) {
-    debts_.try_emplace(product.sku, &product, Debt{});
-    wake_at_ = Instant::min();
-  }
+  owes(product);
   around_.lost(product);
 }
 
 void Decrees::find_debts() {
-  for (const auto& [sku, product] : state_.catalogue())
-    if (product->stock.rights(state_.self()) < 0) debts_.try_emplace(sku, product, Debt{});
+  for (const auto& [sku, product] : state_.catalogue()) owes(*product);
+}
+
+void Decrees::owes(Product& product) {
+  if (product.stock.rights(state_.self()) >= 0) return;
+  debts_.try_emplace(product.sku, &product, Debt{});
   wake_at_ = Instant::min();
 }
 
 Units Decrees::grantable(const Product& product, ReplicaId to) const {
-  if (!state_.decreed(to) && !state_.retired(to)) return crdt::kUnitsMax;
-  return product.stock.debt(to, state_.retired());
+  const Units debt = product.stock.debt(to, state_.retired());
+  if (state_.retired(to)) return debt;
+  // It has seen what was seized of this SKU, and owes nothing: it is back, as far as this one goes.
+  const bool settled = debt == 0 && product.stock.unseen(to) == 0;
+  return state_.decreed(to) && !settled ? debt : crdt::kUnitsMax;
 }
 
 void Decrees::repay_own(Instant now) {
@@ -376,9 +412,9 @@ void Decrees::start(Instant now) {
       if (const PeerTotals* entry = cell->row.find(state_.self());
           entry != nullptr && entry->seized > 0)
         see(*product, cell->origin);
-    if (product->stock.rights(state_.self()) < 0) debts_.try_emplace(sku, product, Debt{});
     estates_in_debt_.emplace(sku, product);
   }
+  for (const auto& [sku, product] : state_.catalogue()) owes(*product);
   around_decrees_changed();
   find_unsettled();
   look_ = true;
@@ -486,8 +522,7 @@ void Decrees::tick(Instant now, Times times) {
 
 std::uint64_t Decrees::open() const {
   std::uint64_t count = 0;
-  for (const auto& [key, decree] : state_.decrees())
-    count += decree->row.kind == DecreeKind::failover && decree->row.closed_at == 0;
+  for (const auto& [key, decree] : state_.decrees()) count += state_.is_open(*decree);
   return count;
 }
 

@@ -61,6 +61,14 @@ class Decrees {
   void merged(crdt::Product& product, ReplicaId origin, const crdt::PeerTotals& before);
   void merged_decree() { around_decrees_changed(); }
 
+  // This replica may seize the units of that hold, to adopt it: it has an open decree of its own
+  // that counted it (`open_holds`). Else adoptions could add up beyond what a dry run said.
+  bool may_seize_for(const crdt::Hold& hold) const;
+  // Who else may, of those that can be reached. None: nobody.
+  ReplicaId who_may_seize_for(const crdt::Hold& hold) const;
+  // Rights of this replica may have fallen below 0: it asks for what it owes.
+  void owes(crdt::Product& product);
+
   // The most that may be granted to a peer that asks for `need` units; kUnitsMax: no limit.
   Units grantable(const crdt::Product& product, ReplicaId to) const;
 
@@ -86,12 +94,16 @@ class Decrees {
     std::vector<std::pair<crdt::Product*, std::vector<Units>>> seize;
     std::vector<Units> open_holds;  // by target
     std::vector<std::uint32_t> generations;
+    std::vector<std::uint64_t> holds_upto;
   };
   Amounts amounts_of(std::vector<ReplicaId> targets, std::uint32_t fraction_ppm) const;
   Outcome carry_out(Amounts&& amounts, std::uint32_t fraction_ppm, ReplicaId successor,
                     const std::string& confirmed, Times now);
   void seize(const Amounts& amounts);
   void share_out(crdt::Product& product, Units units, const std::vector<ReplicaId>& targets);
+  template <typename Fits>
+  ReplicaId seizer_of(const crdt::Hold& hold, Fits&& fits) const;
+  Units left_at(ReplicaId retired) const;
   Units debts_to_me(ReplicaId target) const;
   std::uint32_t next_generation(ReplicaId target) const;
   void see(crdt::Product& product, ReplicaId seizer);

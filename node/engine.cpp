@@ -62,11 +62,16 @@ Engine::Engine(EngineConfig config)
                 .lost = [this](crdt::Product& product) { rights_.lost(product, times_); },
                 .retired = [this](ReplicaId replica) { estate_.heir_changed(replica, times_); }}),
       copies_(
-          state_, ledger_, [this](const crdt::Hold& own) { offer_freed(own, times_); },
-          [this](std::string conflict) {
-            notes_.push_back({true, std::move(conflict)});
-          }),
-      estate_(state_, ledger_, copies_) {
+          state_, ledger_,
+          {.freed = [this](const crdt::Hold& own) { offer_freed(own, times_); },
+           .owes = [this](crdt::Product& product) { decrees_.owes(product); },
+           .tell =
+               [this](std::string conflict) {
+                 notes_.push_back({true, std::move(conflict)});
+               },
+           .may_seize = [this](const crdt::Hold& hold) { return decrees_.may_seize_for(hold); }}),
+      estate_(state_, ledger_, copies_,
+              [this](crdt::Product& product) { decrees_.owes(product); }) {
   rights_.serve_from(ledger_);
 }
 

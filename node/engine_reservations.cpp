@@ -52,30 +52,36 @@ void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& 
     const std::string waited_for = id;
     return rights_.follow(waited_for, {hold_token(caller), widened(std::move(command))});
   }
-  if (std::holds_alternative<Reserve>(command))
-    if (Hold* own = state_.own_hold(id); own != nullptr && !own->row.overruled)
-      return apply(now, caller, *own, std::move(command));
-  Hold* standing = state_.hold(id);
-  if (standing != nullptr && standing->origin == state_.self())
-    return apply(now, caller, *standing, std::move(command));
-  if (standing != nullptr) {
-    if (is_lost(standing->origin) && !std::holds_alternative<Return>(command))
+  if (Hold* here = decided_here(id, std::holds_alternative<Reserve>(command)))
+    return apply(now, caller, *here, std::move(command));
+  if (Hold* standing = state_.hold(id)) {
+    const ReplicaId home = state_.heir(standing->origin);
+    const bool lost = state_.decreed(home) && !mesh_.reachable(home);
+    if (home == state_.self() || (lost && !std::holds_alternative<Return>(command)))
       return without_home(now, caller, *standing, std::move(command));
     const bool ended = standing->row.state != crdt::HoldState::held;
-    if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(standing->origin)))
+    if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(home)))
       return finish(caller, read_hold(readers(now), *standing, Code::ok));
-    return forward(now, caller, state_.heir(standing->origin), std::move(command));
+    return forward(now, caller, home, std::move(command));
   }
   if (auto* made = std::get_if<Reserve>(&command)) return reserve(now, caller, std::move(*made));
   search(now, caller, std::move(command));
 }
 
-// Declared lost, and indeed out of reach.
-bool Engine::is_lost(ReplicaId origin) const {
-  return state_.decreed(origin) && !state_.retired(origin) && !mesh_.reachable(origin);
+// The own copy, if it is for this replica to decide on it: it stands, or stands in for that of a
+// retired home, or (`made_here`) the request was one to make it.
+Hold* Engine::decided_here(const std::string& id, bool made_here) const {
+  Hold* own = state_.own_hold(id);
+  if (own == nullptr) return nullptr;
+  const Hold* standing = state_.hold(id);
+  if (standing == own) return own;
+  const bool heir =
+      state_.retired(standing->origin) && state_.heir(standing->origin) == state_.self();
+  return !own->row.overruled && (made_here || heir) ? own : nullptr;
 }
 
-// The standing copy's origin is lost by decree: this node decides.
+// Nobody else can be asked: the standing copy's home is lost by decree, or was retired and this
+// replica is its heir. So this node decides.
 void Engine::without_home(Now now, const Caller& caller, const Hold& standing,
                           ReservationCommand&& command) {
   if (is_read(command)) return finish(caller, read_hold(readers(now), standing, Code::ok));
@@ -84,7 +90,20 @@ void Engine::without_home(Now now, const Caller& caller, const Hold& standing,
     if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
     return finish(caller, ledger_.repeat(standing, std::get<Cart>(checked).digest));
   }
-  finish(caller, copies_.adopt(standing, command, times(now)));
+  if (std::holds_alternative<Return>(command))
+    return finish(caller, refused(Code::home_unreachable,
+                                  "the home of reservation '" + standing.id +
+                                      "' was retired and cannot take units back: book them as a "
+                                      "receipt"));
+  if (auto outcome = copies_.adopt(standing, command, times(now)))
+    return finish(caller, *std::move(outcome));
+  const ReplicaId issuer = decrees_.who_may_seize_for(standing);
+  if (issuer && caller.link == 0) return forward(now, caller, issuer, std::move(command));
+  finish(caller,
+         refused(Code::home_unreachable,
+                 "the home of reservation '" + standing.id +
+                     "' is lost, this node has no rights to its units, and no node can be reached "
+                     "whose decree covers it: grant this node rights, or try again later"));
 }
 
 void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand&& command) {

@@ -420,29 +420,48 @@ bool Ledger::overrule(Hold& hold, const Hold& standing, Times now) {
   return before == HoldState::released && standing.row.state == HoldState::committed;
 }
 
-Units Ledger::adopt(const Hold& copy, const std::vector<std::uint32_t>& units, Times now) {
+Units Ledger::lacking(const Hold& copy, const std::vector<Units>& needed) const {
+  Units sum = 0;
+  for (std::size_t i = 0; i < needed.size(); ++i)
+    sum += std::max<Units>(0, needed[i] - free(*state_.product(copy.row.lines[i].sku)));
+  return sum;
+}
+
+Units Ledger::adopt(const Hold& copy, const std::vector<Units>& needed, std::int64_t expires_at,
+                    Times now) {
   crdt::HoldRow row = copy.row;
   row.state = HoldState::held;
   row.adopted_from = copy.origin;
   row.estate = row.overruled = false;
-  row.deadline = now.life_ms + std::max<std::int64_t>(0, copy.row.expires_at - now.wall_ms);
+  row.freed.clear();
+  row.expires_at = expires_at;
+  row.deadline = now.life_ms + std::max<std::int64_t>(0, expires_at - now.wall_ms);
   row.extra.clear();
   Units seized = 0;
-  for (std::size_t i = 0; i < units.size(); ++i) {
+  for (std::size_t i = 0; i < needed.size(); ++i) {
     HoldLine& line = row.lines[i];
-    line.held = units[i];
     line.committed = line.returned = 0;
-    if (units[i] == 0) continue;
+    if (line.held == 0) continue;
     Product& product = *state_.product(line.sku);
-    const Units lacking = std::max<Units>(0, units[i] - free(product));
+    const Units lacking = std::max<Units>(0, needed[i] - free(product));
     state_.change_stock(product, [&](StockRow& stock) {
       if (lacking > 0) stock.at(copy.origin).seized += lacking;
-      stock.held += units[i];
+      stock.held += line.held;
     });
     seized += lacking;
   }
   watch(state_.add_hold(copy.id, std::move(row)));
   return seized;
+}
+
+void Ledger::prolong(Hold& hold, std::int64_t expires_at, Times now) {
+  HOLDFAST_CHECK(hold.row.state == HoldState::held && hold.origin == state_.self());
+  const std::int64_t deadline = now.life_ms + std::max<std::int64_t>(0, expires_at - now.wall_ms);
+  state_.change_hold(hold, [&](crdt::HoldRow& row) {
+    row.expires_at = std::max(row.expires_at, expires_at);
+    row.deadline = std::max(row.deadline, deadline);
+  });
+  watch(hold);
 }
 
 bool Ledger::undo(crdt::Key& key) {

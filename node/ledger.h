@@ -80,9 +80,15 @@ class Ledger {
   // Another copy of this own hold stands: its units come back, once. An end that was asked for here
   // and does not stand is true: a conflict.
   bool overrule(crdt::Hold& hold, const crdt::Hold& standing, Times now);
-  // A copy here of a hold whose home is lost, with units of this replica: of line i `units[i]`.
-  // What it lacks is seized from that copy's origin. How many units were.
-  Units adopt(const crdt::Hold& copy, const std::vector<std::uint32_t>& units, Times now);
+  // A copy here of a hold whose home is lost, held by this replica's rights until `expires_at`
+  // (wall ms). Of line i `needed[i]` units are to stay held or sold; the others are given back in
+  // the same event. What is lacking is seized from that copy's origin. How many units were.
+  Units adopt(const crdt::Hold& copy, const std::vector<Units>& needed, std::int64_t expires_at,
+              Times now);
+  // Units that adopt() would have to seize.
+  Units lacking(const crdt::Hold& copy, const std::vector<Units>& needed) const;
+  // An own open hold lives at least until then (wall ms).
+  void prolong(crdt::Hold& hold, std::int64_t expires_at, Times now);
   // What this key did here is undone: another replica did it too, and that stands.
   bool undo(crdt::Key& key);
 

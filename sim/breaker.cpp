@@ -19,12 +19,12 @@ PowerLoss loss_of(double amount) {
 
 }  // namespace
 
-Breaker::Breaker(World& world, Checks& checks, const Plan& plan,
-                 std::function<void(std::size_t node)> on_lost_disk)
+Breaker::Breaker(World& world, Checks& checks, const Plan& plan, Told on_lost_disk, Told on_retired)
     : world_(world),
       checks_(checks),
       plan_(plan),
       on_lost_disk_(std::move(on_lost_disk)),
+      on_retired_(std::move(on_retired)),
       random_(plan.seed, "breaker"),
       held_down_(world.nodes()) {
   const std::size_t places = world.nodes() + world.options().regions.size();
@@ -45,8 +45,14 @@ void Breaker::later(Time delay, std::function<void()> action) {
 }
 
 void Breaker::watch_over() {
-  for (std::size_t i = 0; i < world_.nodes(); ++i)
-    if (!world_.node(i).lives() && held_down_[i] == 0) world_.node(i).start();
+  for (std::size_t i = 0; i < world_.nodes(); ++i) {
+    Machine& machine = world_.node(i);
+    if (machine.was_retired()) {  // it says so, and what to do: an empty directory
+      on_retired_(i);
+      machine.lose_disk();
+    }
+    if (!machine.lives() && held_down_[i] == 0) machine.start();
+  }
   world_.events().after(kRestartAfter, [this] { watch_over(); });
 }
 
@@ -100,6 +106,10 @@ void Breaker::begin(const PlannedFault& fault) {
       return later(takes, [&a] { a.disk().full = false; });
     case FaultKind::lost_disk:
       return lose_disk(fault);
+    case FaultKind::failover:
+    case FaultKind::failover_region:
+    case FaultKind::retire:
+      return decree(fault);
     case FaultKind::wall_step:
       checks_.saw("a wall clock jumped");
       return a.step_wall_clock(static_cast<std::int64_t>((fault.amount - 0.5) * 1'200'000));
@@ -140,6 +150,56 @@ void Breaker::lose_disk(const PlannedFault& fault) {
   on_lost_disk_(fault.a);
   machine.lose_disk();
   checks_.saw("a disk was lost");
+}
+
+// An operator looks at a dry run and confirms it; half of them take a while, and half of those say
+// "whatever it is by now".
+void Breaker::decree(const PlannedFault& fault) {
+  if (!world_.node(fault.b).lives() || world_.node(fault.b).paused()) return;
+  const Machine& target = world_.node(fault.a);
+  const std::string id = crdt::to_string(target.replica());
+  const auto fraction =
+      fault.amount < 0.6 ? 1'000'000u : 1 + static_cast<std::uint32_t>(fault.amount * 999'999);
+  node::Command command;
+  if (fault.kind == FaultKind::retire) {
+    command =
+        node::Retire{.replica = id, .successor = world_.node(fault.c).name(), .dry_run = true};
+  } else {
+    const bool region = fault.kind == FaultKind::failover_region;
+    command = node::Failover{.target = region ? target.region() : id,
+                             .region = region,
+                             .fraction_ppm = fraction,
+                             .dry_run = true};
+  }
+  world_.node(fault.b).ask(command, [this, &fault, command](const node::Outcome& told) {
+    const auto* plan = std::get_if<std::unique_ptr<node::DecreePlan>>(&told.view);
+    if (plan == nullptr) return;  // refused
+    checks_.told_plan(**plan);
+    node::Command confirmed = command;
+    std::visit(
+        [&](auto& one) {
+          if constexpr (requires {
+                          one.dry_run;
+                          one.plan;
+                        }) {
+            one.dry_run = false;
+            if (fault.one_way || fault.amount < 0.3) one.plan = (*plan)->plan;
+          }
+        },
+        confirmed);
+    const Time waits = fault.one_way ? 0 : static_cast<Time>(fault.amount * 2 * kSecond);
+    later(waits, [this, &fault, confirmed] { confirm(fault, confirmed); });
+  });
+}
+
+void Breaker::confirm(const PlannedFault& fault, node::Command command) {
+  Machine& issuer = world_.node(fault.b);
+  if (!issuer.lives()) return;
+  issuer.ask(std::move(command), [this](const node::Outcome& told) {
+    if (told.code == node::Code::created) checks_.saw("an operator declared a node lost");
+    if (told.code == node::Code::plan_changed)
+      checks_.saw("a plan had changed when it was confirmed");
+  });
 }
 
 // ── ways ────────────────────────────────────────────────────────────────────────────────────────

@@ -12,9 +12,10 @@ namespace holdfast::sim {
 
 class Breaker {
  public:
-  // `on_lost_disk`: told before the disk of a node is emptied.
-  Breaker(World& world, Checks& checks, const Plan& plan,
-          std::function<void(std::size_t node)> on_lost_disk);
+  using Told = std::function<void(std::size_t node)>;
+  // `on_lost_disk`: told before the disk of a node is emptied. `on_retired`: a node has ended since
+  // it was retired, and starts anew.
+  Breaker(World& world, Checks& checks, const Plan& plan, Told on_lost_disk, Told on_retired);
 
   void schedule(Time begin);
   // Ends the faults of these nodes and of the ways between them, for good. The others stay as they
@@ -35,6 +36,8 @@ class Breaker {
   void change_region_pair(const PlannedFault& fault, const std::function<void(Pair&)>& worse,
                           const std::function<void(Pair&)>& as_before);
   void lose_disk(const PlannedFault& fault);
+  void decree(const PlannedFault& fault);
+  void confirm(const PlannedFault& fault, node::Command command);
   void hold_down(std::size_t node, Time for_how_long);
   void watch_over();
   void mend_node(std::size_t node);
@@ -45,7 +48,7 @@ class Breaker {
   World& world_;
   Checks& checks_;
   const Plan& plan_;
-  std::function<void(std::size_t)> on_lost_disk_;
+  Told on_lost_disk_, on_retired_;
   Random random_;
   std::vector<int> held_down_;  // by node: faults that keep it from starting
   std::vector<Pair> healthy_;   // by from × places + to

@@ -53,10 +53,17 @@ Units rights_with(ReplicaId self, const StockRow& own, const Product* others) {
   return rights;
 }
 
-const crdt::Hold* copy_at(const crdt::State& state, std::string_view id, ReplicaId origin) {
-  for (const crdt::Hold* copy = state.hold(id); copy != nullptr; copy = copy->next_copy.get())
-    if (copy->origin == origin) return copy;
-  return nullptr;
+// What others seized from it, in `products`, beyond what its own row has seen.
+Units unseen_with(ReplicaId self, const crdt::StockCell* own, const Product* others) {
+  Units unseen = 0;
+  if (others == nullptr) return 0;
+  for (const auto& cell : others->stock.cells()) {
+    const crdt::PeerTotals* entry = cell->row.find(self);
+    if (entry == nullptr || entry->seized == 0) continue;
+    const crdt::PeerTotals* seen = own == nullptr ? nullptr : own->row.find(cell->origin);
+    unseen += std::max<Units>(0, entry->seized - (seen == nullptr ? 0 : seen->seen));
+  }
+  return unseen;
 }
 
 std::string at_node(const Machine& machine) { return machine.name() + ": "; }
@@ -100,15 +107,17 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
   if (!rows.ok()) return fail("not-monotone", at_node(machine) + "rows that cannot be read");
   const ReplicaId self = machine.replica();
   std::set<std::string> skus;
+  Seizing seizing;
   for (DecodedRow& row : *rows) {
     if (row.sequence <= ghost_.head(self) || row.sequence > part.upto)
       fail("not-monotone", at_node(machine) + "sequence " + std::to_string(row.sequence) +
                                " was written after " + std::to_string(ghost_.head(self)));
     contents_[{self, row.sequence}] = content_of(row);
     check_row(machine, row, value.life_ms);
+    note_changes(self, row, seizing);
     if (row.kind == RowKind::stock) skus.insert(row.key);
     if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
-      const crdt::Hold* before = copy_at(ghost_, row.key, self);
+      const crdt::Hold* before = ghost_.hold_of(row.key, self);
       count_hold(self, before == nullptr ? nullptr : &before->row, *hold);
       for (const crdt::HoldLine& line : hold->lines) skus.insert(line.sku);
     }
@@ -116,6 +125,7 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
       fail("not-monotone", at_node(machine) + std::string(merged.status().message()));
   }
   ghost_.advance(self, part.upto);
+  check_seizures(machine, seizing);
   for (const std::string& sku : skus) {
     check_sums(self, sku);
     check_product(sku);
@@ -150,7 +160,7 @@ void Checks::check_row(Machine& machine, const DecodedRow& row, std::int64_t lif
     const crdt::StockCell* before = product == nullptr ? nullptr : product->stock.find(self);
     check_stock_row(before == nullptr ? StockRow{} : before->row, *stock, where);
   } else if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
-    const crdt::Hold* before = copy_at(ghost_, row.key, self);
+    const crdt::Hold* before = ghost_.hold_of(row.key, self);
     if (before != nullptr) check_hold_row(before->row, *hold, life_ms, where);
   }
 }
@@ -182,18 +192,24 @@ void Checks::check_stock_row(const StockRow& before, const StockRow& after,
 
 void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::int64_t life_ms,
                             const std::string& where) {
+  // A copy that had given way, and takes the place of one whose home is retired now.
+  const bool taken_up = before.overruled && before.state == HoldState::released && after.estate;
   bool same = before.digest == after.digest && before.lines.size() == after.lines.size() &&
               before.number == after.number && before.created_at == after.created_at;
   for (std::size_t i = 0; same && i < after.lines.size(); ++i) {
     const crdt::HoldLine &was = before.lines[i], &is = after.lines[i];
-    same = was.sku == is.sku && was.held == is.held && is.committed <= is.held &&
+    same = was.sku == is.sku && (was.held == is.held || taken_up) && is.committed <= is.held &&
            is.returned >= was.returned && is.returned <= is.committed;
-    if (before.state != HoldState::held) same = same && was.committed == is.committed;
+    if (before.state != HoldState::held && !taken_up) same = same && was.committed == is.committed;
   }
   if (!same) fail("hold-ended-twice", where + "what was held or sold has changed");
-  if (before.state != HoldState::held &&
+  if (before.state != HoldState::held && !taken_up &&
       (after.state != before.state || after.ended_at != before.ended_at))
     fail("hold-ended-twice", where + "ended once more");
+  if (before.overruled && !after.overruled && !taken_up)
+    fail("hold-ended-twice", where + "had given way, and stands again");
+  if (after.estate && !before.estate && !taken_up)
+    fail("hold-ended-twice", where + "has units of its own, and became another's");
   // An extension may be of the same batch, and to an earlier moment: what was due is in the row.
   if (before.state == HoldState::held && after.state == HoldState::expired &&
       life_ms < after.deadline)
@@ -201,25 +217,29 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
                               std::to_string(after.deadline));
 }
 
+// What an own copy adds to the totals of its origin (node/estate.h).
+Checks::HoldSums Checks::counted(const HoldRow& row, std::size_t line) {
+  const crdt::HoldLine& of = row.lines[line];
+  const Units held = of.held;
+  const bool is_held = row.state == HoldState::held;
+  HoldSums sums{.open = row.estate ? (is_held ? 0 : -held) : (is_held ? held : 0),
+                .sold = of.committed,
+                .returned = of.returned};
+  if (!row.freed.empty()) sums.open -= row.freed[line];
+  if (row.overruled && row.state == HoldState::committed) sums.voided = of.committed - of.returned;
+  return sums;
+}
+
 void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& after) {
   for (std::size_t i = 0; i < after.lines.size(); ++i) {
-    const crdt::HoldLine& is = after.lines[i];
-    HoldSums& sums = sums_[{origin, is.sku}];
-    const auto counted = [](const HoldRow& row, std::size_t line) {
-      const crdt::HoldLine& of = row.lines[line];
-      const bool ended = row.state != HoldState::held;
-      return HoldSums{.held = of.held,
-                      .released = ended ? of.held - of.committed : 0,
-                      .sold = of.committed,
-                      .returned = of.returned};
-    };
+    HoldSums& sums = sums_[{origin, after.lines[i].sku}];
     const HoldSums now = counted(after, i);
     const bool known = before != nullptr && i < before->lines.size();
     const HoldSums was = known ? counted(*before, i) : HoldSums{};
-    sums.held += now.held - was.held;
-    sums.released += now.released - was.released;
+    sums.open += now.open - was.open;
     sums.sold += now.sold - was.sold;
     sums.returned += now.returned - was.returned;
+    sums.voided += now.voided - was.voided;
   }
 }
 
@@ -234,38 +254,47 @@ void Checks::check_sums(ReplicaId origin, const std::string& sku) {
                                       std::to_string(total) + ", its holds add up to " +
                                       std::to_string(sum));
   };
-  equal("held", row.held, sums.held);
-  equal("released", row.released, sums.released);
+  equal("held - released - sold", row.held - row.released - row.sold, sums.open);
   equal("sold", row.sold, sums.sold);
   equal("returned", row.returned, sums.returned);
+  equal("voided", row.voided, sums.voided);
 }
 
 void Checks::check_product(const std::string& sku) {
   const Product* product = ghost_.product(sku);
   if (product == nullptr) return;
-  Units sum = 0;
-  std::set<std::size_t> regions_at_zero;
-  for (const auto& cell : product->stock.cells()) {
-    const Units rights = product->stock.rights(cell->origin);
-    sum += rights;
-    if (rights < 0)
-      fail("rights-below-zero",
-           sku + ": " + crdt::to_string(cell->origin) + " has " + std::to_string(rights));
+  const crdt::BoundedCounter& stock = product->stock;
+  std::set<ReplicaId> replicas;  // rights may stand at some that have no stock row of their own yet
+  for (const auto& cell : stock.cells()) {
+    replicas.insert(cell->origin);
+    for (const crdt::PeerTotals& entry : cell->row.peers) replicas.insert(entry.peer);
   }
-  // Rights may stand at replicas that have no stock row of their own yet.
-  std::set<ReplicaId> without;
-  for (const auto& cell : product->stock.cells())
-    for (const crdt::PeerTotals& entry : cell->row.peers)
-      if (product->stock.find(entry.peer) == nullptr) without.insert(entry.peer);
-  for (const ReplicaId replica : without) sum += product->stock.rights(replica);
-  const Units available = product->stock.available(), allowance = product->stock.allowance();
+  const Units budget = budget_[sku].sum();
+  Units sum = 0, short_of = 0;
+  for (const ReplicaId replica : replicas) {
+    const Units rights = stock.rights(replica);
+    sum += rights;
+    short_of += stock.unseen(replica, ghost_.retired()) + stock.debt(replica, ghost_.retired());
+    if (rights < 0 && budget == 0)
+      fail("rights-below-zero",
+           sku + ": " + crdt::to_string(replica) + " has " + std::to_string(rights));
+  }
+  if (short_of > budget)
+    fail("budget", sku + ": unseen and debts are " + std::to_string(short_of) + ", of " +
+                       std::to_string(budget_[sku].decreed) + " decreed, " +
+                       std::to_string(budget_[sku].adopted) + " adopted, " +
+                       std::to_string(budget_[sku].undone) + " undone, " +
+                       std::to_string(budget_[sku].taken_back) + " taken back");
+  const Units available = stock.available(), allowance = stock.allowance();
   if (sum != available + allowance)
     fail("conservation", sku + ": rights are " + std::to_string(sum) + ", available " +
                              std::to_string(available) + ", allowance " +
                              std::to_string(allowance));
-  if (available < -allowance)
+  if (available < -allowance - short_of)
     fail("oversold", sku + ": available " + std::to_string(available) + ", allowance " +
-                         std::to_string(allowance));
+                         std::to_string(allowance) + ", unseen and debts " +
+                         std::to_string(short_of));
+  if (available < -allowance) saw("a decree oversold");
   if (world_->options().regions.size() < 2 || product->stock.on_hand() <= 0) return;
   std::map<std::size_t, Units> by_region;
   for (std::size_t i = 0; i < world_->nodes(); ++i)
@@ -290,10 +319,13 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   const Units truth =
       rights_with(self, cell == nullptr ? StockRow{} : cell->row, ghost_.product(product.sku));
   const Units view = product.stock.rights(self);
-  if (view > truth)
+  const Units unseen = unseen_with(self, cell, ghost_.product(product.sku));
+  if (view > truth + unseen)
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
-                                 std::to_string(view) + " and has " + std::to_string(truth));
-  if (view < 0)
+                                 std::to_string(view) + " and has " + std::to_string(truth) +
+                                 ", without " + std::to_string(unseen) + " that were seized");
+  const auto budget = budget_.find(product.sku);
+  if (view < 0 && (budget == budget_.end() || budget->second.sum() == 0))
     fail("rights-below-zero", at_node(machine) + product.sku + ": has " + std::to_string(view));
 }
 
@@ -326,7 +358,7 @@ void Checks::check_has(Machine& machine, const crdt::FeedItem& item) {
     const Product* product = state.product(key);
     found = product == nullptr ? nullptr : product->stock.find(item.origin);
   } else if (item.kind == RowKind::hold) {
-    found = copy_at(state, key, item.origin);
+    found = state.hold_of(key, item.origin);
   } else if (item.kind == RowKind::key) {
     const auto& row = static_cast<const crdt::Key&>(item).row;
     if (machine.wall_now_ms() - row.created_at >= kKeysKeptMs) return;
@@ -369,6 +401,8 @@ void Checks::on_started(Machine& machine, bool torn) {
 void Checks::on_ended(Machine& machine, const std::string& why) {
   if (why == "a write to the disk failed") {
     saw("a failed fsync ended a process");
+  } else if (why.starts_with("this replica was retired")) {
+    saw("a retired node came back, and ended");
   } else if (!why.empty()) {
     fail("stopped", at_node(machine) + why);
   }

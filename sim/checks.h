@@ -2,13 +2,22 @@
 // The invariants, checked after every event that can break them, by one who sees everything: the
 // ghost joins every row that ever became durable anywhere, also of disks that were lost since.
 //
-//   rights-below-zero      a replica's rights, over the ghost, are ≥ 0
-//   view-above-truth       no replica believes in more rights of its own than it has
+//   rights-below-zero      a replica's rights, over the ghost, are ≥ 0, where nothing was ever
+//   seized,
+//                          undone or taken back
+//   budget                 else Σ (unseen + debt) ≤ D + A + K + E: what decrees seized, what
+//                          adoptions seized, what was undone as a duplicate, what heirs took back
+//   view-above-truth       no replica believes in more rights of its own than it has, and what was
+//                          seized from it that it has not seen
 //   conservation           Σ rights = available + allowance
-//   oversold               available ≥ −allowance
+//   oversold               available ≥ −allowance − Σ (unseen + debt)
+//   seized-unlike-plan     a decree seizes what its dry run said
+//   seized-without-decree  whatever else is seized is units of holds that are adopted in that
+//   batch,
+//                          and no more of them than the dry runs counted
 //   not-monotone           one origin's totals only grow; its batches, sequences and life go on
-//   totals-unlike-holds    held, released, sold and returned of a stock row are the sums over the
-//                          same origin's holds
+//   totals-unlike-holds    what is held, sold, returned and voided by a stock row are the sums over
+//                          the same origin's holds (node/estate.h)
 //   hold-ended-twice       an ended hold stays as it ended
 //   expired-early          a hold expires when its home's life has reached its deadline
 //   exported-before-durable  what another node has of an origin is durable at the origin
@@ -51,6 +60,17 @@ class Checks final : public Watcher {
   // The standing copy of a reservation, as it is durable somewhere; nullptr: none.
   const crdt::Hold* hold(const std::string& id) const { return ghost_.hold(id); }
 
+  // What an operator was told: by a dry run, before it is confirmed.
+  void told_plan(const node::DecreePlan& plan);
+  // Some reservation of this replica may have been decided elsewhere: it was declared lost or
+  // retired.
+  bool contested(crdt::ReplicaId home) const { return contested_.contains(home); }
+  // Units of this SKU that were undone, or taken back by heirs, ever.
+  crdt::Units undone(const std::string& sku) const {
+    const auto at = budget_.find(sku);
+    return at == budget_.end() ? 0 : at->second.undone + at->second.taken_back;
+  }
+
   // Rare situations, and how often they occurred.
   void saw(const std::string& situation) { ++sometimes_[situation]; }
   const std::map<std::string, std::uint64_t>& sometimes() const { return sometimes_; }
@@ -66,7 +86,16 @@ class Checks final : public Watcher {
 
  private:
   struct HoldSums {  // over one origin's holds of one SKU
-    crdt::Units held = 0, released = 0, sold = 0, returned = 0;
+    crdt::Units open = 0, sold = 0, returned = 0, voided = 0;
+  };
+  struct Budget {  // of one SKU, in units, ever
+    crdt::Units decreed = 0, adopted = 0, undone = 0, taken_back = 0;
+    crdt::Units sum() const { return decreed + adopted + undone + taken_back; }
+  };
+  struct Seizing {  // what one batch of one origin does, by (target, SKU)
+    using By = std::pair<crdt::ReplicaId, std::string>;
+    std::map<By, crdt::Units> seized, adoptable;
+    std::vector<crdt::DecreeRow> decrees;  // new ones
   };
   struct Known {  // of a node, between events
     crdt::ReplicaId replica;
@@ -85,6 +114,12 @@ class Checks final : public Watcher {
                       const std::string& where);
   void count_hold(crdt::ReplicaId origin, const crdt::HoldRow* before, const crdt::HoldRow& after);
   void check_sums(crdt::ReplicaId origin, const std::string& sku);
+  static HoldSums counted(const crdt::HoldRow& row, std::size_t line);
+  void note_changes(crdt::ReplicaId origin, const crdt::DecodedRow& row, Seizing& seizing);
+  void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
+                 Seizing& seizing);
+  void check_seizures(Machine& machine, const Seizing& seizing);
+  void check_plans(const std::string& where, const Seizing& seizing);
   void check_product(const std::string& sku);
   void check_own_rights(Machine& machine, const crdt::Product& product);
   void check_rows_up_to_vector(Machine& machine);
@@ -95,6 +130,11 @@ class Checks final : public Watcher {
   std::map<std::size_t, Known> known_;  // by place
   absl::flat_hash_map<std::pair<crdt::ReplicaId, crdt::Sequence>, std::uint64_t> contents_;
   std::map<std::pair<crdt::ReplicaId, std::string>, HoldSums> sums_;
+  std::map<std::string, Budget> budget_;           // by SKU
+  std::map<std::string, node::DecreePlan> plans_;  // by digest, as dry runs said
+  std::map<std::pair<crdt::ReplicaId, crdt::ReplicaId>, crdt::Units>
+      adoptions_left_;  // by (issuer, target): open_holds of its decrees, less what was seized
+  std::set<crdt::ReplicaId> contested_;
   std::map<std::string, std::uint64_t> sometimes_;
   std::optional<Violation> violation_;
 };

@@ -25,8 +25,7 @@ struct Machine::Process {
   std::vector<node::Arrived> requests;
   std::vector<gossip::NetEvent> events;
   struct Pending {
-    api::Call call;
-    OnResponse done;
+    OnOutcome done;
     bool may_be_early = false;
   };
   std::map<std::uint64_t, Pending> pending;  // by token
@@ -244,7 +243,18 @@ void Machine::http(const HttpCall& call, OnResponse done) {
                             std::holds_alternative<node::GetAvailability>(ready.command) ||
                             std::holds_alternative<node::GetStats>(ready.command);
   process.requests.push_back({{token, std::move(ready.command)}, now().instant});
-  process.pending.emplace(token, Process::Pending{std::move(ready), std::move(done), may_be_early});
+  process.pending.emplace(
+      token, Process::Pending{
+                 [call = std::make_shared<api::Call>(std::move(ready)), done = std::move(done)](
+                     const node::Outcome& outcome) { done(api::answer(*call, outcome)); },
+                 may_be_early});
+  poke(events_.now());
+}
+
+void Machine::ask(node::Command command, OnOutcome done) {
+  const std::uint64_t token = ++process_->last_token;
+  process_->requests.push_back({{token, std::move(command)}, now().instant});
+  process_->pending.emplace(token, Process::Pending{std::move(done), false});
   poke(events_.now());
 }
 
@@ -255,7 +265,7 @@ void Machine::deliver(std::vector<node::Reply>&& replies) {
     const Process::Pending pending = std::move(found->second);
     process_->pending.erase(found);
     watcher_.on_reply(*this, reply.outcome, process_->disk->releasing(), pending.may_be_early);
-    pending.done(api::answer(pending.call, reply.outcome));
+    pending.done(reply.outcome);
   }
 }
 

@@ -94,6 +94,8 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   bool writing() const;                      // a batch is on its way to the disk. Requires: lives()
   bool checkpointing() const;                // and a slice of a checkpoint. Likewise
   bool reaches(crdt::ReplicaId peer) const;  // by its failure detector. Likewise
+  // It has ended because it was retired: its directory is of no use any more.
+  bool was_retired() const { return stopped_for_.starts_with("this replica was retired"); }
   // Why it does not start any more, by itself; empty: nothing.
   const std::string& stopped_for() const { return stopped_for_; }
 
@@ -111,6 +113,9 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   // As the HTTP server takes it: parsed, submitted, answered in words. Nothing is answered if the
   // process ends first. Requires: listens(); and no batch, which clients here send singly.
   void http(const HttpCall& call, OnResponse done);
+  // As an operator's tool asks, past HTTP. Likewise.
+  using OnOutcome = std::function<void(const node::Outcome& outcome)>;
+  void ask(node::Command command, OnOutcome done);
 
   bool listens() const override { return lives(); }
   void on_net(gossip::NetEvent&& event) override;

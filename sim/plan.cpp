@@ -129,6 +129,49 @@ void draw_faults(Plan& plan, Random& random, Bursts& bursts) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// Decrees, and the same request at two nodes: in a third of the seeds, from a stream of its own.
+// They come soon after something broke, as operators do, or a customer's second try.
+void draw_decrees(Plan& plan) {
+  Random random(plan.seed, "decrees");
+  if (plan.world.nodes.size() < 2 || !random.chance(0.4)) return;
+  const std::vector<bool> some = draw_some(random, kOperatorKinds);
+  const auto near_a_fault = [&] {
+    if (plan.faults.empty() || random.chance(0.2)) return random.between(0, plan.end_ms);
+    const std::int64_t away = static_cast<std::int64_t>(random.log_between(10, 60'000));
+    return std::min(plan.end_ms, random.pick(plan.faults).at_ms + away);
+  };
+  std::vector<PlannedFault> drawn;
+  const auto count = static_cast<std::size_t>(random.log_between(1, 9));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t kind = random.below(kOperatorKinds);
+    PlannedFault fault{.at_ms = near_a_fault(),
+                       .kind = static_cast<FaultKind>(kFaultKinds + kind),
+                       .a = random.below(plan.world.nodes.size()),
+                       .b = random.below(plan.world.nodes.size()),
+                       .c = random.below(plan.world.nodes.size()),
+                       .amount = random.unit(),
+                       .one_way = random.chance(0.5)};
+    if (some[kind]) drawn.push_back(fault);
+  }
+  plan.faults.insert(plan.faults.end(), drawn.begin(), drawn.end());
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+  const bool keys = random.chance(0.5), ids = random.chance(0.5);
+  const auto twice = static_cast<std::size_t>(random.log_between(1, 30));
+  for (std::size_t i = 0; i < twice; ++i) {
+    const bool is_key = random.chance(0.5);
+    PlannedOperation one{
+        .at_ms = near_a_fault(),
+        .kind = is_key ? OperationKind::receive_twice : OperationKind::reserve_twice,
+        .node = random.below(plan.world.nodes.size()),
+        .x = static_cast<std::uint32_t>(random.below(1'000'000)),
+        .y = static_cast<std::uint32_t>(random.below(1'000'000))};
+    if (is_key ? keys : ids) plan.operations.push_back(one);
+  }
+  std::stable_sort(plan.operations.begin(), plan.operations.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
 template <typename T>
 void leave_out(std::vector<T>& items, const std::vector<std::uint32_t>& omitted) {
   std::vector<T> kept;
@@ -151,6 +194,7 @@ Plan draw_plan(std::uint64_t seed) {
   Bursts bursts(random, plan.end_ms);
   draw_operations(plan, random, bursts);
   draw_faults(plan, random, bursts);
+  draw_decrees(plan);
   for (std::size_t i = 0; i < plan.world.nodes.size(); ++i)
     if (random.chance(0.6)) plan.core.push_back(i);
   if (plan.core.empty()) plan.core.push_back(random.below(plan.world.nodes.size()));
@@ -176,21 +220,27 @@ PlanSize plan_size(std::uint64_t seed) {
 }
 
 const char* name_of(FaultKind kind) {
-  static constexpr std::array<const char*, kFaultKinds> kNames = {
-      "crash",          "power loss", "pause",       "cut",
-      "isolate region", "swizzle",    "lossy",       "slow link",
-      "narrow link",    "clog",       "reset links", "slow disk",
-      "failing disk",   "full disk",  "lost disk",   "wall clock step"};
+  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds> kNames = {
+      "crash",          "power loss",
+      "pause",          "cut",
+      "isolate region", "swizzle",
+      "lossy",          "slow link",
+      "narrow link",    "clog",
+      "reset links",    "slow disk",
+      "failing disk",   "full disk",
+      "lost disk",      "wall clock step",
+      "failover",       "failover of a region",
+      "retire"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
 const char* name_of(OperationKind kind) {
-  static constexpr std::array<const char*, kOperationKinds> kNames = {
-      "receive", "adjust",      "allow",
-      "grant",   "reserve",     "reserve cart",
-      "commit",  "commit part", "commit at deadline",
-      "release", "extend",      "give back",
-      "read"};
+  static constexpr std::array<const char*, kOperationKinds + 2> kNames = {
+      "receive", "adjust",        "allow",
+      "grant",   "reserve",       "reserve cart",
+      "commit",  "commit part",   "commit at deadline",
+      "release", "extend",        "give back",
+      "read",    "receive twice", "reserve twice"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

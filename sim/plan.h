@@ -30,13 +30,18 @@ enum class FaultKind : std::uint8_t {
   full_disk,     // a's
   lost_disk,     // a's: it comes back empty, as a new replica
   wall_step,     // a's wall clock jumps
+  // What operators do, rightly or not; drawn apart from the others.
+  failover,         // b declares a lost
+  failover_region,  // b declares a's region lost
+  retire,           // b retires a; c is its successor
 };
-inline constexpr std::size_t kFaultKinds = 16;
+inline constexpr std::size_t kFaultKinds = 16;  // of the first, that of themselves happen
+inline constexpr std::size_t kOperatorKinds = 3;
 
 struct PlannedFault {
   std::int64_t at_ms = 0, for_ms = 0;
   FaultKind kind = FaultKind::crash;
-  std::size_t a = 0, b = 0;
+  std::size_t a = 0, b = 0, c = 0;
   double amount = 0;  // 0 … 1, how bad it is
   bool one_way = false;
 };
@@ -55,8 +60,11 @@ enum class OperationKind : std::uint8_t {
   extend,
   give_back,
   read,
+  // Drawn apart from the others: what two regions do that cannot see each other.
+  receive_twice,  // one key at two nodes at once
+  reserve_twice,  // one id, one body, at two nodes at once
 };
-inline constexpr std::size_t kOperationKinds = 13;
+inline constexpr std::size_t kOperationKinds = 13;  // of the first
 
 struct PlannedOperation {
   std::int64_t at_ms = 0;

@@ -71,7 +71,7 @@ struct Totals {
   std::uint64_t carts_failed = 0;                  // no answer in time, or an error instead of one
   std::uint64_t refused_with_stock_elsewhere = 0;  // carts of `refused` that all regions' rights
                                                    // together would have covered
-  std::uint64_t carts_fetched = 0;  // that waited for rights from other nodes
+  std::uint64_t carts_fetched = 0;                 // that waited for rights from other nodes
   crdt::Units units_reserved = 0, units_committed = 0, units_released = 0, units_expired = 0;
   // Σ over SKUs of what was below zero, at its highest, and allowance + exposure at that time. An
   // account of the whole: regions have none of their own.

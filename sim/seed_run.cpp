@@ -35,7 +35,9 @@ class SeedRun {
         recorder_(checks_, trace),
         world_(plan.world, recorder_),
         shoppers_(world_, checks_, plan_),
-        breaker_(world_, checks_, plan_, [this](std::size_t node) { shoppers_.lost_disk(node); }) {
+        breaker_(
+            world_, checks_, plan_, [this](std::size_t node) { shoppers_.lost_disk(node); },
+            [this](std::size_t node) { shoppers_.retired(node); }) {
     checks_.attach(world_);
     recorder_.attach(world_);
   }

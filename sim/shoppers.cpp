@@ -8,6 +8,7 @@ namespace holdfast::sim {
 namespace json = boost::json;
 
 using crdt::HoldState;
+using crdt::ReplicaId;
 using crdt::Units;
 
 namespace {
@@ -57,6 +58,52 @@ void Shoppers::schedule(Time begin) {
 
 void Shoppers::lost_disk(std::size_t node) { lost_.insert(node); }
 
+// What it said last is with one other node at least; which may have lost its disk.
+void Shoppers::retired(std::size_t node) {
+  if (!lost_.empty()) lost_.insert(node);
+}
+
+// More than one may have decided on it.
+bool Shoppers::contested(const Cart& cart) const {
+  if (cart.twice) return true;
+  for (const crdt::Hold* copy = checks_.ghost().first_copy(cart.id); copy != nullptr;
+       copy = copy->next_copy.get())
+    if (copy->next_copy || checks_.contested(copy->origin)) return true;
+  return false;
+}
+
+// Its home is gone for good, and nobody is its heir.
+bool Shoppers::decided_by_nobody(const Cart& cart) const {
+  const crdt::Hold* hold = checks_.hold(cart.id);
+  if (hold == nullptr) return false;
+  const ReplicaId home = checks_.ghost().heir(hold->origin);
+  for (std::size_t node = 0; node < world_.nodes(); ++node)
+    if (world_.node(node).replica() == home) return false;
+  return true;
+}
+
+std::size_t Shoppers::other_node(const PlannedOperation& planned) const {
+  return (planned.node + 1 + planned.x % (world_.nodes() - 1)) % world_.nodes();
+}
+
+// One key, by a customer who has no patience: counted once.
+void Shoppers::receive_twice(const PlannedOperation& planned) {
+  const std::string sku = this->sku(planned.x);
+  const Units units = 1 + planned.y % 40;
+  Asked asked{
+      .kind = planned.kind,
+      .node = planned.node,
+      .call = {"POST", "/v1/skus/" + sku + "/receipts",
+               R"({"quantity":)" + std::to_string(units) + "}", "k" + std::to_string(++keys_)},
+      .sku = sku,
+      .units = units};
+  ask(asked);
+  asked.node = other_node(planned);
+  asked.units = 0;  // it is the same receipt
+  asked.first = asked_.size() - 1;
+  ask(std::move(asked));
+}
+
 // ── asking ──────────────────────────────────────────────────────────────────────────────────────
 
 std::size_t Shoppers::known_cart(std::uint32_t x) const {
@@ -98,7 +145,10 @@ void Shoppers::carry_out(const PlannedOperation& planned) {
     }
     case OperationKind::reserve:
     case OperationKind::reserve_cart:
+    case OperationKind::reserve_twice:
       return reserve(planned);
+    case OperationKind::receive_twice:
+      return receive_twice(planned);
     case OperationKind::read:
       return ask({.kind = planned.kind,
                   .node = planned.node,
@@ -114,7 +164,8 @@ void Shoppers::reserve(const PlannedOperation& planned) {
             .node = planned.node,
             .ttl_seconds = 1 + planned.y % plan_.ttl_seconds_max,
             .partial = planned.x % 5 == 0};
-  const std::size_t lines = planned.kind == OperationKind::reserve ? 1 : 1 + planned.y % skus_;
+  cart.twice = planned.kind == OperationKind::reserve_twice;
+  const std::size_t lines = planned.kind != OperationKind::reserve_cart ? 1 : 1 + planned.y % skus_;
   for (std::size_t i = 0; i < lines; ++i)
     cart.lines.emplace_back(sku(planned.x + static_cast<std::uint32_t>(i)),
                             1 + (planned.y >> i) % 8);
@@ -125,11 +176,15 @@ void Shoppers::reserve(const PlannedOperation& planned) {
                            (cart.partial ? "true" : "false") + "}";
   const std::string target = "/v1/reservations/" + cart.id;
   carts_.push_back(std::move(cart));
-  ask({.kind = planned.kind,
-       .node = planned.node,
-       .call = {"PUT", target, body, ""},
-       .cart = carts_.size() - 1,
-       .wait = wait_ms * kMillisecond});
+  Asked asked{.kind = planned.kind,
+              .node = planned.node,
+              .call = {"PUT", target, body, ""},
+              .cart = carts_.size() - 1,
+              .wait = wait_ms * kMillisecond};
+  ask(asked);
+  if (!carts_[asked.cart].twice) return;
+  asked.node = other_node(planned);
+  ask(std::move(asked));
 }
 
 void Shoppers::verb(const PlannedOperation& planned) {
@@ -248,7 +303,8 @@ void Shoppers::on_answer(std::size_t number, const api::Response& response) {
 void Shoppers::check_repeated(const Asked& asked, const api::Response& response) {
   bool same = true;
   if (!asked.call.key.empty()) {
-    same = response.body == asked.answer;
+    // Of a key that took effect twice the lower replica's answer stands.
+    same = response.body == asked.answer || asked.kind == OperationKind::receive_twice;
   } else if (asked.cart != SIZE_MAX && asked.kind != OperationKind::extend) {
     same = lines_of(response.body, "held") == lines_of(asked.answer, "held");
   }
@@ -280,7 +336,7 @@ void Shoppers::check_durable(const Asked& asked) {
     durable = hold != nullptr && (!commits || hold->row.state == HoldState::committed) &&
               (asked.kind != OperationKind::release || hold->row.state == HoldState::released);
   }
-  if (!durable)
+  if (!durable && (asked.cart == SIZE_MAX || hold == nullptr || !contested(carts_[asked.cart])))
     checks_.fail("acknowledged-and-not-durable", asked.call.method + " " + asked.call.target +
                                                      ": " + told(asked.status, asked.answer));
 }
@@ -293,7 +349,8 @@ void Shoppers::note(const Asked& asked) {
 void Shoppers::note_reservation(const Asked& asked) {
   Cart& cart = carts_[asked.cart];
   const std::map<std::string, Units> held = lines_of(asked.answer, "held");
-  if (!cart.held.empty() && cart.held != held)
+  const bool in_parts_twice = cart.twice && cart.partial;  // each holds what it had
+  if (!cart.held.empty() && cart.held != held && !in_parts_twice)
     checks_.fail("retry-differs", cart.id + ": what is held has changed");
   cart.held = held;
   if (!cart.answered_at) cart.answered_at = world_.now();
@@ -308,13 +365,16 @@ void Shoppers::note_reservation(const Asked& asked) {
   }
   if (asked.call.target.ends_with("/commit")) {
     const auto committed = lines_of(asked.answer, "committed");
-    if (cart.committed && *cart.committed != committed)
+    cart.sold.push_back(committed);
+    if (cart.committed && *cart.committed != committed && !contested(cart))
       checks_.fail("retry-differs", cart.id + ": what was sold has changed");
     cart.committed = committed;
   }
   if (asked.kind == OperationKind::release) cart.released = true;
   if (asked.kind == OperationKind::give_back) cart.returned[asked.sku] += asked.units;
-  if (cart.committed && cart.released)
+  if (cart.committed && cart.released && contested(cart))
+    checks_.saw("a reservation was committed here and released there");
+  if (cart.committed && cart.released && !contested(cart))
     checks_.fail("hold-ended-twice", cart.id + ": acknowledged as committed and as released");
 }
 
@@ -331,7 +391,8 @@ std::optional<api::Response> Shoppers::call(std::size_t node, const HttpCall& ca
 // An id that no row names is 503, not 404, for as long as a member is away; a lost disk's is for
 // ever.
 bool Shoppers::can_be_resolved(const Cart& cart) const {
-  return !doubtful(cart.node) && (lost_.empty() || checks_.hold(cart.id) != nullptr);
+  return !doubtful(cart.node) && (lost_.empty() || checks_.hold(cart.id) != nullptr) &&
+         !decided_by_nobody(cart);
 }
 
 void Shoppers::resolve() {
@@ -352,7 +413,8 @@ void Shoppers::resolve() {
                   });
       world_.run_until([&] { return *answered != 0; }, world_.now() + kPatience);
       if (*answered == 0 || !is_clear(*answered)) continue;
-      if (was_success && !is_success(*answered) && asked_[number].kind != OperationKind::extend)
+      if (was_success && !is_success(*answered) && asked_[number].kind != OperationKind::extend &&
+          (asked_[number].cart == SIZE_MAX || !contested(carts_[asked_[number].cart])))
         checks_.fail("retry-differs", asked_[number].call.method + " " +
                                           asked_[number].call.target + ": acknowledged, and then " +
                                           std::to_string(*answered));
@@ -373,6 +435,10 @@ void Shoppers::audit() {
   std::map<std::string, Figures> figures;
   for (std::size_t i = 0; i < skus_; ++i) figures[sku(static_cast<std::uint32_t>(i))];
   for (const Asked& asked : asked_) {
+    if (asked.kind == OperationKind::receive_twice) {
+      if (asked.first != SIZE_MAX) count_twice(asked_[asked.first], asked, figures[asked.sku]);
+      continue;
+    }
     const bool sure = asked.clear && !doubtful(asked.node);
     if (asked.clear && !is_success(asked.status) && sure) continue;
     Figures& of = figures[asked.sku];
@@ -389,6 +455,17 @@ void Shoppers::audit() {
   if (!checks_.violation()) audit_stock(figures);
 }
 
+// One receipt, asked for at two nodes.
+void Shoppers::count_twice(const Asked& one, const Asked& other, Figures& of) const {
+  const auto done = [&](const Asked& asked) {
+    return asked.clear && is_success(asked.status) && !doubtful(asked.node);
+  };
+  const auto refused = [&](const Asked& asked) {
+    return asked.clear && !is_success(asked.status) && !doubtful(asked.node);
+  };
+  if (!refused(one) || !refused(other)) of.received.add(one.units, done(one) || done(other));
+}
+
 void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
   for (const Cart& cart : carts_) {
     audit_cart(cart, figures);
@@ -397,7 +474,7 @@ void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {
 }
 
 void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figures) {
-  if (doubtful(cart.node)) {
+  if (doubtful(cart.node) || decided_by_nobody(cart)) {
     for (const auto& [sku, units] : cart.lines) {
       figures[sku].held.add(units, false);
       figures[sku].sold.add(units, false);
@@ -420,23 +497,37 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
   if (answer->status != 200) return wrong("was acknowledged, and is gone");
   const json::value shown = json::parse(answer->body);
   const std::string state(shown.at("state").as_string());
+  const bool contested = this->contested(cart);
   if (cart.committed && state != "committed") return wrong("was committed");
-  if (cart.released && state != "released") return wrong("was released");
+  const bool overruled = contested && state == "committed" && (cart.committed || cart.end_in_doubt);
+  if (cart.released && state != "released" && !overruled) return wrong("was released");
   const bool nobody_was_told = !cart.committed && !cart.released && !cart.end_in_doubt;
-  if (nobody_was_told && state != "expired" && state != "held")
+  // Of two copies one may have given way, and the other's customer never come.
+  if (nobody_was_told && state != "expired" && state != "held" && !contested)
     return wrong("ended in a way that nobody was told of");
-  if (lines_of(answer->body, "held") != cart.held) return wrong("holds something else");
-  if (cart.committed && lines_of(answer->body, "committed") != *cart.committed)
+  if (nobody_was_told && state == "committed") return wrong("was sold, and nobody was told");
+  if (lines_of(answer->body, "held") != cart.held && !(cart.twice && cart.partial))
+    return wrong("holds something else");
+  const auto sold = lines_of(answer->body, "committed");
+  if (cart.committed && std::find(cart.sold.begin(), cart.sold.end(), sold) == cart.sold.end() &&
+      !(contested && cart.end_in_doubt))
     return wrong("sold something else");
   if (state == "held") return wrong("is past its deadline, and held");
   for (const auto& [sku, units] : lines_of(answer->body, "returned")) {
     const auto told = cart.returned.find(sku);
-    if (!cart.returns_in_doubt && units != (told == cart.returned.end() ? 0 : told->second))
+    const Units by_answers = told == cart.returned.end() ? 0 : told->second;
+    if (!cart.returns_in_doubt && units != by_answers && !contested)
       return wrong("has other returns");
     figures[sku].returned.add(units, true);
+    // What was returned of a copy that gave way afterwards is in its own totals.
+    if (!contested) continue;
+    for (const auto& line : cart.lines) {
+      if (line.first != sku) continue;
+      figures[sku].returned.add(line.second, false);
+      figures[sku].sold.add(line.second, false);
+    }
   }
-  for (const auto& [sku, units] : lines_of(answer->body, "committed"))
-    figures[sku].sold.add(units, true);
+  for (const auto& [sku, units] : sold) figures[sku].sold.add(units, true);
 }
 
 void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
@@ -463,8 +554,10 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       // Of rights that one lost disk gave to another, nobody knows both ends any more: the other's
       // show as less than none, and count as none.
       const Units left = units("on_hand") - units("held");
-      within("available", left, lost_.empty() ? left : units("on_hand"));
-      if (units("available") < -units("allowance")) within("available", 0, 0);
+      // A debt of a replica that nothing was seized from shows as no rights.
+      const bool exact = lost_.empty() && checks_.undone(sku) == 0;
+      within("available", left, exact ? left : units("on_hand"));
+      if (exact && units("available") < -units("allowance")) within("available", 0, 0);
     }
   }
 }
@@ -474,7 +567,12 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
 void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
   if (few_holds()) return;  // more may be refused
   for (const std::size_t node : nodes) {
+    const crdt::State& own = world_.node(node).engine().state();
+    // A retired one that no peer has heard to its end serves nobody; who is declared lost is given
+    // nothing but what it owes.
+    if (own.retired(own.self())) continue;
     try_for_too_much(node);
+    if (own.decreed(own.self())) continue;
     for (std::size_t i = 0; i < skus_ && !checks_.violation(); ++i) {
       const std::string sku = this->sku(static_cast<std::uint32_t>(i));
       const crdt::State& state = world_.node(node).engine().state();

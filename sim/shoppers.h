@@ -6,6 +6,10 @@
 // A call without an answer in time is sent again, on another connection, to the same node; in the
 // end every call that is not clear is repeated until it is. A node whose disk was lost may have
 // taken what it said with it: what was asked there is in doubt, and widens the account to a range.
+//
+// A reservation whose home was declared lost or retired, or that was asked for at two nodes, is
+// contested: two may have decided on it before they knew of each other. Then one end stands, of
+// those that were told; a commit if there was one.
 
 #include <map>
 #include <optional>
@@ -25,6 +29,8 @@ class Shoppers {
   // Puts the plan's operations into the calendar, from `begin` on.
   void schedule(Time begin);
   void lost_disk(std::size_t node);
+  // The node's replica was retired, and has told others all that it had to say: a new one follows.
+  void retired(std::size_t node);
   // Repeats what is not clear until it is. All nodes must be there and well.
   void resolve();
   // Compares the books with all nodes: checks fail where they differ.
@@ -54,8 +60,10 @@ class Shoppers {
     std::map<std::string, crdt::Units> held;  // as told
     std::optional<std::map<std::string, crdt::Units>> committed;
     bool released = false;
-    std::map<std::string, crdt::Units> returned;          // by clear answers
-    bool returns_in_doubt = false, end_in_doubt = false;  // asked of a node that was lost
+    std::map<std::string, crdt::Units> returned;           // by clear answers
+    bool returns_in_doubt = false, end_in_doubt = false;   // asked of a node that was lost
+    bool twice = false;                                    // at two nodes
+    std::vector<std::map<std::string, crdt::Units>> sold;  // each end that was told as committed
   };
   struct Asked {
     OperationKind kind = OperationKind::read;
@@ -64,6 +72,7 @@ class Shoppers {
     std::string sku;
     crdt::Units units = 0;
     std::size_t cart = SIZE_MAX;
+    std::size_t first = SIZE_MAX;  // the same call at another node, by its number
     int attempts = 0;
     int answers = 0;
     Time wait = 0;  // of a reservation
@@ -77,6 +86,10 @@ class Shoppers {
   std::size_t known_cart(std::uint32_t x) const;
   void carry_out(const PlannedOperation& planned);
   void reserve(const PlannedOperation& planned);
+  void receive_twice(const PlannedOperation& planned);
+  std::size_t other_node(const PlannedOperation& planned) const;
+  bool contested(const Cart& cart) const;
+  bool decided_by_nobody(const Cart& cart) const;
   void verb(const PlannedOperation& planned);
   void ask(Asked asked);
   void send(std::size_t number);
@@ -90,6 +103,7 @@ class Shoppers {
   bool few_holds() const { return world_.options().open_holds_max < 1'000; }
   bool doubtful(std::size_t node) const { return lost_.contains(node); }
   std::optional<api::Response> call(std::size_t node, const HttpCall& call, Time limit);
+  void count_twice(const Asked& one, const Asked& other, Figures& of) const;
   void audit_carts(std::map<std::string, Figures>& figures);
   void audit_cart(const Cart& cart, std::map<std::string, Figures>& figures);
   void audit_stock(const std::map<std::string, Figures>& figures);

@@ -65,6 +65,89 @@ TEST_CASE("a reservation") {
   CHECK_FALSE(shown.contains("metadata"));
 }
 
+TEST_CASE("a write tells how durable it is if that is more than this node, or less than asked") {
+  const auto shown = [](node::Durability reached, Code code) {
+    auto view = reservation();
+    view->reached = reached;
+    const Response response = answer(Call{}, showing(std::move(view), code));
+    const json::object body = json::parse(response.body).as_object();
+    const auto* level = body.if_contains("durability");
+    return std::to_string(response.status) + " " +
+           (level == nullptr ? "-" : std::string(level->as_string()));
+  };
+  CHECK(shown(node::Durability::node, Code::created) == "201 -");
+  CHECK(shown(node::Durability::region, Code::created) == "201 region");
+  CHECK(shown(node::Durability::remote, Code::created) == "201 remote");
+  CHECK(shown(node::Durability::node, Code::accepted) == "202 node");
+  CHECK(shown(node::Durability::region, Code::accepted) == "202 region");
+  node::ReservationPage page;
+  page.items.push_back(*reservation());
+  CHECK(body_of(showing(std::move(page))).find("durability") == std::string::npos);
+}
+
+TEST_CASE("a decree shows its amounts and targets") {
+  const auto plan = [](bool dry_run) {
+    auto view = std::make_unique<node::DecreePlan>();
+    view->dry_run = dry_run;
+    view->plan = "0123456789abcdef";
+    view->targets = {{0xa}, {0xb}};
+    view->names = {{"eu-1", "eu"}, {"", ""}};
+    view->seize = 12;
+    view->open_holds = 3;
+    view->skus = {{"a", 12, 0}, {"b", 0, 3}};
+    return view;
+  };
+  Response response = answer(Call{}, showing(plan(true)));
+  CHECK(response.status == 200);
+  CHECK(response.body ==
+        R"({"dry_run":true,"plan":"0123456789abcdef",)"
+        R"("targets":[{"replica":"000000000000000a","node":"eu-1","region":"eu"},)"
+        R"({"replica":"000000000000000b"}],"seize":12,"open_holds":3,)"
+        R"("skus":[{"sku":"a","seize":12,"open_holds":0},{"sku":"b","seize":0,"open_holds":3}]})");
+  response = answer(Call{}, showing(plan(false), Code::created));
+  CHECK(response.status == 201);
+  CHECK(json::parse(response.body).at("dry_run") == false);
+  auto unnamed = plan(true);
+  unnamed->names.clear();
+  CHECK(json::serialize(json::parse(body_of(showing(std::move(unnamed)))).at("targets")) ==
+        R"([{"replica":"000000000000000a"},{"replica":"000000000000000b"}])");
+}
+
+TEST_CASE("accounts of decrees") {
+  CHECK(body_of(showing(node::DecreeAccounts{})) == R"({"failovers":[]})");
+  node::DecreeAccount account{.target = {0xa},
+                              .issuer = {0xb},
+                              .region = "eu",
+                              .node = "eu-1",
+                              .issuer_node = "us-1",
+                              .generation = 2,
+                              .fraction = 0.5,
+                              .issued_at = 1'709'208'000'000,
+                              .seized = 40,
+                              .open_holds = 3,
+                              .unseen = 1,
+                              .debt = 5,
+                              .spent_unseen = 20,
+                              .realized = 7,
+                              .repaid = 15};
+  CHECK(body_of(showing(node::DecreeAccounts{{account}})) ==
+        R"({"failovers":[{"kind":"failover","state":"open","target":"000000000000000a",)"
+        R"("node":"eu-1","region":"eu","generation":2,"issuer":"000000000000000b",)"
+        R"("issuer_node":"us-1","fraction":0.5,"issued_at":"2024-02-29T12:00:00.000Z",)"
+        R"("closed_at":null,"seized":40,"open_holds":3,"unseen":1,"spent_unseen":20,)"
+        R"("realized":7,"repaid":15,"debt":5}]})");
+  account.closed_at = account.issued_at + 1;
+  node::DecreeAccount retirement{.kind = crdt::DecreeKind::retirement, .successor = {0xc}};
+  const json::value shown =
+      json::parse(body_of(showing(node::DecreeAccounts{{account, retirement}})));
+  CHECK(shown.at_pointer("/failovers/0/state") == "closed");
+  CHECK(shown.at_pointer("/failovers/0/closed_at") == "2024-02-29T12:00:00.001Z");
+  CHECK_FALSE(shown.at_pointer("/failovers/0").as_object().contains("successor"));
+  CHECK(shown.at_pointer("/failovers/1/kind") == "retirement");
+  CHECK(shown.at_pointer("/failovers/1/state") == "retired");
+  CHECK(shown.at_pointer("/failovers/1/successor") == "000000000000000c");
+}
+
 TEST_CASE("a batch result is the single answer with its status") {
   std::string line;
   append_batch_result(line, showing(reservation(), Code::created));
@@ -126,11 +209,23 @@ TEST_CASE("the cluster groups nodes by region") {
     node.region = region;
     cluster->nodes.push_back(node);
   }
+  cluster->nodes[1].state = "decreed";
+  cluster->nodes[2].state = "retired";
+  cluster->exposure = 4;
+  cluster->debt = 3;
+  cluster->oversold = 2;
+  cluster->open_decrees = 1;
   cluster->faults.push_back({"eu", true, 5, 0.25});
   const json::value shown = json::parse(body_of(showing(std::move(cluster))));
   REQUIRE(shown.at("regions").as_array().size() == 2);
   CHECK(shown.at("regions").at(1).at("region") == "eu");
   CHECK(shown.at("regions").at(1).at("nodes").as_array().size() == 2);
+  CHECK(shown.at_pointer("/regions/1/nodes/0/state") == "decreed");
+  CHECK(shown.at_pointer("/regions/1/nodes/1/state") == "retired");
+  CHECK(shown.at("exposure") == 4);
+  CHECK(shown.at("debt") == 3);
+  CHECK(shown.at("oversold") == 2);
+  CHECK(shown.at("open_decrees") == 1);
   CHECK(shown.at("faults").at(0).at("delay_ms") == 5);
   CHECK(shown.at("faults").at(0).at("loss") == 0.25);
 }
@@ -175,6 +270,12 @@ TEST_CASE("problems have the pinned statuses and codes") {
       {Code::faults_disabled, 403, "faults_disabled"},
       {Code::stopping, 503, "stopping"},
       {Code::invalid_cursor, 400, "invalid_cursor"},
+      {Code::target_unreachable, 503, "target_unreachable"},
+      {Code::plan_changed, 409, "plan_changed"},
+      {Code::decree_open, 409, "decree_open"},
+      {Code::own_region, 409, "own_region"},
+      {Code::replica_retired, 409, "replica_retired"},
+      {Code::successor_not_live, 409, "successor_not_live"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -220,6 +321,32 @@ TEST_CASE("health, readiness and metrics") {
   CHECK(metrics.body.find("# TYPE holdfast_commits_total counter\n") != std::string::npos);
   CHECK(metrics.body.find("holdfast_commits_total 9007199254740991\n") != std::string::npos);
   CHECK(metrics.body.find("# TYPE holdfast_ready gauge\nholdfast_ready 1\n") != std::string::npos);
+}
+
+TEST_CASE("metrics of decrees, each from its own number") {
+  node::Stats stats;
+  stats.decrees_issued = 1;
+  stats.adoptions = 2;
+  stats.copies_overruled = 3;
+  stats.conflicts = 4;
+  stats.keys_undone = 5;
+  stats.holds_purged = 6;
+  stats.durability_missed = 7;
+  stats.exposure = 8;
+  stats.debt = 9;
+  stats.oversold = 10;
+  stats.open_decrees = 11;
+  const std::string text = metrics_text(stats);
+  for (const char* line :
+       {"counter\nholdfast_decrees_issued_total 1\n", "counter\nholdfast_adoptions_total 2\n",
+        "counter\nholdfast_copies_overruled_total 3\n", "counter\nholdfast_conflicts_total 4\n",
+        "counter\nholdfast_keys_undone_total 5\n", "counter\nholdfast_holds_purged_total 6\n",
+        "counter\nholdfast_durability_missed_total 7\n", "gauge\nholdfast_exposure 8\n",
+        "gauge\nholdfast_debt 9\n", "gauge\nholdfast_oversold 10\n",
+        "gauge\nholdfast_open_decrees 11\n"}) {
+    CAPTURE(line);
+    CHECK(text.find(line) != std::string::npos);
+  }
 }
 
 TEST_CASE("times at the edges") {

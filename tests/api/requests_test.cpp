@@ -161,13 +161,96 @@ TEST_CASE("a document of too many or too deep values is refused") {
   check_field(put(std::string(40, '[') + std::string(40, ']')), "body");
 }
 
-TEST_CASE("other durability levels are refused by a code of their own") {
-  for (const char* level : {"region", "remote"}) {
-    const Refused refusal = refused(put(with(R"("durability":")" + std::string(level) + "\"")));
-    CHECK(refusal.status == 400);
-    CHECK(refusal.code == "unsupported_durability");
-    CHECK(refusal.field == "durability");
+TEST_CASE("a reservation may ask for more durability than its node's disk") {
+  using node::Durability;
+  const auto level = [](const char* text) {
+    return accepted<node::Reserve>(put(with(R"("durability":")" + std::string(text) + "\"")))
+        .durability;
+  };
+  CHECK(level("node") == Durability::node);
+  CHECK(level("region") == Durability::region);
+  CHECK(level("remote") == Durability::remote);
+  CHECK(accepted<node::Reserve>(put(with("\"wait_ms\":0"))).durability == Durability::node);
+  for (const char* bad : {"\"\"", "\"Region\"", "\"region \"", "2", "null", "true", "[\"node\"]"}) {
+    check_field(put(with("\"durability\":" + std::string(bad))), "durability");
   }
+}
+
+TEST_CASE("a failover names a region or a replica") {
+  const auto region = accepted<node::Failover>(post(
+      "/v1/regions/eu/failover", R"({"fraction":0.25,"dry_run":true,"plan":"0123456789abcdef"})"));
+  CHECK(region.target == "eu");
+  CHECK(region.region);
+  CHECK(region.fraction_ppm == 250'000);
+  CHECK(region.dry_run);
+  CHECK(region.plan == "0123456789abcdef");
+  const auto replica = accepted<node::Failover>(post("/v1/replicas/00000000000000aa/failover", ""));
+  CHECK(replica.target == "00000000000000aa");
+  CHECK_FALSE(replica.region);
+  CHECK(replica.fraction_ppm == 1'000'000);
+  CHECK_FALSE(replica.dry_run);
+  CHECK(replica.plan.empty());
+  CHECK(accepted<node::Failover>(post("/v1/regions/e%75/failover", "{}")).target == "eu");
+  check_field(post("/v1/regions/a%2Fb/failover", "{}"), "region");
+  check_field(post("/v1/replicas/a+b/failover", "{}"), "id");
+}
+
+TEST_CASE("a retirement names its successor") {
+  const auto retirement = accepted<node::Retire>(
+      post("/v1/replicas/00000000000000aa/retire",
+           R"({"plan":"ffffffffffffffff","dry_run":false,"successor":"us-1"})"));
+  CHECK(retirement.replica == "00000000000000aa");
+  CHECK(retirement.successor == "us-1");
+  CHECK(retirement.plan == "ffffffffffffffff");
+  CHECK_FALSE(retirement.dry_run);
+  const std::string path = "/v1/replicas/00000000000000aa/retire";
+  check_field(post(path, ""), "successor");
+  check_field(post(path, R"({"dry_run":true})"), "successor");
+  check_field(post(path, R"({"successor":""})"), "successor");
+  check_field(post(path, R"({"successor":null})"), "successor");
+  check_field(post(path, R"({"successor":"us 1"})"), "successor");
+  check_field(post(path, R"({"successor":"a","successor":"a"})"), "successor");
+  check_field(post(path, R"({"successor":"a","fraction":1})"), "fraction");
+  check_field(post(path, R"({"successor":"a","plan":"0"})"), "plan");
+  check_field(post(path, R"({"successor":"a","dry_run":"no"})"), "dry_run");
+}
+
+TEST_CASE("the fraction of a failover is above 0 and at most 1") {
+  const auto ppm = [](const std::string& fraction) {
+    return accepted<node::Failover>(
+               post("/v1/regions/eu/failover", "{\"fraction\":" + fraction + "}"))
+        .fraction_ppm;
+  };
+  CHECK(ppm("1") == 1'000'000);
+  CHECK(ppm("1.0") == 1'000'000);
+  CHECK(ppm("0.29") == 290'000);
+  CHECK(ppm("1e-6") == 1);
+  for (const char* path : {"/v1/regions/eu/failover", "/v1/replicas/00000000000000aa/failover"}) {
+    for (const char* bad : {"0", "0.0", "-0", "-0.5", "-1", "1.0000001", "2", "1e-7", "1e400",
+                            "\"0.5\"", "true", "null", "[0.5]", "{}"}) {
+      check_field(post(path, "{\"fraction\":" + std::string(bad) + "}"), "fraction");
+    }
+    check_field(post(path, R"({"fraction":1,"fraction":1})"), "fraction");
+    for (const char* bad : {"\"\"", "\"0123456789abcde\"", "\"0123456789abcdef0\"",
+                            "\"0123456789abcdeg\"", "\"0123456789ABCDEF\"", "1", "null"}) {
+      check_field(post(path, "{\"plan\":" + std::string(bad) + "}"), "plan");
+    }
+    check_field(post(path, R"({"dry_run":1})"), "dry_run");
+    check_field(post(path, R"({"dry-run":true})"), "dry-run");
+    check_field(post(path, R"({"successor":"us-1"})"), "successor");
+    check_field(post(path, "[]"), "body");
+  }
+}
+
+TEST_CASE("failovers are listed, and offered by these methods only") {
+  CHECK(std::holds_alternative<node::ListFailovers>(
+      std::get<Call>(parse({"GET", "/v1/failovers"})).command));
+  check_field({"GET", "/v1/failovers?limit=1"}, "limit");
+  CHECK(refused({"POST", "/v1/failovers"}).headers == "Allow: GET, HEAD\r\n");
+  CHECK(refused({"GET", "/v1/regions/eu/failover"}).headers == "Allow: POST\r\n");
+  CHECK(refused({"DELETE", "/v1/replicas/aa/retire"}).headers == "Allow: POST\r\n");
+  CHECK(refused({"POST", "/v1/regions/eu/retire"}).status == 404);
+  CHECK(refused({"POST", "/v1/regions/failover"}).status == 404);
 }
 
 TEST_CASE("names are 1 to 128 characters of the alphabet, percent-encoded or not") {

@@ -84,6 +84,7 @@ Outcome any_outcome() {
       view->id = *any_text();
       view->state = static_cast<crdt::HoldState>(*rc::gen::inRange(0, 4));
       view->final = *rc::gen::arbitrary<bool>();
+      view->reached = static_cast<Durability>(*rc::gen::inRange(0, 3));
       view->home = ReplicaId{*rc::gen::arbitrary<std::uint64_t>()};
       view->expires_at = *rc::gen::arbitrary<std::int64_t>();
       view->metadata = any_metadata();

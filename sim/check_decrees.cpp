@@ -1,0 +1,137 @@
+// The terms of the budget: what decrees, adoptions, duplicates and heirs may cost, batch by batch.
+
+#include <algorithm>
+
+#include "node/ledger.h"
+#include "sim/checks.h"
+
+namespace holdfast::sim {
+
+using crdt::HoldState;
+using crdt::PeerTotals;
+using crdt::ReplicaId;
+using crdt::Units;
+
+void Checks::told_plan(const node::DecreePlan& plan) { plans_[plan.plan] = plan; }
+
+// Before the row is merged into the ghost.
+void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing& seizing) {
+  if (const auto* stock = std::get_if<crdt::StockRow>(&row.payload)) {
+    const crdt::Product* product = ghost_.product(row.key);
+    const crdt::StockCell* before = product == nullptr ? nullptr : product->stock.find(origin);
+    for (const PeerTotals& entry : stock->peers) {
+      const PeerTotals* was = before == nullptr ? nullptr : before->row.find(entry.peer);
+      const Units more = entry.seized - (was == nullptr ? 0 : was->seized);
+      if (more > 0) seizing.seized[{entry.peer, row.key}] += more;
+      if (entry.debt_at_seen > (was == nullptr ? 0 : was->debt_at_seen))
+        saw("a seized replica returned in debt");
+    }
+  } else if (const auto* hold = std::get_if<crdt::HoldRow>(&row.payload)) {
+    note_hold(origin, row.key, *hold, seizing);
+  } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
+    const crdt::Key* before = ghost_.key_of(row.key, origin);
+    if (key->state == 0 || (before != nullptr && before->row.state != 0)) return;
+    saw("a key that took effect twice was undone");
+    budget_[key->sku].undone += std::max<Units>(0, key->units);
+  } else if (const auto* decree = std::get_if<crdt::DecreeRow>(&row.payload)) {
+    contested_.insert(decree->target);
+    if (decree->closed_at != 0) saw("a decree was closed");
+    if (!ghost_.decrees().contains({decree->target, decree->generation, origin}))
+      seizing.decrees.push_back(*decree);
+  }
+}
+
+void Checks::note_hold(ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
+                       Seizing& seizing) {
+  const crdt::Hold* own = ghost_.hold_of(id, origin);
+  if (own == nullptr && row.adopted_from && !row.estate) {
+    saw("a reservation was adopted");
+    for (const crdt::HoldLine& line : row.lines)
+      seizing.adoptable[{row.adopted_from, line.sku}] += line.held;
+  }
+  if (row.estate && (own == nullptr || !own->row.estate)) saw("an heir took a hold over");
+  if (own == nullptr) return;
+  if (row.overruled && !own->row.overruled) saw("a copy of a reservation gave way");
+  for (std::size_t i = 0; i < own->row.lines.size(); ++i) {
+    const Units back = (own->row.estate && !row.estate ? own->row.lines[i].held : 0) +
+                       (!own->row.freed.empty() && row.freed.empty() ? own->row.freed[i] : 0);
+    if (back == 0) continue;
+    saw("an heir took its own end back");
+    budget_[own->row.lines[i].sku].taken_back += back;
+  }
+}
+
+// After the batch was merged.
+void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
+  if (seizing.seized.empty() && seizing.decrees.empty()) return;
+  const ReplicaId self = machine.replica();
+  const std::string where = machine.name() + ": ";
+  std::map<ReplicaId, Units> decreed;
+  for (const crdt::DecreeRow& decree : seizing.decrees) {
+    decreed[decree.target] += decree.seized;
+    adoptions_left_[{self, decree.target}] += decree.open_holds;
+    const auto other =
+        std::count_if(ghost_.decrees().begin(), ghost_.decrees().end(), [&](const auto& entry) {
+          return std::get<0>(entry.first) == decree.target && ghost_.is_open(*entry.second);
+        });
+    if (other > 1) saw("two decrees of one target were open at once");
+    if (decree.kind == crdt::DecreeKind::retirement && ghost_.retired(decree.successor))
+      saw("a successor was retired itself");
+  }
+  check_plans(where, seizing);
+  std::map<ReplicaId, Units> taken;
+  for (const auto& [by, units] : seizing.seized) {
+    const auto& [target, sku] = by;
+    const auto held = seizing.adoptable.find(by);
+    const Units adoptable = held == seizing.adoptable.end() ? 0 : held->second;
+    const bool has_decree = decreed.contains(target);
+    if (!has_decree && units > adoptable)
+      fail("seized-without-decree", where + std::to_string(units) + " of " + sku + " from " +
+                                        crdt::to_string(target) + ", for holds of " +
+                                        std::to_string(adoptable));
+    taken[target] += units;
+    Budget& budget = budget_[sku];
+    if (has_decree) {
+      budget.decreed += units;  // and what was adopted in the same batch, if anything was
+    } else {
+      budget.adopted += units;
+      saw("an adopter seized what it lacked");
+      Units& left = adoptions_left_[{self, target}];
+      left -= units;
+      if (left < 0)
+        fail("seized-without-decree", where + "adoptions from " + crdt::to_string(target) +
+                                          " add up to " + std::to_string(-left) +
+                                          " more than dry runs counted");
+    }
+  }
+  for (const auto& [target, units] : decreed)
+    if (taken[target] < units)
+      fail("seized-unlike-plan", where + "a decree of " + std::to_string(units) + " from " +
+                                     crdt::to_string(target) + " took " +
+                                     std::to_string(taken[target]));
+}
+
+void Checks::check_plans(const std::string& where, const Seizing& seizing) {
+  std::set<std::string> done;
+  for (const crdt::DecreeRow& decree : seizing.decrees) {
+    const std::string digest = crdt::to_string(ReplicaId{decree.plan});
+    const auto told = plans_.find(digest);
+    if (told == plans_.end() || !done.insert(digest).second) continue;
+    const node::DecreePlan& plan = told->second;
+    for (const node::DecreeSku& of : plan.skus) {
+      Units took = 0, adoptable = 0;
+      for (const ReplicaId target : plan.targets) {
+        const auto at = seizing.seized.find({target, of.sku});
+        if (at != seizing.seized.end()) took += at->second;
+        const auto held = seizing.adoptable.find({target, of.sku});
+        if (held != seizing.adoptable.end()) adoptable += held->second;
+      }
+      if (took < of.seize || took > of.seize + adoptable)
+        fail("seized-unlike-plan", where + of.sku + ": " + std::to_string(took) +
+                                       " were seized, the dry run said " +
+                                       std::to_string(of.seize));
+    }
+  }
+}
+
+}  // namespace holdfast::sim
