@@ -114,7 +114,7 @@ void Mesh::lose_calls(LinkId link, std::vector<MeshEvent>& events) {
   for (const auto& [id, call] : calls_)
     if (call.link == link) lost.ids.push_back(id);
   for (const std::uint64_t id : lost.ids) calls_.erase(id);
-  if (!lost.ids.empty()) events.push_back(std::move(lost));
+  if (!lost.ids.empty()) events.emplace_back(std::move(lost));
 }
 
 void Mesh::forget_old_calls(Now now, std::vector<MeshEvent>& events) {
@@ -123,7 +123,7 @@ void Mesh::forget_old_calls(Now now, std::vector<MeshEvent>& events) {
     lost.ids.push_back(calls_.begin()->first);
     calls_.erase(calls_.begin());
   }
-  if (!lost.ids.empty()) events.push_back(std::move(lost));
+  if (!lost.ids.empty()) events.emplace_back(std::move(lost));
 }
 
 void Mesh::drop(Session& session, const std::string& reason, bool warning) {

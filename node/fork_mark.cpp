@@ -12,7 +12,9 @@ std::string hex(std::uint64_t number) { return crdt::to_string(crdt::ReplicaId{n
 // Takes "WORD HEX\n" off the text.
 bool take(std::string_view& text, std::string_view word, std::uint64_t& number) {
   const std::size_t length = word.size() + 1 + 16 + 1;
-  if (text.size() < length || !text.starts_with(word) || text[length - 1] != '\n') return false;
+  if (text.size() < length || !text.starts_with(word) || text[word.size()] != ' ' ||
+      text[length - 1] != '\n')
+    return false;
   const auto id = crdt::parse_replica_id(text.substr(word.size() + 1, 16));
   if (!id) return false;
   number = id->value;
