@@ -107,8 +107,8 @@ bool BoundedCounter::ever_seized(ReplicaId target) const {
 }
 
 template <typename Sum>
-Units BoundedCounter::over_targets(Sum&& sum) const {
-  std::set<ReplicaId> targets;
+Units BoundedCounter::over_targets(Sum&& sum, const ReplicaSet& owing) const {
+  std::set<ReplicaId> targets(owing.begin(), owing.end());
   for (const auto& cell : cells_)
     for (const PeerTotals& entry : cell->row.peers)
       if (entry.seized > 0) targets.insert(entry.peer);
@@ -121,11 +121,11 @@ Units BoundedCounter::exposure(const ReplicaSet& retired) const {
   return over_targets([&](ReplicaId target) { return unseen(target, retired); });
 }
 
-Units BoundedCounter::total_debt(const ReplicaSet& retired) const {
-  return over_targets([&](ReplicaId target) { return debt(target, retired); });
+Units BoundedCounter::total_debt(const ReplicaSet& retired, const ReplicaSet& owing) const {
+  return over_targets([&](ReplicaId target) { return debt(target, retired); }, owing);
 }
 
-Units BoundedCounter::view_available() const {
+Units BoundedCounter::view_available(const ReplicaSet& owing) const {
   std::set<ReplicaId> replicas;
   for (const auto& cell : cells_) {
     replicas.insert(cell->origin);
@@ -134,7 +134,7 @@ Units BoundedCounter::view_available() const {
   Units sum = 0;
   for (const ReplicaId replica : replicas) {
     const Units seen = rights(replica);
-    sum += seen < 0 && !ever_seized(replica) ? 0 : seen;
+    sum += seen < 0 && !ever_seized(replica) && !owing.contains(replica) ? 0 : seen;
   }
   return sum - allowance();
 }

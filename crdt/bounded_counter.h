@@ -79,11 +79,14 @@ class BoundedCounter {
   Units debt(ReplicaId target, const ReplicaSet& retired = {}) const;
   bool ever_seized(ReplicaId target) const;
   Units exposure(const ReplicaSet& retired = {}) const;
-  Units total_debt(const ReplicaSet& retired = {}) const;
+  // `owing`: replicas whose rights may be below 0 though nobody has seized any (State::owing()).
+  Units total_debt(const ReplicaSet& retired = {}, const ReplicaSet& owing = {}) const;
   // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted
   // as at least 0 where never seized, less the allowance.
-  Units view_available() const;
-  Units oversold() const { return std::max<Units>(0, -view_available()); }
+  Units view_available(const ReplicaSet& owing = {}) const;
+  Units oversold(const ReplicaSet& owing = {}) const {
+    return std::max<Units>(0, -view_available(owing));
+  }
   // Raising any sum by `units` stays within the range of totals.
   bool has_room(Units units) const;
 
@@ -95,7 +98,7 @@ class BoundedCounter {
   static Sums sums(const StockRow& row);
   void grow(const Sums& before, const Sums& after);
   template <typename Sum>
-  Units over_targets(Sum&& sum) const;
+  Units over_targets(Sum&& sum, const ReplicaSet& owing = {}) const;
 
   std::vector<std::unique_ptr<StockCell>> cells_;
   PnCounter on_hand_, held_, allowance_;

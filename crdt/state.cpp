@@ -183,8 +183,13 @@ bool State::any_voided(const std::vector<Boot>& boots) const {
                                          [&](const Boot& boot) { return voided(boot.nonce); });
 }
 
-void State::note_voided(const MemberRow& row) {
-  voided_.insert(row.voided_boots.begin(), row.voided_boots.end());
+void State::note_former_fork(const Member& member) {
+  voided_.insert(member.row.voided_boots.begin(), member.row.voided_boots.end());
+  if (!member.row.forked_from || !owing_.insert(member.origin).second) return;
+  const Feed& rows = origin(member.origin).feed;
+  for (auto at = rows.begin_after(0); at != rows.end(); ++at)
+    if (at->second->kind == RowKind::stock)
+      note_seizures(static_cast<const StockCell&>(*at->second));
 }
 
 // ── own writes ──────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +301,7 @@ void State::put_member(MemberRow row) {
     member->origin = self_;
   }
   member->row = std::move(row);
-  note_voided(member->row);
+  note_former_fork(*member);
   touch(*member);
 }
 
@@ -356,7 +361,8 @@ bool State::place(FeedItem& item, Sequence sequence) {
 void State::note_seizures(const StockCell& cell) {
   if (cell.product->seized) return;
   const auto& peers = cell.row.peers;
-  if (std::none_of(peers.begin(), peers.end(), [](const PeerTotals& p) { return p.seized > 0; }))
+  if (!owing_.contains(cell.origin) &&
+      std::none_of(peers.begin(), peers.end(), [](const PeerTotals& p) { return p.seized > 0; }))
     return;
   cell.product->seized = true;
   seized_.emplace(cell.product->sku, cell.product);
@@ -456,7 +462,7 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       break;
     case RowKind::member:
       static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
-      note_voided(static_cast<Member&>(item).row);
+      note_former_fork(static_cast<Member&>(item));
       break;
     case RowKind::decree:
       static_cast<Decree&>(item).row = std::get<DecreeRow>(std::move(row.payload));

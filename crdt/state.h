@@ -130,7 +130,9 @@ class State {
   // Who ends a retired replica's holds: of several retirements the lowest successor; of one that is
   // retired itself, its own. The replica itself if it is not retired. Nobody: each names another.
   ReplicaId heir(ReplicaId replica) const;
-  // Products of which rights were seized, by SKU.
+  // Replicas that were forks of others (rows.h): what they wrote again may be more than they had.
+  const ReplicaSet& owing() const { return owing_; }
+  // Products of which rights were seized, or of which one of those has a row, by SKU.
   const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
 
   Sequence head(ReplicaId origin) const;
@@ -227,7 +229,7 @@ class State {
   std::unique_ptr<Key> unlink(Key& key);
   void unlink(Hold& hold);
   void unlink(FeedItem& item);
-  void note_voided(const MemberRow& row);
+  void note_former_fork(const Member& member);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
 
@@ -244,7 +246,7 @@ class State {
   absl::btree_multimap<std::int64_t, Key*> keys_by_age_;
   absl::btree_map<ReplicaId, std::unique_ptr<Member>> members_;
   DecreeIndex decrees_;
-  ReplicaSet decreed_, retired_;
+  ReplicaSet decreed_, retired_, owing_;
   absl::btree_map<ReplicaId, ReplicaId> successors_;  // of the retired
   absl::btree_map<std::string_view, Product*> seized_;
   std::vector<FeedItem*> dirty_;

@@ -73,7 +73,7 @@ class Audit {
       Told& told = told_[{hold.origin, line.sku}];
       const bool held = row.state == HoldState::held;
       if (held && !row.estate) told.open += line.held;
-      if (!held && row.estate) told.open -= line.held;  // in the home's `held`
+      if (!held && row.estate) told.open -= line.held;    // in the home's `held`
       if (!row.freed.empty()) told.open -= row.freed[i];  // likewise, beside a copy of its own
       if (row.state != HoldState::committed) continue;
       told.sold += line.committed;

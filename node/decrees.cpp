@@ -530,8 +530,8 @@ Decrees::Sums Decrees::sums() const {
   Sums sums;
   for (const auto& [sku, product] : state_.seized()) {
     sums.exposure += product->stock.exposure(state_.retired());
-    sums.debt += product->stock.total_debt(state_.retired());
-    sums.oversold += product->stock.oversold();
+    sums.debt += product->stock.total_debt(state_.retired(), state_.owing());
+    sums.oversold += product->stock.oversold(state_.owing());
   }
   return sums;
 }

@@ -74,7 +74,7 @@ StockChange Ledger::change(const Product& product, Units delta) const {
   return {.sku = product.sku,
           .delta = delta,
           .on_hand = product.stock.on_hand(),
-          .available = product.stock.view_available(),
+          .available = product.stock.view_available(state_.owing()),
           .local_available = free(product),
           .allowance = product.stock.allowance()};
 }

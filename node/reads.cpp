@@ -73,12 +73,12 @@ Outcome read_stock(const Readers& from, const GetStock& command) {
                  .held = stock.held(),
                  .sold = stock.sold(),
                  .returned = stock.returned(),
-                 .available = stock.view_available(),
+                 .available = stock.view_available(from.state.owing()),
                  .local_available = from.ledger.free(*product),
                  .allowance = stock.allowance(),
                  .exposure = stock.exposure(from.state.retired()),
-                 .debt = stock.total_debt(from.state.retired()),
-                 .oversold = stock.oversold(),
+                 .debt = stock.total_debt(from.state.retired(), from.state.owing()),
+                 .oversold = stock.oversold(from.state.owing()),
                  .low_stock_threshold = product->description()->row.low_stock_threshold};
   const std::int64_t now = wall_ms(from);
   std::map<std::string, RegionStock> regions;
@@ -90,7 +90,9 @@ Outcome read_stock(const Readers& from, const GetStock& command) {
     const auto [at, first] = regions.try_emplace(member->row.region);
     RegionStock& region = at->second;
     region.region = member->row.region;
-    region.rights += rights < 0 && !stock.ever_seized(replica) ? 0 : rights;
+    region.rights +=
+        rights < 0 && !stock.ever_seized(replica) && !from.state.owing().contains(replica) ? 0
+                                                                                           : rights;
     region.as_of = first ? as_of : std::min(region.as_of, as_of);
     region.reachable = region.reachable || own || peer.reachable;
   }

@@ -11,14 +11,15 @@ using crdt::Product;
 
 namespace {
 
-Outcome short_of_stock(const Cart& cart, const std::vector<Units>& had) {
+Outcome short_of_stock(const Cart& cart, const std::vector<Units>& had,
+                       const crdt::ReplicaSet& owing) {
   Outcome outcome = refused(Code::insufficient_stock, "");
   bool elsewhere = false;
   for (std::size_t i = 0; i < had.size(); ++i) {
     const Line& line = cart.request.lines[i];
     if (had[i] >= line.quantity) continue;
     const crdt::BoundedCounter& stock = cart.products[i]->stock;
-    const Units anywhere = std::max<Units>(0, stock.view_available() + stock.allowance());
+    const Units anywhere = std::max<Units>(0, stock.view_available(owing) + stock.allowance());
     elsewhere = elsewhere || anywhere >= line.quantity;
     outcome.shortages.push_back({line.sku, line.quantity, anywhere});
   }
@@ -237,7 +238,7 @@ Outcome Rights::settle_for_less(Cart&& cart, Times now) {
     whole = whole && had.back() == wanted;
   }
   if (whole || (cart.request.partial && total > 0)) return ledger_->hold(std::move(cart), had, now);
-  return short_of_stock(cart, had);
+  return short_of_stock(cart, had, state_.owing());
 }
 
 void Rights::give_up(Waiting& waiting, Times now) {

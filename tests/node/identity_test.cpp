@@ -143,6 +143,11 @@ TEST_SUITE("identity") {
     cluster.agree_on_retirement(old);
     cluster.check_all(150, 0, -50);
     CHECK(-cluster.product(1).stock.available() <= rights);
+    for (std::size_t i = 0; i < 2; ++i) {  // and it shows
+      const auto view = cluster.call(i, GetStock{"a"});
+      CHECK(holdfast::tests::stock(view).oversold == 50);
+      CHECK(holdfast::tests::stock(view).debt >= 50);
+    }
     // Nobody sells before that is repaid; what arrives repays it.
     CHECK(cluster.call(0, Reserve{.id = "none", .lines = {{"a", 1}}, .wait_ms = 0}).code ==
           Code::insufficient_stock);
