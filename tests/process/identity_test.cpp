@@ -13,8 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Finished holdfast(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), holdfast_binary());
+Finished holdfast(const std::vector<std::string>& arguments) {
   return run(arguments, Millis(60'000));
 }
 
