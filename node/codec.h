@@ -18,9 +18,9 @@ namespace holdfast::node {
 // Rows of one origin that a batch wrote or merged, and how far that brings its vector entry.
 struct JournalPart {
   ReplicaId origin;
-  bool anew = false;  // all rows of it that were here are forgotten first
   crdt::Sequence upto = 0;
-  std::string rows;  // crdt/codec.h
+  std::string rows;   // crdt/codec.h
+  bool anew = false;  // all rows of it that were here are forgotten first
 };
 struct JournalValue {
   ReplicaId self;

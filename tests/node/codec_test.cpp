@@ -115,7 +115,8 @@ JournalValue any_journal_value() {
                      .life_ms = *rc::gen::arbitrary<std::int64_t>()};
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
     value.parts.push_back({ReplicaId{*rc::gen::arbitrary<std::uint64_t>()},
-                           *rc::gen::arbitrary<std::uint64_t>(), *any_text()});
+                           *rc::gen::arbitrary<std::uint64_t>(), *any_text(),
+                           *rc::gen::arbitrary<bool>()});
   return value;
 }
 
