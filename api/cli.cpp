@@ -265,6 +265,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_sku(root, arguments);
   add_reservation(root, arguments);
   add_operating(root, arguments);
+  if (hooks.backup) add_store_commands(root, arguments, hooks);
   if (hooks.add_commands) hooks.add_commands(root, arguments.action);
   try {
     root.parse(argc, argv);

@@ -51,6 +51,9 @@ struct ClusterOptions {
   crdt::Millis durability_wait{1000};
   bool faults_enabled = false;
   bool seizes = false;  // rights may fall below 0, within what was seized
+  // Disks are put back: a node may end because it is a fork, and stock is not checked all the time.
+  bool forks = false;
+  bool requires_peer = false;
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};
 };
@@ -95,6 +98,13 @@ class Cluster {
   void crash(std::size_t node, std::size_t durable = 0);
   void restart(std::size_t node);
   bool lives(std::size_t node) const;
+  // The node's disk is another one, perhaps another node's, and nothing runs on it yet. It must be
+  // down.
+  void put_back(std::size_t node, const MemoryDisk& disk);
+  // Ended as a fork: becomes the new replica that its mark asks for, and starts.
+  void rejoin(std::size_t node);
+  bool forked(std::size_t node) const;
+  const std::string& stopped_for(std::size_t node) const;
   // From now on the disk does nothing by itself.
   void hold_disk(std::size_t node);
   void free_disk(std::size_t node);
