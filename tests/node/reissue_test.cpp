@@ -152,6 +152,63 @@ TEST_SUITE("reissue") {
     CHECK(audit(*fresh).empty());
   }
 
+  TEST_CASE("what it did as an heir: its totals fit its holds, and nothing is freed twice") {
+    using holdfast::crdt::HoldRow;
+    using holdfast::crdt::StockRow;
+    const holdfast::crdt::ReplicaId gone{3};
+    Replica fork;
+    auto& product = *fork.state.product("a");
+    const auto stands_in = [&](const std::string& id, std::uint32_t units) {
+      HoldRow row{.adopted_from = gone, .estate_of = gone};
+      row.lines.push_back({.sku = "a", .requested = units, .held = units});
+      fork.state.add_hold(id, std::move(row));
+    };
+    const auto free_beside = [&](const std::string& id, std::uint32_t units) {
+      fork.state.change_stock(product, [&](StockRow& row) { row.released += units; });
+      fork.state.change_hold(fork.own(id), [&](HoldRow& row) { row.freed = {{gone, {units}}}; });
+    };
+    stands_in("sold", 4);
+    stands_in("taken-back", 5);
+    stands_in("kept", 6);
+    fork.hold("mine", "a", 3);
+    fork.hold("freed-before", "a", 7);
+    free_beside("freed-before", 8);
+    fork.hold("purged", "a", 9);
+    fork.seal();
+    const auto base = fork.copy();
+    REQUIRE(audit(*base).empty());
+    fork.ledger.commit(fork.own("sold"), {.id = "sold"}, kNow);
+    fork.state.change_stock(product, [](StockRow& row) { row.held += 5; });
+    fork.state.change_hold(fork.own("taken-back"), [](HoldRow& row) { row.estate_of = {}; });
+    free_beside("mine", 2);
+    fork.ledger.release(fork.own("freed-before"), kNow);
+    fork.ledger.release(fork.own("purged"), kNow);
+    fork.seal();
+    REQUIRE(audit(fork.state).empty());
+    fork.state.purge(kOld, {&fork.own("purged")}, fork.own("purged").sequence);
+    fork.seal();
+
+    const auto fresh = successor_of(fork.state, *base);
+    CHECK(audit(*fresh).empty());
+    CHECK(fresh->own_hold("sold")->row.estate_of == gone);
+    CHECK(fresh->own_hold("sold")->row.state == HoldState::committed);
+    CHECK(fresh->own_hold("taken-back")->row.state == HoldState::held);
+    CHECK(fresh->own_hold("taken-back")->row.adopted_from == kOld);
+    CHECK_FALSE(bool(fresh->own_hold("taken-back")->row.estate_of));
+    CHECK(fresh->own_hold("kept") == nullptr);
+    const HoldRow& mine = fresh->own_hold("mine")->row;  // the heir may stand in by it
+    CHECK(mine.overruled);
+    CHECK(mine.state == HoldState::released);
+    CHECK(mine.freed == std::vector<holdfast::crdt::FreedHold>{{gone, {2}}});
+    CHECK(fresh->hold("mine")->origin == kOld);
+    CHECK(fresh->own_hold("freed-before")->row.freed.empty());
+    CHECK(fresh->own_hold("purged") == nullptr);
+    // 5 taken back; 7 and 9 of the old replica's, which its heir gives back. 2, 7 and 9 released.
+    CHECK(row_of(*fresh, "a").held == 21);
+    CHECK(row_of(*fresh, "a").released == 18);
+    CHECK(row_of(*fresh, "a").sold == 4);
+  }
+
   TEST_CASE("nothing happened since: nothing is written again") {
     Replica fork;
     fork.hold("open", "a", 3);
