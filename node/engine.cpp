@@ -128,9 +128,7 @@ absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
   auto entry = decode_journal_value(value);
   if (!entry.ok()) return absl::DataLossError(std::string(entry.status().message()));
   const std::int64_t life_ms = entry->life_ms;
-  for (const JournalPart& part : entry->parts)
-    if (part.anew) misfits_.erase(part.origin);
-  if (absl::Status status = replay(*std::move(entry), state_); !status.ok())
+  if (absl::Status status = replay(*std::move(entry), state_, &misfits_); !status.ok())
     return absl::DataLossError(std::string(status.message()));
   batch_ = batch;
   life_before_ms_ = std::max(life_before_ms_, life_ms);

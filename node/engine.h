@@ -80,8 +80,9 @@ class Engine {
   absl::Status load_row(const RowAddress& address, std::string_view bytes);
   absl::Status rows_loaded();  // after the last row, before the first entry
   absl::Status load_entry(std::uint64_t batch, std::string_view value);
-  // After the last of them. Saved rows of another origin may contradict one another as long as an
-  // entry forgets that origin: a checkpoint that was cut off leaves rows of two histories.
+  // After the last of them. Saved rows of another origin may contradict one another, and entries,
+  // as long as a later entry forgets that origin: a checkpoint that was cut off leaves rows of two
+  // histories.
   absl::Status loaded() const;
   // Writes this boot into the member row: the first write that the next seal() stamps.
   void start(crdt::Now now);

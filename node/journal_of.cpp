@@ -8,14 +8,18 @@ namespace {
 constexpr std::size_t kPieceBytes = 1u << 20;
 }  // namespace
 
-absl::Status replay(JournalValue&& value, crdt::State& state) {
+absl::Status replay(JournalValue&& value, crdt::State& state, Misfits* misfits) {
   for (JournalPart& part : value.parts) {
-    if (part.anew && part.origin != state.self()) state.drop_origin(part.origin);
+    const bool own = part.origin == state.self();
+    if (part.anew && !own) state.drop_origin(part.origin);
+    if (part.anew && misfits != nullptr) misfits->erase(part.origin);
     auto rows = crdt::decode_rows(part.rows);
     if (!rows.ok()) return rows.status();
     for (crdt::DecodedRow& row : *rows)
-      if (auto merged = state.merge(part.origin, std::move(row)); !merged.ok())
-        return merged.status();
+      if (auto merged = state.merge(part.origin, std::move(row)); !merged.ok()) {
+        if (own || misfits == nullptr) return merged.status();
+        misfits->emplace(part.origin, merged.status().message());
+      }
     state.advance(part.origin, part.upto);
   }
   for (const JournalDrop& drop : value.drops) {

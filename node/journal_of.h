@@ -2,6 +2,7 @@
 // A state as journal values of bounded size: replayed in order, they give it. And the replay. Pure.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,11 @@ namespace holdfast::node {
 // In the order in which the value has it: its parts, each of them its origin's rows forgotten, if
 // it says so, its rows, the head; then its drops. Error: it is not one that a state could have
 // written after what is here; the state is void then.
-absl::Status replay(JournalValue&& value, crdt::State& state);
+//
+// `misfits`, by origin: rows of others that contradict what is here are put there instead, until a
+// part forgets their origin.
+using Misfits = std::map<ReplicaId, std::string>;
+absl::Status replay(JournalValue&& value, crdt::State& state, Misfits* misfits = nullptr);
 
 class JournalOf {
  public:

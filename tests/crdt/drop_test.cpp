@@ -152,6 +152,77 @@ TEST_SUITE("drop_origin") {
     });
   }
 
+  TEST_CASE("a crash at any time: rows that were saved and a journal give what was here") {
+    check_property("dropped rows and recovery", [] {
+      auto writer = std::make_unique<State>(replica(1));
+      State state(replica(7));
+      Stored stored;
+      std::vector<std::vector<std::string>> journal;  // rows of a batch; none: all were forgotten
+      Sequence head = 0, head_then = 0;
+      std::size_t covered = 0;
+      bool saving = false;
+      const auto save = [&](std::size_t rows) {
+        saving = !save_some(state, stored, rows);
+        if (saving) return;
+        journal.erase(journal.begin(), journal.begin() + static_cast<std::ptrdiff_t>(covered));
+        head = head_then;
+      };
+      const auto number = [](int below) { return *rc::gen::inRange(0, below); };
+      for (int i = number(80); i > 0; --i) {
+        switch (number(7)) {
+          case 0: {
+            absorb(state, *writer, {writer->self()});
+            std::vector<std::string> rows;
+            for (auto& [where, bytes] : rows_of(*writer)) rows.push_back(bytes);
+            if (!rows.empty()) journal.push_back(std::move(rows));
+            break;
+          }
+          case 1:  // what comes next is of another history, with lower sequences
+            state.drop_origin(writer->self());
+            writer = std::make_unique<State>(replica(1));
+            journal.emplace_back();
+            break;
+          case 2:
+            if (!saving) {
+              state.begin_checkpoint();
+              covered = journal.size();
+              head_then = state.head(writer->self());
+              save(1 + number(4));
+            }
+            break;
+          case 3:
+            if (saving) save(1 + number(4));
+            break;
+          default: {
+            write(*writer, number(6), number(30));
+            std::string bytes;
+            writer->seal(bytes);
+          }
+        }
+      }
+      State again(replica(7));
+      bool forgets = std::any_of(journal.begin(), journal.end(),
+                                 [](const auto& rows) { return rows.empty(); });
+      if (head > 0) again.advance(replica(1), head);
+      for (const auto& [where, bytes] : stored) {
+        const auto merged = again.merge(replica(1), *decode_row(bytes));
+        RC_ASSERT(merged.ok() || forgets);  // rows of two histories contradict one another
+      }
+      again.all_saved();
+      for (std::size_t i = 0; i < journal.size(); ++i) {
+        if (journal[i].empty()) again.drop_origin(replica(1));
+        forgets = std::any_of(journal.begin() + static_cast<std::ptrdiff_t>(i), journal.end(),
+                              [](const auto& rows) { return rows.empty(); });
+        for (const std::string& bytes : journal[i]) {
+          const auto merged = again.merge(replica(1), *decode_row(bytes));
+          RC_ASSERT(merged.ok() || forgets);
+        }
+      }
+      if (state.head(replica(1)) > 0) again.advance(replica(1), state.head(replica(1)));
+      RC_ASSERT(rows_of(again) == rows_of(state));
+    });
+  }
+
   TEST_CASE("what a former fork owes counts, in whatever order its rows come, until they go") {
     for (const bool member_first : {false, true}) {
       CAPTURE(member_first);
