@@ -12,6 +12,7 @@
 #include "api/cli_dev.h"
 #include "api/cli_drill.h"
 #include "api/cli_replay.h"
+#include "api/cli_store.h"
 
 namespace holdfast::api {
 
@@ -32,6 +33,7 @@ struct Arguments {
   FaultSet fault;
   DecreeCall decree;
   DrillOptions drill;
+  StoreOptions store;
   std::string serve_config;
   std::vector<std::string> serve_set;
   std::string name, prefix, state, sku;
@@ -57,5 +59,7 @@ CLI::Option* repeated(CLI::App* app, const std::string& name, Values& values,
 
 // cluster, region, replica, drill.
 void add_operating(CLI::App& root, Arguments& a);
+// backup, restore, verify.
+void add_store_commands(CLI::App& root, Arguments& a, const CliHooks& hooks);
 
 }  // namespace holdfast::api

@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 25> kEngineCodes = {{
+constexpr std::array<CodeText, 26> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -42,6 +42,7 @@ constexpr std::array<CodeText, 25> kEngineCodes = {{
     {409, "own_region", "A node cannot declare its own region lost"},
     {409, "replica_retired", "The replica was retired"},
     {409, "successor_not_live", "The successor is not a live member"},
+    {503, "awaiting_peer", "No peer has confirmed this node yet"},
 }};
 
 // What no engine says, in no particular order.

@@ -76,22 +76,46 @@ void BoundedCounter::move_rights(const StockCell& cell, const Sums& before,
 }
 
 void BoundedCounter::move(ReplicaId replica, Units rights, bool seized) {
-  auto at = std::lower_bound(
-      standings_.begin(), standings_.end(), replica,
-      [](const Standing& entry, ReplicaId wanted) { return entry.replica < wanted; });
-  if (at == standings_.end() || at->replica != replica)
-    at = standings_.insert(at, Standing{.replica = replica});
-  view_rights_ -= at->shown();
-  at->rights += rights;
-  at->seized = at->seized || seized;
-  view_rights_ += at->shown();
+  Standing& entry = make_standing(replica);
+  view_rights_ -= entry.shown();
+  entry.rights += rights;
+  entry.seized = entry.seized || seized;
+  view_rights_ += entry.shown();
+}
+
+void BoundedCounter::may_owe(ReplicaId replica) {
+  Standing& entry = make_standing(replica);
+  view_rights_ -= entry.shown();
+  entry.may_owe = true;
+  view_rights_ += entry.shown();
+}
+
+BoundedCounter::Standing& BoundedCounter::make_standing(ReplicaId replica) {
+  const auto at = std::lower_bound(standings_.begin(), standings_.end(), replica, standing_less);
+  if (at != standings_.end() && at->replica == replica) return *at;
+  return *standings_.insert(at, Standing{.replica = replica});
 }
 
 const BoundedCounter::Standing* BoundedCounter::standing(ReplicaId replica) const {
-  const auto at = std::lower_bound(
-      standings_.begin(), standings_.end(), replica,
-      [](const Standing& entry, ReplicaId wanted) { return entry.replica < wanted; });
+  const auto at = std::lower_bound(standings_.begin(), standings_.end(), replica, standing_less);
   return at == standings_.end() || at->replica != replica ? nullptr : &*at;
+}
+
+std::unique_ptr<StockCell> BoundedCounter::drop(ReplicaId origin) {
+  const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
+  HOLDFAST_CHECK(at != cells_.end() && (*at)->origin == origin);
+  BoundedCounter rest;  // everything is counted again: what was seized may not be any more
+  for (const Standing& known : standings_)
+    if (known.may_owe && known.replica != origin) rest.may_owe(known.replica);
+  std::unique_ptr<StockCell> gone = std::move(*at);
+  cells_.erase(at);
+  for (const auto& cell : cells_) {
+    rest.grow(Sums(), sums(cell->row));
+    rest.move_rights(*cell, Sums(), Peers());
+  }
+  rest.cells_ = std::move(cells_);
+  *this = std::move(rest);
+  return gone;
 }
 
 Units BoundedCounter::rights(ReplicaId replica) const {
@@ -121,11 +145,16 @@ bool BoundedCounter::ever_seized(ReplicaId target) const {
   return found != nullptr && found->seized;
 }
 
+Units BoundedCounter::shown_rights(ReplicaId replica) const {
+  const Standing* found = standing(replica);
+  return found == nullptr ? 0 : found->shown();
+}
+
 template <typename Sum>
 Units BoundedCounter::over_targets(Sum&& sum) const {
   Units total = 0;
   for (const Standing& target : standings_)
-    if (target.seized) total += sum(target.replica);
+    if (target.seized || target.may_owe) total += sum(target.replica);
   return total;
 }
 

@@ -24,7 +24,8 @@
 //   convergence   equal rows give equal answers and equal bytes.
 //
 // A view is not causally closed: rights(other) may be too low here, even negative. Reads therefore
-// count the rights of a replica that was never seized from as at least 0 (view_available).
+// count the rights of a replica that was never seized from as at least 0 (view_available); but not
+// of one that was a fork of another: what it wrote again may be more than it had (may_owe).
 //
 // Threads  none of its own. Cost  R = replicas that a row is of or names: sums and view_available
 //          O(1), rights(i) O(log R), a change O(log R), and O(P log R) if it is to one of the P
@@ -69,6 +70,12 @@ class BoundedCounter {
     move_rights(cell, before, peers);
   }
 
+  // The row that one origin has here leaves. Cost: that of all changes of the others, once.
+  std::unique_ptr<StockCell> drop(ReplicaId origin);
+  // This replica's rights may be below 0 though nobody has seized any (State::owing). Not undone
+  // but by the drop of its row.
+  void may_owe(ReplicaId replica);
+
   Units on_hand() const { return on_hand_.value(); }
   Units held() const { return held_.value(); }
   Units available() const { return on_hand() - held(); }
@@ -83,8 +90,10 @@ class BoundedCounter {
   bool ever_seized(ReplicaId target) const;
   Units exposure(const ReplicaSet& retired = {}) const;
   Units total_debt(const ReplicaSet& retired = {}) const;
-  // What reads show: never the negative figure of a view that lacks a grant. Sum of rights, counted
-  // as at least 0 where never seized, less the allowance.
+  // What reads show: never the negative figure of a view that lacks a grant. rights(), but at least
+  // 0 where they were never seized and may not be owed for; and the sum of these, less the
+  // allowance.
+  Units shown_rights(ReplicaId replica) const;
   Units view_available() const { return view_rights_ - allowance(); }
   Units oversold() const { return std::max<Units>(0, -view_available()); }
   // Raising any sum by `units` stays within the range of totals.
@@ -93,8 +102,8 @@ class BoundedCounter {
  private:
   struct Sums {
     PnPair on_hand, held, allowance;
-    Units sold, returned;
-    Units came, went;  // for has_room
+    Units sold = 0, returned = 0;
+    Units came = 0, went = 0;  // for has_room
     // What the row does to its origin's rights, peers aside.
     Units own_rights() const {
       return on_hand.up - on_hand.down - (held.up - held.down) + allowance.up - allowance.down;
@@ -106,13 +115,18 @@ class BoundedCounter {
     ReplicaId replica;
     Units rights = 0;
     bool seized = false;  // some of them were
-    Units shown() const { return rights < 0 && !seized ? 0 : rights; }
+    bool may_owe = false;
+    Units shown() const { return rights < 0 && !seized && !may_owe ? 0 : rights; }
   };
+  static bool standing_less(const Standing& entry, ReplicaId wanted) {
+    return entry.replica < wanted;
+  }
   static Sums sums(const StockRow& row);
   void grow(const Sums& before, const Sums& after);
   void move_rights(const StockCell& cell, const Sums& before, const Peers& peers_before);
   void move(ReplicaId replica, Units rights, bool seized = false);
   const Standing* standing(ReplicaId replica) const;
+  Standing& make_standing(ReplicaId replica);
   template <typename Sum>
   Units over_targets(Sum&& sum) const;
 

@@ -32,10 +32,6 @@ void serialize(A& ar, StockRow& r) {
      r.returned, r.voided, r.peers, r.demand_milli);
 }
 template <typename A>
-void serialize(A& ar, Boot& b) {
-  ar(b.sequence, b.nonce);
-}
-template <typename A>
 void serialize(A& ar, KeyRow& r) {
   ar(r.digest, r.answer, r.sku, r.effect, r.units, r.created_at, r.state);
 }
@@ -46,7 +42,7 @@ void serialize(A& ar, SkuRow& r) {
 template <typename A>
 void serialize(A& ar, MemberRow& r) {
   ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots,
-     r.demand_milli, r.voided_boots, r.ended, r.purge_floor);
+     r.demand_milli, r.voided_boots, r.ended, r.purge_floor, r.forked_from);
 }
 template <typename A>
 void serialize_tail(A& ar, DecreeRow& r) {

@@ -15,6 +15,10 @@ void serialize(A& ar, VectorEntry& e) {
   ar(e.origin, e.sequence, e.boot);
 }
 template <typename A>
+void serialize(A& ar, Boot& b) {
+  ar(b.sequence, b.nonce);
+}
+template <typename A>
 void serialize(A& ar, HoldLine& l) {
   ar(l.sku, l.requested, l.held, l.committed, l.returned);
 }

@@ -157,14 +157,16 @@ struct MemberRow {
   std::vector<Boot> boots;                // ascending by sequence
   // Hint: units per 1,000 s that customers ask for here, of all SKUs.
   std::uint64_t demand_milli = 0;
-  // Boots of this replica that were voided: written by a copy of its directory that had been rolled
-  // back, before it took another identity. Rows of theirs are not this replica's.
+  // Boots that are void: of `forked_from`, by a copy of its directory that had been rolled back or
+  // cloned, and became this replica. What they wrote was written again by this one, and nobody
+  // keeps rows of theirs.
   std::vector<std::uint64_t> voided_boots;
   // This replica has been retired, has seen it, and this is the last row that it will ever write.
   bool ended = false;
   // Finished holds whose last write is at or below it may be gone: a delta of this origin's rows
   // from below it is not whole, and a receiver that stands there takes a full transfer.
   Sequence purge_floor = 0;
+  ReplicaId forked_from;  // see voided_boots; nobody: this replica was born with its directory
   std::string extra;
   bool operator==(const MemberRow&) const = default;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "crdt/boots.h"
 #include "crdt/check.h"
 #include "crdt/digest.h"
 
@@ -19,17 +20,13 @@ bool stands_before(const Hold& a, const Hold& b) {
   return rank(a) < rank(b);
 }
 
-namespace {
-
 bool counts_in_digest(RowKind kind) {
   return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
 }
 
-}  // namespace
-
-std::uint64_t State::row_digest(const FeedItem& item, Sequence sequence) {
+std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
   const std::uint64_t seed = item.origin.value * 31 + static_cast<std::uint64_t>(item.kind);
-  std::uint64_t mixed = crdt::digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
+  std::uint64_t mixed = digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ull;
   mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebull;
   return mixed ^ (mixed >> 31);
@@ -177,12 +174,27 @@ std::size_t State::lasting_rows() const {
 }
 
 std::uint64_t State::boot_of(ReplicaId replica, Sequence sequence) const {
-  const Member* row = member(replica);
-  if (row == nullptr) return 0;
-  std::uint64_t nonce = 0;
-  for (const Boot& boot : row->row.boots)
-    if (boot.sequence <= sequence) nonce = boot.nonce;
-  return nonce;
+  return boot_at(boots(replica), sequence);
+}
+
+const std::vector<Boot>& State::boots(ReplicaId origin) const {
+  static const std::vector<Boot> kNone;
+  const Member* row = member(origin);
+  return row == nullptr ? kNone : row->row.boots;
+}
+
+bool State::any_voided(const std::vector<Boot>& boots) const {
+  return !voided_.empty() && std::any_of(boots.begin(), boots.end(),
+                                         [&](const Boot& boot) { return voided(boot.nonce); });
+}
+
+void State::note_former_fork(const Member& member) {
+  voided_.insert(member.row.voided_boots.begin(), member.row.voided_boots.end());
+  if (!member.row.forked_from || !owing_.insert(member.origin).second) return;
+  const Feed& rows = origin(member.origin).feed;
+  for (auto at = rows.begin_after(0); at != rows.end(); ++at)
+    if (at->second->kind == RowKind::stock)
+      note_seizures(static_cast<const StockCell&>(*at->second));
 }
 
 // ── own writes ──────────────────────────────────────────────────────────────────────────────────
@@ -294,6 +306,7 @@ void State::put_member(MemberRow row) {
     member->origin = self_;
   }
   member->row = std::move(row);
+  note_former_fork(*member);
   touch(*member);
 }
 
@@ -351,9 +364,12 @@ bool State::place(FeedItem& item, Sequence sequence) {
 }
 
 void State::note_seizures(const StockCell& cell) {
+  const bool owing = owing_.contains(cell.origin);
+  if (owing) cell.product->stock.may_owe(cell.origin);
   if (cell.product->seized) return;
   const auto& peers = cell.row.peers;
-  if (std::none_of(peers.begin(), peers.end(), [](const PeerTotals& p) { return p.seized > 0; }))
+  if (!owing &&
+      std::none_of(peers.begin(), peers.end(), [](const PeerTotals& p) { return p.seized > 0; }))
     return;
   cell.product->seized = true;
   seized_.emplace(cell.product->sku, cell.product);
@@ -457,6 +473,7 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       break;
     case RowKind::member:
       static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
+      note_former_fork(static_cast<Member&>(item));
       break;
     case RowKind::decree:
       static_cast<Decree&>(item).row = std::get<DecreeRow>(std::move(row.payload));
@@ -540,6 +557,7 @@ void State::advance(ReplicaId from, Sequence to) {
 void State::begin_checkpoint() {
   HOLDFAST_CHECK(saving_.empty());
   saving_.swap(unsaved_);
+  for (Gone& gone : gone_) gone.is_back = is_here(*gone.item);
 }
 
 bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) {
@@ -554,10 +572,9 @@ bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) 
     put(item, row_key(item), std::move(bytes));
   }
   if (!saving_.empty()) return false;
-  std::erase_if(gone_, [&](const Dropped& dropped) {
-    const FeedItem& item = std::visit([](const auto& p) -> const FeedItem& { return *p; }, dropped);
-    if (item.unsaved) return false;  // still listed for the next checkpoint
-    if (!is_back(item)) drop(item, row_key(item));
+  std::erase_if(gone_, [&](const Gone& gone) {
+    if (gone.item->unsaved) return false;  // still listed for the next checkpoint
+    if (!gone.is_back) drop(*gone.item, row_key(*gone.item));
     return true;
   });
   return true;

@@ -4,8 +4,9 @@
 // Invariants
 //   I1  Only rows of `self` are changed here; rows of others are replaced by later versions.
 //   I2  A row's sequence is that of its latest stamped write; a feed holds each row once.
-//   I3  V[o] = head(o) never goes back; every row of o at or below it is here, in that version or a
-//       later one, or was dropped: a key by age, a finished hold at or below floor(o).
+//   I3  V[o] = head(o) never goes back, but for drop_origin, which forgets o whole; every row of o
+//       at or below it is here, in that version or a later one, or was dropped: a key by age, a
+//       finished hold at or below floor(o).
 //   I4  The joins (products' stock, the hold and key indexes, digest) equal those of the rows.
 // Own changes take effect at once and are stamped at the next seal(): however often a row changed
 // in between, it is written once, with one new sequence.
@@ -17,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <variant>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -78,6 +78,10 @@ std::string_view row_key(const FeedItem& item);
 // Appends the row as codec.h has it.
 void append_item(const FeedItem& item, std::string& out);
 
+// Whether rows of this kind are part of State::digest(), and what such a row adds to it.
+bool counts_in_digest(RowKind kind);
+std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
+
 // A home's copy, or an heir's of it: not one that was adopted with units of its own.
 inline bool in_line(const HoldRow& row) { return row.estate_of || !row.adopted_from; }
 // Which of two copies of one reservation stands: one that was not overruled; committed, released on
@@ -125,17 +129,24 @@ class State {
   // Who ends a retired replica's holds: of several retirements the lowest successor; of one that is
   // retired itself, its own. The replica itself if it is not retired. Nobody: each names another.
   ReplicaId heir(ReplicaId replica) const;
-  // Products of which rights were seized, by SKU.
+  // Replicas that were forks of others (rows.h): what they wrote again may be more than they had.
+  const ReplicaSet& owing() const { return owing_; }
+  // Products of which rights were seized, or of which one of those has a row, by SKU.
   const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
 
   Sequence head(ReplicaId origin) const;
   // No finished hold of `origin` at or below it is here any more: a delta from below it, cut here,
-  // is not whole (delta.h). Never goes back; at most head().
+  // is not whole (delta.h). At most head(); goes back as that does.
   Sequence floor(ReplicaId origin) const;
   const Feed* feed(ReplicaId origin) const;  // nullptr: no row of it
   const VersionVector& vector() const { return vector_; }
   // Nonce of the boot that wrote `sequence`, by the origin's own member row; 0 if it is not here.
   std::uint64_t boot_of(ReplicaId origin, Sequence sequence) const;
+  // Its boots, by its own member row; none: that is not here.
+  const std::vector<Boot>& boots(ReplicaId origin) const;
+  // Some member row that is here says that this boot is void (rows.h).
+  bool voided(std::uint64_t boot) const { return voided_.contains(boot); }
+  bool any_voided(const std::vector<Boot>& boots) const;
   // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
   std::uint64_t digest() const { return digest_; }
   std::size_t hold_count() const { return holds_by_number_.size(); }
@@ -143,7 +154,9 @@ class State {
   std::size_t own_open_holds() const { return own_open_holds_; }
   // Rows that are not dropped by age: all but key rows.
   std::size_t lasting_rows() const;
-  std::uint64_t purged() const { return purged_; }  // of those: how many were dropped, so far
+  // Of those: how many were dropped, so far; and of these: finished holds that all had seen end.
+  std::uint64_t rows_dropped() const { return rows_dropped_; }
+  std::uint64_t purged() const { return purged_; }
   std::size_t product_count() const { return products_.size(); }
 
   // ── own writes ──
@@ -199,6 +212,10 @@ class State {
   std::vector<HoldVersion> drop_absent(ReplicaId origin, Sequence to, const HoldIds& present);
   // That again, at recovery: unless a later version is here.
   void drop_version(ReplicaId origin, const HoldVersion& version);
+  // Forgets everything of that origin, its entry in the vector and its floor too: what is here is
+  // not its history, and is taken anew, from 0. Pointers to its holds, keys, members and decrees
+  // are void afterwards; those to products are not. Requires: not self.
+  void drop_origin(ReplicaId origin);
 
   // ── checkpoints ──
   // What has changed since the last begin_checkpoint is what this one will save.
@@ -219,7 +236,6 @@ class State {
     Sequence floor = 0;
     absl::btree_map<std::pair<RowKind, std::string>, std::unique_ptr<Opaque>> opaque;
   };
-  static std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
   Origin& origin(ReplicaId id);
   StockCell& own_stock(Product& product);
   void touch(FeedItem& item);
@@ -230,12 +246,16 @@ class State {
   void count_open(const Hold& hold, bool was, bool is);
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
+  void note_former_fork(const Member& member);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
   void unlist(const Hold& hold, std::uint64_t number);
-  void drop(Key& key);
-  void drop(Hold& hold);
-  bool is_back(const FeedItem& dropped) const;
+  void drop(FeedItem& item);
+  void purge(Hold& hold);
+  std::shared_ptr<FeedItem> take_out(FeedItem& item);
+  std::shared_ptr<FeedItem> take_out(Hold& hold);
+  std::shared_ptr<FeedItem> take_out(Key& key);
+  bool is_here(const FeedItem& dropped) const;
 
   ReplicaId self_;
   absl::btree_map<ReplicaId, std::unique_ptr<Origin>> origins_;
@@ -250,14 +270,22 @@ class State {
   absl::btree_multimap<std::int64_t, Key*> keys_by_age_;
   absl::btree_map<ReplicaId, std::unique_ptr<Member>> members_;
   DecreeIndex decrees_;
-  ReplicaSet decreed_, retired_;
+  ReplicaSet decreed_, retired_, owing_;
   absl::btree_map<ReplicaId, ReplicaId> successors_;  // of the retired
   absl::btree_map<std::string_view, Product*> seized_;
   std::vector<FeedItem*> dirty_;
   std::vector<FeedItem*> unsaved_, saving_;
-  using Dropped = std::variant<std::unique_ptr<Key>, std::unique_ptr<Hold>>;
-  std::vector<Dropped> gone_;  // still to be dropped from the store
-  std::uint64_t purged_ = 0;
+  // Rows that were dropped, and still have to be from the store. One that was here again when a
+  // checkpoint began is saved over what the store has; one that comes back later is in the journal,
+  // behind what that checkpoint lets go, and the store must not keep the row before it: that may be
+  // of another history (drop_origin), with a higher sequence.
+  struct Gone {
+    std::shared_ptr<FeedItem> item;
+    bool is_back = false;
+  };
+  std::vector<Gone> gone_;
+  std::uint64_t purged_ = 0, rows_dropped_ = 0;
+  absl::flat_hash_set<std::uint64_t> voided_;
   std::uint64_t digest_ = 0;
   std::size_t open_holds_ = 0, own_open_holds_ = 0;
 };

@@ -1,4 +1,5 @@
-// What a state drops: keys by age, and holds whose end everybody has known for long enough.
+// What a state drops: keys by age, holds whose end everybody has known for long enough, and all
+// rows of an origin whose history is not the one that is here.
 
 #include <algorithm>
 
@@ -9,28 +10,27 @@ namespace holdfast::crdt {
 
 namespace {
 
-// Takes one copy out of the chain of those with its name. Names live in the rows, the map's in that
-// of the first.
-template <typename Map, typename Row>
-std::unique_ptr<Row> take_out(Map& rows, std::string_view name, std::string Row::*name_of,
-                              const Row& row) {
-  const auto at = rows.find(name);
-  HOLDFAST_CHECK(at != rows.end());
-  std::unique_ptr<Row> owned;
-  if (at->second.get() == &row) {
-    owned = std::move(at->second);
-    std::unique_ptr<Row> rest = std::move(owned->next_copy);
-    rows.erase(at);
-    if (rest) {
-      const std::string_view next = (*rest).*name_of;
-      rows.emplace(next, std::move(rest));
-    }
+// Takes `item` out of the chain of copies that `index` has under its name. Names live in the rows,
+// the index's in that of the first.
+template <typename Index, typename Item>
+std::unique_ptr<Item> unchain(Index& index, std::string_view name, Item& item) {
+  const auto at = index.find(name);
+  HOLDFAST_CHECK(at != index.end());
+  std::unique_ptr<Item> owned;
+  if (at->second.get() != &item) {
+    Item* before = at->second.get();
+    while (before->next_copy.get() != &item) before = before->next_copy.get();
+    owned = std::move(before->next_copy);
+    before->next_copy = std::move(owned->next_copy);
     return owned;
   }
-  Row* before = at->second.get();
-  while (before->next_copy.get() != &row) before = before->next_copy.get();
-  owned = std::move(before->next_copy);
-  before->next_copy = std::move(owned->next_copy);
+  owned = std::move(at->second);
+  std::unique_ptr<Item> rest = std::move(owned->next_copy);
+  index.erase(at);
+  if (rest) {
+    const std::string_view other = row_key(*rest);
+    index.emplace(other, std::move(rest));
+  }
   return owned;
 }
 
@@ -38,22 +38,64 @@ bool finished(const Hold& hold) { return hold.row.state != HoldState::held; }
 
 }  // namespace
 
-void State::drop(Key& key) {
-  origin(key.origin).feed.remove(key);
-  key.gone = true;
-  gone_.push_back(take_out(keys_, key.key, &Key::key, key));
+void State::drop(FeedItem& item) {
+  HOLDFAST_CHECK(!item.dirty);
+  if (counts_in_digest(item.kind)) digest_ ^= row_digest(item, item.sequence);
+  if (item.kind != RowKind::key) ++rows_dropped_;
+  origin(item.origin).feed.remove(item);
+  item.gone = true;
+  gone_.push_back({take_out(item)});
 }
 
-void State::drop(Hold& hold) {
-  HOLDFAST_CHECK(!hold.dirty);
+void State::purge(Hold& hold) {
+  ++purged_;
+  drop(hold);
+}
+
+// Out of all indexes. It lives on as long as a list of the next checkpoint names it.
+std::shared_ptr<FeedItem> State::take_out(FeedItem& item) {
+  switch (item.kind) {
+    case RowKind::stock:
+      return static_cast<StockCell&>(item).product->stock.drop(item.origin);
+    case RowKind::hold:
+      return take_out(static_cast<Hold&>(item));
+    case RowKind::key:
+      return take_out(static_cast<Key&>(item));
+    case RowKind::sku: {
+      auto& cells = static_cast<SkuCell&>(item).product->descriptions;
+      const auto at = std::find_if(cells.begin(), cells.end(),
+                                   [&](const auto& cell) { return cell.get() == &item; });
+      HOLDFAST_CHECK(at != cells.end());
+      std::shared_ptr<FeedItem> owned = std::move(*at);
+      cells.erase(at);
+      return owned;
+    }
+    case RowKind::member:
+      return std::move(members_.extract(item.origin).mapped());
+    case RowKind::decree: {
+      const DecreeRow& row = static_cast<Decree&>(item).row;
+      return std::move(decrees_.extract({row.target, row.generation, item.origin}).mapped());
+    }
+    default: {
+      const auto key = std::pair(item.kind, static_cast<Opaque&>(item).key);
+      return std::move(origin(item.origin).opaque.extract(key).mapped());
+    }
+  }
+}
+
+std::shared_ptr<FeedItem> State::take_out(Hold& hold) {
   count_open(hold, !finished(hold), false);
   unlist(hold, hold.row.number);
-  digest_ ^= row_digest(hold, hold.sequence);
-  origin(hold.origin).feed.remove(hold);
-  hold.gone = true;
   hold.row = {};  // its name alone is still needed
-  ++purged_;
-  gone_.push_back(take_out(holds_, hold.id, &Hold::id, hold));
+  return unchain(holds_, hold.id, hold);
+}
+
+std::shared_ptr<FeedItem> State::take_out(Key& key) {
+  auto [at, end] = keys_by_age_.equal_range(key.row.created_at);
+  while (at != end && at->second != &key) ++at;
+  HOLDFAST_CHECK(at != end);
+  keys_by_age_.erase(at);
+  return unchain(keys_, key.key, key);
 }
 
 void State::unlist(const Hold& hold, std::uint64_t number) {
@@ -61,11 +103,32 @@ void State::unlist(const Hold& hold, std::uint64_t number) {
   if (at != holds_by_number_.end() && at->second == &hold) holds_by_number_.erase(at);
 }
 
-// Written anew since it was dropped: the store has the later row in its place, or will have.
-bool State::is_back(const FeedItem& dropped) const {
-  return dropped.kind == RowKind::key
-             ? key_of(static_cast<const Key&>(dropped).key, dropped.origin) != nullptr
-             : hold_of(static_cast<const Hold&>(dropped).id, dropped.origin) != nullptr;
+// A row in the place of one that was dropped.
+bool State::is_here(const FeedItem& dropped) const {
+  switch (dropped.kind) {
+    case RowKind::stock:
+      return static_cast<const StockCell&>(dropped).product->stock.find(dropped.origin) != nullptr;
+    case RowKind::hold:
+      return hold_of(static_cast<const Hold&>(dropped).id, dropped.origin) != nullptr;
+    case RowKind::key:
+      return key_of(static_cast<const Key&>(dropped).key, dropped.origin) != nullptr;
+    case RowKind::sku: {
+      const auto& cells = static_cast<const SkuCell&>(dropped).product->descriptions;
+      return std::any_of(cells.begin(), cells.end(),
+                         [&](const auto& cell) { return cell->origin == dropped.origin; });
+    }
+    case RowKind::member:
+      return members_.contains(dropped.origin);
+    case RowKind::decree: {
+      const DecreeRow& row = static_cast<const Decree&>(dropped).row;
+      return decrees_.contains({row.target, row.generation, dropped.origin});
+    }
+    default: {
+      const auto entry = origins_.find(dropped.origin);
+      const auto key = std::pair(dropped.kind, static_cast<const Opaque&>(dropped).key);
+      return entry != origins_.end() && entry->second->opaque.contains(key);
+    }
+  }
 }
 
 void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
@@ -73,7 +136,6 @@ void State::drop_keys_before(std::int64_t wall_ms, std::size_t count_max) {
     const auto oldest = keys_by_age_.begin();
     Key* key = oldest->second;
     if (oldest->first >= wall_ms || key->dirty) return;
-    keys_by_age_.erase(oldest);
     drop(*key);
   }
 }
@@ -83,7 +145,7 @@ void State::purge(ReplicaId from, const std::vector<Hold*>& holds, Sequence floo
   HOLDFAST_CHECK(floor > entry.floor && floor <= entry.head);
   for (Hold* hold : holds) {
     HOLDFAST_CHECK(hold->origin == from && finished(*hold) && hold->sequence <= floor);
-    drop(*hold);
+    purge(*hold);
   }
   entry.floor = floor;
   if (from != self_) return;
@@ -104,7 +166,7 @@ void State::raise_floor(ReplicaId from, Sequence floor) {
     auto* hold = static_cast<Hold*>(at->second);
     if (finished(*hold)) holds.push_back(hold);
   }
-  for (Hold* hold : holds) drop(*hold);
+  for (Hold* hold : holds) purge(*hold);
   entry.floor = floor;
 }
 
@@ -120,14 +182,31 @@ std::vector<HoldVersion> State::drop_absent(ReplicaId from, Sequence to, const H
   std::vector<HoldVersion> dropped;
   for (Hold* hold : absent) {
     dropped.push_back({hold->id, hold->sequence});
-    drop(*hold);
+    purge(*hold);
   }
   return dropped;
 }
 
 void State::drop_version(ReplicaId from, const HoldVersion& version) {
   Hold* hold = hold_of(version.id, from);
-  if (hold != nullptr && hold->sequence <= version.sequence) drop(*hold);
+  if (hold != nullptr && hold->sequence <= version.sequence) purge(*hold);
+}
+
+void State::drop_origin(ReplicaId id) {
+  HOLDFAST_CHECK(id != self_);
+  const auto entry = origins_.find(id);
+  if (entry == origins_.end()) return;
+  std::vector<FeedItem*> items;
+  const Feed& feed = entry->second->feed;
+  for (auto at = feed.begin_after(0); at != feed.end(); ++at) items.push_back(at->second);
+  bool decreed = false;
+  for (FeedItem* item : items) {
+    decreed = decreed || item->kind == RowKind::decree;
+    drop(*item);
+  }
+  origins_.erase(id);
+  vector_.drop(id);
+  if (decreed) index_decrees();
 }
 
 }  // namespace holdfast::crdt

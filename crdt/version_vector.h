@@ -20,6 +20,8 @@ class VersionVector {
     Sequence& entry = entries_[origin];
     entry = std::max(entry, sequence);
   }
+  // For an origin whose rows were forgotten (State::drop_origin).
+  void drop(ReplicaId origin) { entries_.erase(origin); }
   void join(const VersionVector& other) {
     for (const auto& [origin, sequence] : other.entries_) raise(origin, sequence);
   }

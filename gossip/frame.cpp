@@ -17,7 +17,7 @@ void serialize(A& ar, Prove& f) {
 }
 template <typename A>
 void serialize(A& ar, Start& f) {
-  ar(f.vector);
+  ar(f.vector, f.yours);
 }
 template <typename A>
 void serialize(A& ar, Resume& f) {

@@ -37,6 +37,9 @@ struct Prove {
 // How far the sender has come, durably. From here on it may be sent what it lacks.
 struct Start {
   std::vector<crdt::VectorEntry> vector;
+  // The receiver's boots, as the sender has them in the receiver's member row: from which one on
+  // the two histories part, should the receiver be a fork.
+  std::vector<crdt::Boot> yours;
 };
 // What the sender has for its peer: rows, and how far it has come. One frame holds all of a turn
 // that fits. News are counted on each link, and refer to what the News before said; one that is

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "crdt/boots.h"
 #include "crdt/check.h"
 
 namespace holdfast::gossip {
@@ -113,7 +114,7 @@ void Mesh::lose_calls(LinkId link, std::vector<MeshEvent>& events) {
   for (const auto& [id, call] : calls_)
     if (call.link == link) lost.ids.push_back(id);
   for (const std::uint64_t id : lost.ids) calls_.erase(id);
-  if (!lost.ids.empty()) events.push_back(std::move(lost));
+  if (!lost.ids.empty()) events.emplace_back(std::move(lost));
 }
 
 void Mesh::forget_old_calls(Now now, std::vector<MeshEvent>& events) {
@@ -122,7 +123,7 @@ void Mesh::forget_old_calls(Now now, std::vector<MeshEvent>& events) {
     lost.ids.push_back(calls_.begin()->first);
     calls_.erase(calls_.begin());
   }
-  if (!lost.ids.empty()) events.push_back(std::move(lost));
+  if (!lost.ids.empty()) events.emplace_back(std::move(lost));
 }
 
 void Mesh::drop(Session& session, const std::string& reason, bool warning) {
@@ -236,7 +237,7 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     // time, each answer would call for another, for ever.
     if (session.started && now.instant - session.last_start >= kStartAgain)
       this->start(session, state);
-    learn(*start, session, state, events);
+    session.started = learn(start->vector, start->yours, session, state, events) || session.started;
   } else if (auto* news = std::get_if<News>(&frame)) {
     hear(now, session, std::move(*news), state, events);
   } else if (auto* resume = std::get_if<Resume>(&frame)) {
@@ -245,15 +246,7 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     for (auto& [origin, told] : session.told) told = 0;
     session.tell_now = true;
     ++moves_;
-    // Of those that it doesn't name it has nothing.
-    for (auto& [origin, cursor] : session.cursors) {
-      cursor.known = cursor.sent = 0;
-      cursor.open = false;
-    }
-    for (const crdt::VectorEntry& entry : resume->vector) {
-      Cursor& cursor = session.cursors[entry.origin];
-      cursor.known = cursor.sent = entry.sequence;
-    }
+    learn(resume->vector, {}, session, state, events);
   } else if (auto* beat_in = std::get_if<Heartbeat>(&frame)) {
     last_heard_[session.replica()] = now.instant;
     session.liveness.heard(now.instant, beat_in->number, beat_in->echo, Millis(beat_in->held_ms));
@@ -297,6 +290,8 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
   if (Session* other = established(session.replica())) {
     const bool other_alive = now_.instant - other->last_frame < config_.suspect_after;
     if (other->peer.boot != session.peer.boot && other_alive) {
+      // If it is a copy that has gone its own way, it sees so from this, and stops.
+      start(session, state);
       drop(session, "another live process has the identity of " + other->peer.node, true);
       return false;
     }
@@ -327,26 +322,89 @@ bool Mesh::admit(Session& session, const crdt::State& state, std::vector<MeshEve
 void Mesh::start(Session& session, const crdt::State& state) {
   session.last_start = now_.instant;
   // Own changes of this turn are stamped only at its end; the vector names what is stamped.
-  send(session, Start{entries(state.vector(), state)});
+  send(session, Start{entries(state.vector(), state), state.boots(session.replica())});
 }
 
-void Mesh::learn(const Start& start, Session& session, const crdt::State& state,
-                 std::vector<MeshEvent>& events) {
-  for (const crdt::VectorEntry& entry : start.vector) {
-    if (entry.origin == config_.self && entry.sequence > state.head(config_.self)) {
-      events.push_back(Forked{session.peer.node + " has writes of this replica up to " +
-                              std::to_string(entry.sequence) +
-                              ", its own data directory only up to " +
-                              std::to_string(state.head(config_.self))});
-      return;
+// The peer stands at this vector. False: it shows that this replica is a fork.
+bool Mesh::learn(const std::vector<crdt::VectorEntry>& vector,
+                 const std::vector<crdt::Boot>& own_boots, Session& session,
+                 const crdt::State& state, std::vector<MeshEvent>& events) {
+  session.stated.clear();
+  session.foreign.clear();
+  for (auto& [origin, cursor] : session.cursors) {  // of those that it doesn't name it has nothing
+    cursor.known = cursor.sent = 0;
+    cursor.open = false;
+  }
+  for (const crdt::VectorEntry& entry : vector) {
+    const Sequence head = state.head(entry.origin);
+    if (entry.origin == config_.self &&
+        !crdt::is_latest(state.boots(config_.self), head, entry.sequence, entry.boot)) {
+      const std::string theirs = std::to_string(entry.sequence);
+      events.push_back(
+          Forked{entry.sequence > head
+                     ? session.peer.node + " has writes of this replica up to " + theirs +
+                           ", its own data directory only up to " + std::to_string(head)
+                     : session.peer.node + " has write " + theirs +
+                           " of this replica from a start that this data directory knows nothing "
+                           "of, or knows otherwise",
+                 own_boots});
+      return false;
     }
     if (entry.origin == config_.self && !state.retired(session.replica()))
       own_acknowledged_ = std::max(own_acknowledged_, entry.sequence);
     Cursor& cursor = session.cursors[entry.origin];
     cursor.known = cursor.sent = entry.sequence;
-    cursor.open = false;
+    session.stated[entry.origin] = entry;
+    judge(session, entry, state);
   }
-  session.started = true;
+  return true;
+}
+
+// Whether the peer's copy of an origin and this node's belong together.
+void Mesh::judge(Session& session, const crdt::VectorEntry& entry, const crdt::State& state) {
+  if (!state.voided(entry.boot) &&
+      crdt::same_history(state.boots(entry.origin), state.head(entry.origin), entry.sequence,
+                         entry.boot))
+    return;
+  session.foreign.insert(entry.origin);
+  if (!foreign_noted_.emplace(session.replica(), entry.origin).second) return;
+  const crdt::Member* member = state.member(entry.origin);
+  effects_.notes.push_back(
+      {true, "what " + session.peer.node + " has of replica " + crdt::to_string(entry.origin) +
+                 (member == nullptr ? "" : " (" + member->row.node + ")") +
+                 " is not of the history that is here: its data directory was rolled back or "
+                 "copied. Nothing of it is exchanged with " +
+                 session.peer.node + " until one of the two is known to be void"});
+}
+
+// By the origin's member row: every boot begins with one.
+bool Mesh::belongs(const crdt::Delta& delta, const crdt::State& state) const {
+  for (const crdt::DecodedRow& row : delta.rows) {
+    if (row.kind != crdt::RowKind::member) continue;
+    const auto& theirs = std::get<crdt::MemberRow>(row.payload).boots;
+    return !state.any_voided(theirs) &&
+           crdt::continues(state.boots(delta.origin), state.head(delta.origin), theirs, delta.to);
+  }
+  return true;
+}
+
+void Mesh::forget(ReplicaId origin, const crdt::State& state) {
+  ++moves_;
+  for (auto& [link, session] : sessions_) {
+    if (!session->established()) continue;
+    session->news_in.ask_anew();
+    session->staging.drop(origin);
+    session->told.erase(origin);
+    session->fed.erase(origin);
+    Cursor& cursor = session->cursors[origin];
+    cursor.known = cursor.sent = 0;
+    cursor.open = false;
+    session->foreign.erase(origin);
+    if (const auto at = session->stated.find(origin); at != session->stated.end())
+      judge(*session, at->second, state);
+    session->look = true;
+  }
+  wake(now_.instant);
 }
 
 void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state,
@@ -382,6 +440,7 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
                  std::vector<MeshEvent>& events) {
   const ReplicaId origin = piece.origin;
   if (origin == config_.self) return;  // nobody tells us what we wrote
+  if (session.foreign.contains(origin)) return;
   auto delta = session.staging.add(std::move(piece));
   if (!delta.ok()) {
     if (absl::IsFailedPrecondition(delta.status())) return session.news_in.refuse();
@@ -390,6 +449,11 @@ void Mesh::stage(Session& session, crdt::Piece&& piece, const crdt::State& state
   }
   if (!delta->has_value()) return;
   if ((*delta)->from > state.head(origin)) return session.news_in.refuse();
+  if (!belongs(**delta, state))  // a new link begins with a comparison
+    return drop(
+        session,
+        "what it has of replica " + crdt::to_string(origin) + " is not of the history that is here",
+        true);
   if (origin != session.replica()) {
     if ((*delta)->to <= state.head(origin) || reachable(origin)) {
       tell_at_once(session, origin);
@@ -482,7 +546,7 @@ void Mesh::cut_for(Now now, Session& session, const crdt::State& state, bool urg
   const bool idle = session.outstanding == 0;
   bool may_push = urgent || now.instant - session.last_push >= config_.push;
   for (const auto& [origin, head] : state.vector()) {
-    if (origin == session.replica()) continue;
+    if (origin == session.replica() || session.foreign.contains(origin)) continue;
     Cursor& cursor = session.cursors[origin];
     if (idle && cursor.writing) {
       cursor.writing = false;
@@ -559,7 +623,7 @@ void Mesh::tell(Now now, Session& session, const crdt::State& state) {
       session.told.try_emplace(other->replica());
   for (auto& [origin, told] : session.told) {
     const Sequence head = state.head(origin);
-    if (head <= told || session.cursors[origin].feeds) continue;
+    if (head <= told || session.cursors[origin].feeds || session.foreign.contains(origin)) continue;
     session.news_out.put_has(origin, head);
     told = head;
   }
@@ -606,6 +670,22 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
 }
 
 // ── calls, views, faults ────────────────────────────────────────────────────────────────────────
+
+Sequence Mesh::acknowledged_by(ReplicaId peer) const {
+  const Session* on = established(peer);
+  if (on == nullptr) return 0;
+  const auto cursor = on->cursors.find(config_.self);
+  return cursor == on->cursors.end() ? 0 : cursor->second.known;
+}
+
+bool Mesh::lacks(ReplicaId origin, const crdt::State& state) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& on = *entry.second;
+    if (!on.was_reachable || on.foreign.contains(origin)) return false;
+    const auto cursor = on.cursors.find(origin);
+    return !on.started || (cursor != on.cursors.end() && cursor->second.known > state.head(origin));
+  });
+}
 
 bool Mesh::reachable(ReplicaId peer) const {
   const Session* on = established(peer);

@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -50,9 +51,11 @@ struct AnswerIn {
 struct CallsLost {
   std::vector<std::uint64_t> ids;
 };
-// A peer has rows of this replica that it never wrote: its disk was rolled back or cloned.
+// A peer has rows of this replica that it never wrote, or wrote otherwise: its directory was rolled
+// back or cloned.
 struct Forked {
   std::string detail;
+  std::vector<crdt::Boot> theirs;  // boots of this replica that the peer has
 };
 using MeshEvent = std::variant<DeltaIn, CallIn, AnswerIn, CallsLost, Forked>;
 
@@ -93,6 +96,10 @@ class Mesh {
   // The delta of a DeltaIn has been merged; or was refused, with the reason.
   void merged(LinkId link, ReplicaId origin, Sequence to);
   void reject(LinkId link, const std::string& reason);
+  // The delta continues, or repeats, its origin's history that is here.
+  bool belongs(const crdt::Delta& delta, const crdt::State& state) const;
+  // State::drop_origin was called: it is taken anew, and sent anew, on every link.
+  void forget(ReplicaId origin, const crdt::State& state);
 
   // At the end of a turn, with nothing unsealed: adds what peers lack, and acknowledgements.
   // `urgent`: own rows are not held back to be coalesced (a grant is among them).
@@ -103,6 +110,9 @@ class Mesh {
 
   // A peer that is not retired has said that it has this replica's writes to `sequence` on disk.
   bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
+  Sequence acknowledged_by(ReplicaId peer) const;  // 0: nothing, or it is not linked
+  // Some peer that answers has rows of `origin` that are not here.
+  bool lacks(ReplicaId origin, const crdt::State& state) const;
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   // Configured or announced addresses behind which no replica has ever answered.
@@ -134,8 +144,9 @@ class Mesh {
            std::vector<MeshEvent>& events);
   bool admit(Session& session, const crdt::State& state, std::vector<MeshEvent>& events);
   void start(Session& session, const crdt::State& state);
-  void learn(const Start& start, Session& session, const crdt::State& state,
-             std::vector<MeshEvent>& events);
+  bool learn(const std::vector<crdt::VectorEntry>& vector, const std::vector<crdt::Boot>& own_boots,
+             Session& session, const crdt::State& state, std::vector<MeshEvent>& events);
+  void judge(Session& session, const crdt::VectorEntry& entry, const crdt::State& state);
   void stage(Session& session, crdt::Piece&& piece, const crdt::State& state,
              std::vector<MeshEvent>& events);
   void beat(crdt::Now now, Session& session, const crdt::State& state);
@@ -171,6 +182,7 @@ class Mesh {
   // Kept beyond a link's end: how old a lost region's figures are matters most then.
   std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
   std::map<ReplicaId, crdt::Instant> last_heard_;
+  std::set<std::pair<ReplicaId, ReplicaId>> foreign_noted_;  // (peer, origin)
   Sequence own_acknowledged_ = 0;  // this replica's rows that a peer has which is not retired
   MeshEffects effects_;
   MeshStats stats_;

@@ -72,6 +72,8 @@ class NewsIn {
   // deltas that it made whole are merged.
   std::uint64_t number() const { return number_; }
   bool lost() const { return lost_; }
+  // What is here is to be taken anew.
+  void ask_anew() { lost_ = true; }
   // The last that followed could not be used: it is not acknowledged, and News must begin anew.
   void refuse() {
     --number_;

@@ -87,6 +87,10 @@ class Session {
   bool started = false;         // the peer's Start has come
   std::size_t outstanding = 0;  // bytes given to the transport and not yet written
   absl::btree_map<ReplicaId, Cursor> cursors;
+  // Where the peer said that it stands, and those origins of which it has another history than this
+  // node: nothing of theirs is merged or sent on this link (crdt/boots.h).
+  absl::btree_map<ReplicaId, crdt::VectorEntry> stated;
+  std::set<ReplicaId> foreign;
   crdt::Staging staging;
   NewsOut news_out;
   NewsIn news_in;

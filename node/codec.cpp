@@ -12,7 +12,7 @@ using crdt::Malformed;
 
 template <typename A>
 void serialize(A& ar, JournalPart& p) {
-  ar(p.origin, p.upto, p.rows);
+  ar(p.origin, p.anew, p.upto, p.rows);
 }
 template <typename A>
 void serialize(A& ar, JournalDrop& d) {
@@ -161,7 +161,7 @@ Outcome take_outcome(BoundedIn& ar) {
   Outcome outcome;
   std::uint8_t code = 0, kind = 0;
   ar(code, outcome.detail, outcome.shortages, kind);
-  if (code > static_cast<std::uint8_t>(Code::successor_not_live)) throw Malformed("unknown code");
+  if (code > static_cast<std::uint8_t>(Code::awaiting_peer)) throw Malformed("unknown code");
   outcome.code = static_cast<Code>(code);
   switch (static_cast<ViewKind>(kind)) {
     case ViewKind::none:

@@ -19,7 +19,8 @@ namespace holdfast::node {
 struct JournalPart {
   ReplicaId origin;
   crdt::Sequence upto = 0;
-  std::string rows;  // crdt/codec.h
+  std::string rows;   // crdt/codec.h
+  bool anew = false;  // all rows of it that were here are forgotten first
 };
 // Holds of one origin that were dropped, where no row says so.
 struct JournalDrop {

@@ -184,6 +184,7 @@ enum class Code : std::uint8_t {
   own_region = 22,          // 409: a node cannot declare its own region, or itself, lost
   replica_retired = 23,     // 409: it was retired
   successor_not_live = 24,  // 409: it cannot be reached, or is lost or retired itself
+  awaiting_peer = 25,       // 503: start_requires_peer, and no peer has confirmed this node yet
 };
 
 struct SkuView {
@@ -354,6 +355,21 @@ struct Outcome {
                Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, std::unique_ptr<Stats>>
       view;
   bool succeeded() const { return code <= Code::accepted; }
+};
+
+// What a command on a data directory (backup, restore, verify) has done or found.
+struct StoreReport {
+  struct Difference {
+    std::string what, sku, replica;  // sku, replica: empty if it is about all of them
+    Units is = 0, should = 0;
+    bool at_least = false;  // `should` or more
+  };
+  std::string problem;  // not empty: refused or failed, and why
+  std::vector<std::pair<std::string, std::string>> texts;
+  std::vector<std::pair<std::string, std::int64_t>> numbers;
+  bool verified = false;  // `differences` are what there are
+  std::vector<Difference> differences;
+  std::string advice;  // what to do next
 };
 
 // ── the way in ──────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,9 @@ struct Config {
   std::string name;      // unique in the cluster; 1–64 of A–Z a–z 0–9 . _ -
   std::string region;    // likewise
   std::string data_dir;  // made if absent
+  // No writes until a peer has confirmed that this node's data is the latest. Off for the first
+  // node of a cluster.
+  bool start_requires_peer = false;
   // [http]
   std::string http_listen = "127.0.0.1:8080";  // loopback only, until [auth] exists
   std::uint32_t http_threads = 1;              // 1 … 64

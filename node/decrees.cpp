@@ -326,6 +326,10 @@ void Decrees::see(Product& product, ReplicaId seizer) {
   around_.lost(product);
 }
 
+void Decrees::find_debts() {
+  for (const auto& [sku, product] : state_.catalogue()) owes(*product);
+}
+
 void Decrees::owes(Product& product) {
   if (product.stock.rights(state_.self()) >= 0) return;
   debts_.try_emplace(product.sku, &product, Debt{});

@@ -53,6 +53,10 @@ class Decrees {
   Outcome retire(const Retire& command, Times now);
   Outcome accounts() const;
 
+  // Rights of this replica may have fallen below 0 otherwise than by what it sees here: what it
+  // owes is asked for. One walk over the catalogue.
+  void find_debts();
+
   // Another replica's stock row was merged; `before`: what its last version said of this replica.
   void merged(crdt::Product& product, ReplicaId origin, const crdt::PeerTotals& before);
   void merged_decree() { around_decrees_changed(); }

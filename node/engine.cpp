@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crdt/check.h"
+#include "node/journal_of.h"
 
 namespace holdfast::node {
 
@@ -20,6 +21,10 @@ constexpr std::size_t kKeysDroppedAtOnce = 2000;
 constexpr std::size_t kExpiriesAtOnce = 5000;
 constexpr std::size_t kSliceRows = 2000;
 constexpr Millis kSliceEvery{1};
+
+const std::string kWithoutDirectory =
+    "bring back a copy of it with `holdfast restore`, as a new replica, or start this node with an "
+    "empty data directory: it joins as a new replica, and the others bring it their rows";
 
 std::int64_t wall_ms(Now now) { return now.wall.time_since_epoch().count(); }
 
@@ -94,13 +99,21 @@ absl::Status Engine::load_row(const RowAddress& address, std::string_view bytes)
   auto row = crdt::decode_row(bytes);
   if (!row.ok()) return absl::DataLossError(std::string(row.status().message()));
   const auto merged = state_.merge(address.origin, *std::move(row));
-  return merged.ok() ? absl::OkStatus()
-                     : absl::DataLossError(std::string(merged.status().message()));
+  if (merged.ok()) return absl::OkStatus();
+  const std::string problem(merged.status().message());
+  if (address.origin == state_.self()) return absl::DataLossError(problem);
+  misfits_.emplace(address.origin, problem);
+  ++misfit_rows_;
+  return absl::OkStatus();
+}
+
+absl::Status Engine::loaded() const {
+  return misfits_.empty() ? absl::OkStatus() : absl::DataLossError(misfits_.begin()->second);
 }
 
 absl::Status Engine::rows_loaded() {
   state_.all_saved();
-  const bool whole = state_.lasting_rows() >= rows_saved_;
+  const bool whole = state_.lasting_rows() + misfit_rows_ >= rows_saved_;
   for (const crdt::VectorEntry& entry : checkpoint_meta_.vector) {
     state_.raise_floor(entry.origin, entry.boot);
     state_.advance(entry.origin, entry.sequence);  // to the floor in its member row
@@ -108,30 +121,17 @@ absl::Status Engine::rows_loaded() {
   if (whole) return absl::OkStatus();
   return absl::DataLossError("the data directory holds " + std::to_string(state_.lasting_rows()) +
                              " rows, but " + std::to_string(rows_saved_) +
-                             " had been saved: part of the store is lost; start this node with an "
-                             "empty data directory: it joins as a new replica");
+                             " had been saved: part of the store is lost; " + kWithoutDirectory);
 }
 
 absl::Status Engine::load_entry(std::uint64_t batch, std::string_view value) {
   auto entry = decode_journal_value(value);
   if (!entry.ok()) return absl::DataLossError(std::string(entry.status().message()));
-  for (JournalPart& part : entry->parts) {
-    auto rows = crdt::decode_rows(part.rows);
-    if (!rows.ok()) return absl::DataLossError(std::string(rows.status().message()));
-    for (crdt::DecodedRow& row : *rows) {
-      const auto merged = state_.merge(part.origin, std::move(row));
-      if (!merged.ok()) return absl::DataLossError(std::string(merged.status().message()));
-    }
-    state_.advance(part.origin, part.upto);
-  }
-  for (const JournalDrop& drop : entry->drops) {
-    if (drop.floor > state_.head(drop.origin))
-      return absl::DataLossError("a floor above what was written");
-    state_.raise_floor(drop.origin, drop.floor);
-    for (const crdt::HoldVersion& hold : drop.holds) state_.drop_version(drop.origin, hold);
-  }
+  const std::int64_t life_ms = entry->life_ms;
+  if (absl::Status status = replay(*std::move(entry), state_, &misfits_); !status.ok())
+    return absl::DataLossError(std::string(status.message()));
   batch_ = batch;
-  life_before_ms_ = std::max(life_before_ms_, entry->life_ms);
+  life_before_ms_ = std::max(life_before_ms_, life_ms);
   journal_since_checkpoint_ += value.size();
   return absl::OkStatus();
 }
@@ -152,10 +152,13 @@ void Engine::start(Now now) {
   row.wire_version = crdt::kWireVersion;
   row.extra.clear();
   row.acknowledged = acknowledged();  // a crash forgot that there was something to say
-  row.boots.push_back({state_.head(state_.self()) + 1, config_.mesh.boot});
+  boot_sequence_ = state_.head(state_.self()) + 1;
+  row.boots.push_back({boot_sequence_, config_.mesh.boot});
+  drop_covered_boots(row);
   if (!row.ended) state_.put_member(std::move(row));  // that was its last, and peers take no other
   times_ = times(now);
   decrees_.start(now.instant);
+  if (state_.member(state_.self())->row.forked_from) decrees_.find_debts();
   copies_.start(times_);
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
@@ -197,6 +200,21 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
       std::holds_alternative<Adjust>(command) || std::holds_alternative<Allow>(command) ||
       std::holds_alternative<GrantTo>(command) || std::holds_alternative<Reserve>(command) ||
       std::holds_alternative<Extend>(command);
+  const bool reads =
+      std::holds_alternative<GetSku>(command) || std::holds_alternative<ListSkus>(command) ||
+      std::holds_alternative<GetStock>(command) ||
+      std::holds_alternative<GetAvailability>(command) ||
+      std::holds_alternative<GetReservation>(command) ||
+      std::holds_alternative<ListReservations>(command) ||
+      std::holds_alternative<ListFailovers>(command) ||
+      std::holds_alternative<GetCluster>(command) || std::holds_alternative<GetStats>(command) ||
+      std::holds_alternative<SetFault>(command) || std::holds_alternative<ClearFault>(command) ||
+      std::holds_alternative<ListFaults>(command);
+  if (awaits_peer() && !reads)
+    return refused(
+        Code::awaiting_peer,
+        "this node writes nothing until a peer has confirmed that its data is the latest "
+        "(node.start_requires_peer); is a peer of gossip.peers reachable?");
   if (adds && storage_full_)
     return refused(
         Code::storage_full,
@@ -229,7 +247,7 @@ void Engine::leave_for_good(Now now) {
   }
   fatal_ =
       "this replica was retired, and its last writes are with its peers. Start this node with an "
-      "empty data directory: it joins as a new replica";
+      "empty data directory, or with one that `holdfast restore` made: it joins as a new replica";
 }
 
 void Engine::run(Now now, const Caller& caller, Command&& command) {
@@ -382,6 +400,7 @@ void Engine::tick(Now now) {
   std::vector<gossip::MeshEvent> events;
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
+  look_for_confirmation();
   const Times at = times_ = times(now);
   if (is_over()) {
     leave_for_good(now);
@@ -398,6 +417,7 @@ void Engine::tick(Now now) {
   check_calls(now);
   deliver_served(now);
   rebalancer_.tick(now.instant);
+  retire_former_self(now);
   decrees_.tick(now.instant, at);
   check_durability(now);
   refresh_member(now);
@@ -429,6 +449,7 @@ void Engine::refresh_member(Now now) {
   crdt::MemberRow row = state_.member(state_.self())->row;
   row.acknowledged = acknowledged();
   row.demand_milli = rebalancer_.overall_milli(now.instant);
+  drop_covered_boots(row);
   state_.put_member(std::move(row));
   moved_since_member_ = false;
   member_due_ = now.instant + kMemberEvery;
@@ -482,7 +503,7 @@ void Engine::begin_checkpoint(Now now) {
                       .batch = batch_,
                       .life_ms = times(now).life_ms,
                       .rows = state_.lasting_rows()};
-  purged_before_it_ = state_.purged();
+  dropped_before_it_ = state_.rows_dropped();
   for (const auto& [origin, sequence] : state_.vector())
     checkpoint_meta_.vector.push_back({origin, sequence, state_.floor(origin)});
   state_.begin_checkpoint();
@@ -508,7 +529,8 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
     checkpointing_ = false;
     slice.journal_through = checkpoint_meta_.batch;
     // Those that were dropped since it began leave the store with this record.
-    checkpoint_meta_.rows -= std::min(checkpoint_meta_.rows, state_.purged() - purged_before_it_);
+    checkpoint_meta_.rows -=
+        std::min(checkpoint_meta_.rows, state_.rows_dropped() - dropped_before_it_);
     slice.meta = encode(checkpoint_meta_);
   }
   sealed.checkpoint = std::move(slice);
@@ -543,7 +565,7 @@ Stats Engine::stats(Now) const {
   stats.storage_full = storage_full_;
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
-  stats.ready = running_ && !fatal_;
+  stats.ready = running_ && !fatal_ && !awaits_peer();
   return stats;
 }
 

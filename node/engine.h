@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,9 @@ struct EngineConfig {
   bool faults_enabled = false;
   crdt::Millis durability_wait{1000};
   crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
+  // Writes are refused until a peer has taken this process's first write, and so has judged this
+  // node's data to be the latest.
+  bool requires_peer = false;
   RebalanceOptions rebalance;
   std::uint64_t seed = 0;  // for jitter
 };
@@ -76,6 +80,10 @@ class Engine {
   absl::Status load_row(const RowAddress& address, std::string_view bytes);
   absl::Status rows_loaded();  // after the last row, before the first entry
   absl::Status load_entry(std::uint64_t batch, std::string_view value);
+  // After the last of them. Saved rows of another origin may contradict one another, and entries,
+  // as long as a later entry forgets that origin: a checkpoint that was cut off leaves rows of two
+  // histories.
+  absl::Status loaded() const;
   // Writes this boot into the member row: the first write that the next seal() stamps.
   void start(crdt::Now now);
 
@@ -92,6 +100,14 @@ class Engine {
   crdt::Instant wake_at() const { return wake_at_; }
   // Set: this process must end, and why.
   const std::optional<std::string>& fatal() const { return fatal_; }
+  // Set with fatal(): this data directory is a fork of its replica, from the first of these boots
+  // on. The next start becomes another replica (rejoin.h).
+  const std::vector<crdt::Boot>& forked() const { return forked_; }
+  // Every other member has taken a write of this process: nobody can show any more that it is a
+  // fork. False if there is no other member.
+  bool confirmed_by_all() const { return confirmed_by_all_; }
+  // Of the last entry that was loaded, or of the meta record; while it is not started.
+  std::int64_t loaded_life_ms() const { return life_before_ms_; }
 
   const crdt::State& state() const { return state_; }
   Stats stats(crdt::Now now) const;
@@ -127,6 +143,7 @@ class Engine {
   void finish(const Caller& caller, Outcome&& outcome);
   void answer(const Caller& caller, Outcome&& outcome);  // now, whatever was asked for
   std::optional<Outcome> refuse_write(const Command& command) const;
+  bool awaits_peer() const { return config_.requires_peer && confirmed_by_.empty(); }
   void run(crdt::Now now, const Caller& caller, Command&& command);
 
   // One overload a command.
@@ -176,11 +193,19 @@ class Engine {
   void on_mesh(crdt::Now now, std::vector<gossip::MeshEvent>&& events);
   void on_delta(crdt::Now now, gossip::DeltaIn&& in);
   void on_merged(const crdt::FeedItem& item);
+  void drop_void_rows();
+  void note_fork(const std::string& detail, std::vector<crdt::Boot> boots);
   void on_call(crdt::Now now, gossip::CallIn&& in);
   Granted grant_on_request(const AskRights& ask, ReplicaId to);
   void on_answer(crdt::Now now, std::uint64_t call, std::string_view body);
   void on_lost(crdt::Now now, std::uint64_t call);
   void check_calls(crdt::Now now);
+
+  // engine_identity.cpp: whether this is the latest of its replica, and what it owes as a former
+  // fork
+  void drop_covered_boots(crdt::MemberRow& row) const;
+  void look_for_confirmation();
+  void retire_former_self(crdt::Now now);
 
   bool is_over() const;
   void leave_for_good(crdt::Now now);
@@ -209,6 +234,11 @@ class Engine {
   bool storage_full_ = false;
   bool store_takes_slice_ = true;
   std::optional<std::string> fatal_;
+  std::vector<crdt::Boot> forked_;
+  crdt::Sequence boot_sequence_ = 0;
+  std::set<ReplicaId> confirmed_by_;
+  bool confirmed_by_all_ = false;
+  std::optional<crdt::Instant> former_self_due_;
   crdt::Instant wake_at_ = crdt::Instant::max();
 
   std::vector<Reply> reads_, replies_;
@@ -230,8 +260,10 @@ class Engine {
   std::uint64_t journal_since_checkpoint_ = 0;
   std::uint64_t rows_saved_ = 0;  // that the meta record promised
   bool checkpointing_ = false, checkpoint_wanted_ = false;
-  Meta checkpoint_meta_;                // of the one that runs; at recovery, the last
-  std::uint64_t purged_before_it_ = 0;  // State::purged() when it began
+  Meta checkpoint_meta_;                      // of the one that runs; at recovery, the last
+  std::uint64_t dropped_before_it_ = 0;       // State::rows_dropped() when it began
+  std::map<ReplicaId, std::string> misfits_;  // at recovery; see loaded()
+  std::uint64_t misfit_rows_ = 0;
   Stats counted_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "crdt/boots.h"
 #include "crdt/check.h"
 #include "node/engine.h"
 
@@ -27,11 +28,7 @@ void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
     } else if (auto* lost = std::get_if<gossip::CallsLost>(&event)) {
       for (const std::uint64_t call : lost->ids) on_lost(now, call);
     } else if (auto* forked = std::get_if<gossip::Forked>(&event)) {
-      fatal_ =
-          "this data directory is not the latest of its replica: " + forked->detail +
-          ". Going on could sell units twice. Was it copied or rolled back? Start this node with "
-          "an "
-          "empty data directory: it joins as a new replica, and the others bring it their rows.";
+      note_fork(forked->detail, crdt::parted(state_.boots(state_.self()), forked->theirs));
     }
   }
 }
@@ -39,6 +36,8 @@ void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
 void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   const ReplicaId origin = in.delta.origin;
   times_ = times(now);
+  // Judged when it came; a delta before it in the same frame may have made its origin's rows void.
+  if (in.delta.from > state_.head(origin) || !mesh_.belongs(in.delta, state_)) return;
   if (in.delta.to <= state_.head(origin) && in.delta.rows.empty()) {
     return mesh_.merged(in.link, origin, in.delta.to);
   }
@@ -48,6 +47,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   const bool replaces = in.delta.full() && state_.head(origin) > 0;
   const auto present = replaces ? in.delta.hold_ids() : crdt::State::HoldIds();
   std::vector<crdt::Product*> gained;
+  bool void_boots = false;
   JournalPart& part = merged_[origin];
   part.origin = origin;
   for (crdt::DecodedRow& row : in.delta.rows) {
@@ -66,6 +66,9 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
     ++counted_.rows_merged;
     crdt::append_item(**merged, part.rows);
     if (!stock) {
+      if ((*merged)->kind == crdt::RowKind::member)
+        void_boots =
+            void_boots || !static_cast<const crdt::Member&>(**merged).row.voided_boots.empty();
       on_merged(**merged);
       continue;
     }
@@ -85,6 +88,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   part.upto = std::max(part.upto, in.delta.to);
   ++counted_.deltas_applied;
   mesh_.merged(in.link, origin, in.delta.to);
+  if (void_boots) drop_void_rows();
   for (crdt::Product* product : gained) rights_.gained(*product, times(now));
 }
 
@@ -129,7 +133,7 @@ void Engine::on_call(Now now, gossip::CallIn&& in) {
 
 Granted Engine::grant_on_request(const AskRights& ask, ReplicaId to) {
   const crdt::Product* product = state_.product(ask.sku);
-  if (product == nullptr || is_over()) return {};
+  if (product == nullptr || is_over() || awaits_peer()) return {};
   const Units most = decrees_.grantable(*product, to);
   if (most < crdt::kUnitsMax || product->stock.rights(to) < 0)
     return ledger_.grant_on_request(

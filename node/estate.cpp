@@ -21,6 +21,14 @@ std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
 
 }  // namespace
 
+Units told_of(const crdt::HoldRow& row, std::size_t line) {
+  const Units held = row.lines[line].held;
+  Units told =
+      row.state == HoldState::held ? (row.estate_of ? 0 : held) : (row.estate_of ? -held : 0);
+  for (const FreedHold& freed : row.freed) told -= freed.units[line];
+  return told;
+}
+
 void Estate::heir_changed(ReplicaId retired, Times now) {
   std::vector<std::string> ids;
   const auto& all = state_.holds();

@@ -27,6 +27,9 @@
 
 namespace holdfast::node {
 
+// See above: of one line of an own copy, held − released − sold.
+crdt::Units told_of(const crdt::HoldRow& row, std::size_t line);
+
 class Estate {
  public:
   // `owes`: units of this product were taken back, which may be debt.

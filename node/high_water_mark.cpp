@@ -66,6 +66,16 @@ absl::StatusOr<std::unique_ptr<HighWaterMark>> HighWaterMark::open(const std::st
   return mark;
 }
 
+absl::StatusOr<std::uint64_t> HighWaterMark::read_only(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return absl::DataLossError(path + " cannot be read (" + std::strerror(errno) +
+                               "), so it cannot be told whether the store is complete");
+  HighWaterMark mark(file, path);
+  if (auto s = mark.read(); !s.ok()) return s;
+  return mark.found();
+}
+
 // Under another name first, so that a crash never leaves half a file under this one.
 absl::Status HighWaterMark::make(const std::string& path) {
   const std::string draft = path + ".new";
@@ -93,10 +103,11 @@ absl::Status HighWaterMark::read() {
     next_slot_ = 1 - i;
   }
   if (whole) return absl::OkStatus();
-  return absl::DataLossError(
-      path_ +
-      ": the high-water mark is damaged, so it cannot be told whether the "
-      "store is complete; start this node with an empty data directory: it joins as a new replica");
+  return absl::DataLossError(path_ +
+                             ": the high-water mark is damaged, so it cannot be told whether the "
+                             "store is complete; bring back a copy of it with `holdfast restore`, "
+                             "as a new replica, or start "
+                             "this node with an empty data directory: it joins as a new replica");
 }
 
 absl::Status HighWaterMark::set(std::uint64_t batch) {

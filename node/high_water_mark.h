@@ -28,6 +28,9 @@ class HighWaterMark {
   // Opens the file, or makes it, durably and at once whole, with the mark 0.
   // Errors: kDataLoss when the file is there and no slot of it is whole; kInternal from the system.
   static absl::StatusOr<std::unique_ptr<HighWaterMark>> open(const std::string& path);
+  // The mark in a file that another process may be writing; the file is not touched. Errors: as
+  // open(), and kDataLoss when there is no file.
+  static absl::StatusOr<std::uint64_t> read_only(const std::string& path);
   ~HighWaterMark();
   HighWaterMark(const HighWaterMark&) = delete;
   HighWaterMark& operator=(const HighWaterMark&) = delete;

@@ -73,6 +73,11 @@ bool Purge::look(ReplicaId origin, std::size_t& looks, Instant now, Times times)
   return more;
 }
 
+void Purge::forget(ReplicaId origin) {
+  looked_.erase(origin);
+  std::erase_if(untold_, [&](const JournalDrop& drop) { return drop.origin == origin; });
+}
+
 // How far all that may ever come back have this origin's rows, as their member rows say. Not by
 // what was acknowledged on links: a member row is written after what its applying caused.
 Sequence Purge::acknowledged(ReplicaId origin) const {

@@ -31,6 +31,8 @@ class Purge {
   crdt::Instant wake_at() const { return due_; }
   // Floors that were raised and that no row tells: for the journal.
   std::vector<JournalDrop> take_untold() { return std::exchange(untold_, {}); }
+  // State::drop_origin was called.
+  void forget(ReplicaId origin);
 
  private:
   enum class Verdict { pass, drop, stay, move };

@@ -88,11 +88,10 @@ Outcome read_stock(const Readers& from, const GetStock& command) {
     const bool own = replica == from.state.self();
     const gossip::PeerView peer = from.mesh.view(from.now, replica);
     const std::int64_t as_of = own ? now : peer.as_of;
-    const Units rights = stock.rights(replica);
     const auto [at, first] = regions.try_emplace(member->row.region);
     RegionStock& region = at->second;
     region.region = member->row.region;
-    region.rights += rights < 0 && !stock.ever_seized(replica) ? 0 : rights;
+    region.rights += stock.shown_rights(replica);
     region.as_of = first ? as_of : std::min(region.as_of, as_of);
     region.reachable = region.reachable || own || peer.reachable;
   }

@@ -45,6 +45,7 @@ absl::StatusOr<RecoveryCount> recover(const Recovered& recovered, Engine& engine
         return engine.load_entry(batch, value);
       });
   if (read.ok()) read = rows_done();
+  if (read.ok()) read = engine.loaded();
   if (!read.ok()) return read;
   return count;
 }

@@ -2,10 +2,13 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 #include <spdlog/spdlog.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -113,9 +116,11 @@ std::optional<Numbered> open_numbered(const rocksdb::Slice& key, const rocksdb::
 // ── errors
 
 absl::Status damaged(const std::string& what) {
-  return absl::DataLossError(what +
-                             "; start this node with an empty data directory: it joins as a new "
-                             "replica, and the others bring it their rows");
+  return absl::DataLossError(
+      what +
+      "; bring back a copy of it with `holdfast restore`, as a new replica, or "
+      "start this node with an empty data directory: it joins as a new "
+      "replica, and the others bring it their rows");
 }
 
 absl::Status from_rocksdb(const rocksdb::Status& status, const std::string& what) {
@@ -237,6 +242,16 @@ rocksdb::ReadOptions scanning() {
   return options;
 }
 
+constexpr int kReadAttempts = 5;
+constexpr int kMarkWaits = 50;
+constexpr std::chrono::milliseconds kMarkWait{10};
+
+class SilentLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 std::int64_t steady_ms() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
@@ -249,8 +264,12 @@ RocksStore::RocksStore(RocksStoreOptions options) : options_(std::move(options))
 // ── opening
 
 absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions options) {
-  HOLDFAST_CHECK(options.on_failure);
+  HOLDFAST_CHECK(options.on_failure || options.read_only);
   std::unique_ptr<RocksStore> store(new RocksStore(std::move(options)));
+  if (store->options_.read_only) {
+    if (auto s = store->open_reader(); !s.ok()) return s;
+    return store;
+  }
   if (auto s = make_directory(store->options_.data_dir); !s.ok()) return s;
   if (store->free_bytes() < kStartBytesMin)
     return absl::ResourceExhaustedError("the disk under data directory " +
@@ -281,6 +300,74 @@ absl::Status RocksStore::open_database() {
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
   return absl::OkStatus();
+}
+
+// A secondary instance of RocksDB: made for stores that another process may be writing.
+absl::Status RocksStore::open_reader() {
+  path_ = options_.data_dir + "/store";
+  std::error_code error;
+  if (!fs::is_directory(path_, error))
+    return absl::NotFoundError("there is no store in " + options_.data_dir);
+  auto mark = HighWaterMark::read_only(options_.data_dir + "/mark");
+  if (!mark.ok()) return mark.status();
+  mark_seen_ = *mark;  // before the store is read: it may only grow meanwhile
+  std::string place = (fs::temp_directory_path(error) / "holdfast-reader-XXXXXX").string();
+  if (::mkdtemp(place.data()) == nullptr)
+    return absl::InternalError("cannot make a directory in " +
+                               fs::temp_directory_path(error).string());
+  reader_path_ = place;
+  const auto cache = rocksdb::NewLRUCache(8u << 20);
+  rocksdb::DBOptions options;
+  options.max_open_files = -1;  // files that the writer drops meanwhile stay readable
+  options.info_log = std::make_shared<SilentLog>();
+  options.paranoid_checks = true;
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
+      {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
+      {"rows", family_options(cache, 24u << 20, rocksdb::kLZ4Compression)}};
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status status;
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {  // files may go while it opens
+    status = rocksdb::DB::OpenAsSecondary(options, path_, reader_path_, families, &families_, &db);
+    if (status.ok()) break;
+    families_.clear();
+  }
+  if (!status.ok()) return open_error(status, options_.data_dir);
+  db_.reset(db);
+  std::string format;
+  if (!db_->Get({}, families_[kDefault], kFormatKey, &format).ok() || format != kFormat)
+    return absl::FailedPreconditionError("data directory " + options_.data_dir +
+                                         " was made by another version of holdfast, or is not one");
+  if (auto s = read_meta(); !s.ok()) return s;
+  if (auto s = find_last_batch(); !s.ok()) return s;
+  if (mark_seen_ > last_entry_)
+    return damaged("the store in " + options_.data_dir + " ends with batch " +
+                   std::to_string(last_entry_) + ", but batch " + std::to_string(mark_seen_) +
+                   " had been made durable: it was cut or rolled back");
+  return wait_until_durable();
+}
+
+// The writer's last batch may have been read before its fsync has returned. Where nobody writes,
+// the mark may be older than the store, and nothing is lost by waiting a little.
+absl::Status RocksStore::wait_until_durable() {
+  for (int wait = 0; wait < kMarkWaits; ++wait) {
+    const auto mark = HighWaterMark::read_only(options_.data_dir + "/mark");
+    if (!mark.ok()) return mark.status();
+    if (*mark >= last_entry_) break;
+    std::this_thread::sleep_for(kMarkWait);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksStore::copy_to(const std::string& data_dir) {
+  std::error_code error;
+  fs::create_directories(data_dir, error);
+  rocksdb::Checkpoint* made = nullptr;
+  auto status = rocksdb::Checkpoint::Create(db_.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(data_dir + "/store");
+  if (!status.ok()) return from_rocksdb(status, "cannot copy the store to " + data_dir);
+  return HighWaterMark::open(data_dir + "/mark").status();
 }
 
 absl::Status RocksStore::check_format() {
@@ -395,6 +482,7 @@ absl::Status RocksStore::write_durably(rocksdb::WriteBatch& batch, const std::st
 }
 
 void RocksStore::write(Batch&& batch) {
+  HOLDFAST_CHECK(!options_.read_only);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || failed_) return;
@@ -596,6 +684,8 @@ void RocksStore::stop() {
     spdlog::warn("closing the store: {}", status.ToString());
   }
   db_.reset();
+  std::error_code error;
+  if (!reader_path_.empty()) fs::remove_all(reader_path_, error);
 }
 
 RocksStore::~RocksStore() { stop(); }

@@ -62,6 +62,9 @@ namespace holdfast::node {
 struct RocksStoreOptions {
   std::string data_dir;                          // made if absent
   std::function<void(absl::Status)> on_failure;  // the process should end; must not be empty
+  // Only to be read, also while another process writes it: as it was at open(), whole batches that
+  // are durable. Nothing is changed, and nothing is waited for but the last batch's fsync.
+  bool read_only = false;
 };
 
 class RocksStore final : public Store {
@@ -84,6 +87,10 @@ class RocksStore final : public Store {
   bool takes_slice() const override;
   std::uint64_t free_bytes() const override;  // at most 200 ms old
 
+  // The store as it is now, what is queued not counted, as a data directory of its own: hard links,
+  // so `data_dir` must be on the same file system and not exist. Only for read_only opens.
+  absl::Status copy_to(const std::string& data_dir);
+
   // Writes and releases what is queued, then closes. Batches written later are dropped.
   void stop();
 
@@ -94,6 +101,8 @@ class RocksStore final : public Store {
   explicit RocksStore(RocksStoreOptions options);
 
   absl::Status open_database();
+  absl::Status open_reader();
+  absl::Status wait_until_durable();
   absl::Status check_format();
   absl::Status read_meta();
   absl::Status find_last_batch();
@@ -111,7 +120,9 @@ class RocksStore final : public Store {
   void fail(const absl::Status& status);
 
   RocksStoreOptions options_;
-  std::string path_;  // of RocksDB's own directory
+  std::string path_;         // of RocksDB's own directory
+  std::string reader_path_;  // what RocksDB wants for itself beside a store that it only reads
+  std::uint64_t mark_seen_ = 0;
   std::unique_ptr<HighWaterMark> mark_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // in the order of enum Family

@@ -75,6 +75,7 @@ void Runtime::run(Driver& driver) {
       checkpointing = true;
     }
     wake_at = driver.turn(std::move(requests), std::move(events));
+    confirmed_ = engine_.confirmed_by_all();
     if (engine_.fatal()) {
       failed_ = true;
       return;

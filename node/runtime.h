@@ -27,6 +27,8 @@ class Runtime {
   void released();
   // Set once the engine says that the process must end.
   bool failed() const { return failed_; }
+  // Set once every other member has confirmed this process (Engine::confirmed_by_all).
+  bool confirmed() const { return confirmed_; }
 
  private:
   void run(Driver& driver);
@@ -40,7 +42,7 @@ class Runtime {
   std::vector<gossip::NetEvent> events_;
   bool released_ = false;
   bool stopping_ = false;
-  std::atomic<bool> failed_ = false;
+  std::atomic<bool> failed_ = false, confirmed_ = false;
   std::thread thread_;
 };
 

@@ -14,6 +14,7 @@
 #include "node/driver.h"
 #include "node/log.h"
 #include "node/recovery.h"
+#include "node/rejoin.h"
 #include "node/rocks_store.h"
 #include "node/runtime.h"
 #include "node/system_clock.h"
@@ -46,10 +47,29 @@ sigset_t block_stop_signals() {
   return stop;
 }
 
-void wait_for_end(const sigset_t& stop, const Runtime& runtime) {
+void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir) {
   const timespec each{.tv_sec = 0, .tv_nsec = 200'000'000};
+  bool bases = true;
   while (sigtimedwait(&stop, nullptr, &each) < 0 && !runtime.failed()) {
+    if (bases && runtime.confirmed()) {
+      drop_bases(data_dir);
+      bases = false;
+    }
   }
+}
+
+// A directory that was found to be a fork becomes another replica before anything else.
+absl::Status rejoin_if_marked(const Config& config) {
+  if (!is_marked(config.data_dir)) return absl::OkStatus();
+  return rejoin(config.data_dir, ReplicaId{random_number()}, random_number(),
+                [](const std::string& text) { spdlog::warn("{}", text); });
+}
+
+int failed_as_fork(const Engine& engine, ReplicaId self, const std::string& data_dir) {
+  if (!engine.forked().empty())
+    if (absl::Status status = mark_fork(data_dir, {self, engine.forked()}); !status.ok())
+      spdlog::error("{}: the next start will find it out again", std::string(status.message()));
+  return failed(absl::InternalError(*engine.fatal()));
 }
 
 EngineConfig engine_config(const Config& config, ReplicaId self, const std::string& address) {
@@ -60,6 +80,7 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   engine.open_holds_max = config.open_holds_max;
   engine.faults_enabled = config.faults_enabled;
   engine.durability_wait = crdt::Millis(config.durability_wait_ms);
+  engine.requires_peer = config.start_requires_peer;
   engine.rebalance = {.policy = find_policy(config.rebalance_policy),
                       .window = std::chrono::seconds(config.rebalance_window_s),
                       .cooldown = crdt::Millis(config.rebalance_cooldown_ms),
@@ -92,6 +113,7 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   if (absl::Status log = set_up_log(config->log_level); !log.ok()) return failed(log);
   const sigset_t stop = block_stop_signals();
   SystemClock clock;
+  if (absl::Status status = rejoin_if_marked(*config); !status.ok()) return failed(status);
 
   auto store = RocksStore::open(
       {.data_dir = config->data_dir, .on_failure = [](absl::Status status) {
@@ -104,12 +126,18 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   const Recovered recovered = (*store)->recovered();
   auto self = identity(recovered, ReplicaId{random_number()});
   if (!self.ok()) return failed(self.status());
-  Engine engine(engine_config(*config, *self, config->gossip_advertise));
+  const EngineConfig engine_options = engine_config(*config, *self, config->gossip_advertise);
+  Engine engine(engine_options);
   auto count = recover(recovered, engine);
   if (!count.ok()) return failed(count.status());
   spdlog::info("replica {} of node {} in region {}: {} rows and {} journal entries in {} ms",
                crdt::to_string(*self), config->name, config->region, count->rows, count->entries,
                (clock.now().instant - began).count());
+
+  if (count->rows + count->entries > 0)
+    if (absl::Status status = keep_base(**store, config->data_dir, engine_options.mesh.boot);
+        !status.ok())
+      return failed(status);
 
   Runtime runtime(engine, clock, config->inbox_max);
   auto transport = gossip::WsTransport::start(
@@ -146,7 +174,7 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   http_made.set_value(http.ok() ? http->get() : nullptr);
   if (http.ok()) {
     spdlog::info("HTTP on {}, gossip on {}", config->http_listen, config->gossip_listen);
-    wait_for_end(stop, runtime);
+    wait_for_end(stop, runtime, config->data_dir);
     spdlog::info("stopping");
     (*http)->stop();
   }
@@ -154,7 +182,7 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   (*store)->stop();
   (*transport)->stop();
   if (!http.ok()) return failed(http.status());
-  if (engine.fatal()) return failed(absl::InternalError(*engine.fatal()));
+  if (engine.fatal()) return failed_as_fork(engine, *self, config->data_dir);
   spdlog::info("stopped");
   spdlog::shutdown();
   return 0;

@@ -95,6 +95,7 @@ void Checks::on_durable(Machine& machine, const node::Batch& batch) {
     if (part.origin == machine.replica()) {
       take_own(machine, *value, part);
     } else {
+      if (part.anew) known.durable.drop(part.origin);  // it takes that origin's rows once more
       take_others(machine, part);
     }
     known.durable.raise(part.origin, part.upto);

@@ -276,6 +276,7 @@ TEST_CASE("problems have the pinned statuses and codes") {
       {Code::own_region, 409, "own_region"},
       {Code::replica_retired, 409, "replica_retired"},
       {Code::successor_not_live, 409, "successor_not_live"},
+      {Code::awaiting_peer, 503, "awaiting_peer"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);

@@ -421,6 +421,8 @@ TEST_SUITE("row codec") {
     CHECK_FALSE(decode_row(state_four).ok());
     CHECK_FALSE(decode_row(encode_row(stock_row({})) + "x").ok());  // something left over
     CHECK(decode_row(encode_row(stock_row({}))).ok());
+    // An heir ends what is in another's `held`.
+    CHECK(decode_row(encode_row(stock_row({.held = 3, .released = 2, .sold = 2}))).ok());
   }
 
   TEST_CASE("numbers have one form") {

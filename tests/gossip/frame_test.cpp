@@ -59,7 +59,7 @@ Frame any_frame() {
     case 1:
       return Prove{text()};
     case 2:
-      return Start{any_vector()};
+      return Start{any_vector(), {{number(), number()}, {number(), number()}}};
     case 3: {
       News news{.number = number(), .anew = *rc::gen::arbitrary<bool>(), .applied = number()};
       for (int n = *rc::gen::inRange(0, 4); n > 0; --n) news.names.push_back({number()});

@@ -66,7 +66,7 @@ CallBody any_call() {
 
 Outcome any_outcome() {
   Outcome outcome;
-  outcome.code = static_cast<Code>(*rc::gen::inRange(0, 19));
+  outcome.code = static_cast<Code>(*rc::gen::inRange(0, 26));
   outcome.detail = *any_text();
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
     outcome.shortages.push_back(
@@ -117,7 +117,8 @@ JournalValue any_journal_value() {
                      .life_ms = *rc::gen::arbitrary<std::int64_t>()};
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
     value.parts.push_back({ReplicaId{*rc::gen::arbitrary<std::uint64_t>()},
-                           *rc::gen::arbitrary<std::uint64_t>(), *any_text()});
+                           *rc::gen::arbitrary<std::uint64_t>(), *any_text(),
+                           *rc::gen::arbitrary<bool>()});
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i) {
     JournalDrop drop{.origin = ReplicaId{*rc::gen::arbitrary<std::uint64_t>()},
                      .floor = *rc::gen::arbitrary<std::uint64_t>()};

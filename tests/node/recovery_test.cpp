@@ -94,6 +94,42 @@ TEST_SUITE("recovery") {
     }
   }
 
+  TEST_CASE("saved rows of two histories of an origin, of which the journal forgets one") {
+    namespace crdt = holdfast::crdt;
+    const crdt::ReplicaId self{1}, other{2};
+    const auto hold = [](const std::string& id) {
+      crdt::State writer(crdt::ReplicaId{2});
+      crdt::HoldRow row;
+      row.lines.push_back({.sku = "a", .requested = 1, .held = 1});
+      writer.add_hold(id, std::move(row));
+      std::string bytes;
+      writer.seal(bytes);
+      return bytes;
+    };
+    for (const bool forgotten : {true, false}) {
+      CAPTURE(forgotten);
+      holdfast::node::EngineConfig config{.self = self};
+      config.mesh.self = self;
+      Engine engine(std::move(config));
+      const holdfast::node::Meta meta{
+          .self = self, .batch = 1, .rows = 2, .vector = {{other, 1, 0}}};
+      REQUIRE(engine.load_meta(encode(meta)).ok());
+      REQUIRE(engine.load_row({other, crdt::RowKind::hold, "old"}, hold("old")).ok());
+      REQUIRE(engine.load_row({other, crdt::RowKind::hold, "new"}, hold("new")).ok());
+      REQUIRE(engine.rows_loaded().ok());
+      const std::string row = hold("new");
+      holdfast::node::JournalValue value{.self = self};
+      value.parts.push_back(
+          {.origin = other, .upto = 1, .rows = forgotten ? row : "", .anew = forgotten});
+      REQUIRE(engine.load_entry(2, encode(value)).ok());
+      CHECK(engine.loaded().ok() == forgotten);
+      if (!forgotten) continue;
+      CHECK(engine.state().hold("old") == nullptr);
+      CHECK(engine.state().hold("new") != nullptr);
+      CHECK(engine.state().head(other) == 1);
+    }
+  }
+
   TEST_CASE("a checkpoint drops the journal, and only what it covers") {
     Cluster cluster({.checkpoint_bytes = 1});
     cluster.call(0, PutSku{.sku = "a"});

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "node/journal_of.h"
+#include "node/reissue.h"
+
 namespace holdfast::tests {
 
 using namespace node;
@@ -37,9 +40,12 @@ struct Cluster::Node {
   const std::string address;
   ReplicaId self;
   MemoryDisk disk;
+  std::map<std::uint64_t, MemoryDisk> bases;  // by boot: the disk as it was then
+  ForkMark mark;                              // with boots: it has ended as a fork
+  std::string stopped_for;
   std::int64_t wall_offset_ms = 0;
   // the process
-  std::uint64_t epoch = 0;
+  std::uint64_t epoch = 0, boot = 0;
   std::int64_t instant_offset_ms = 0;
   NodeClock clock;
   NodeTransport transport;
@@ -115,7 +121,8 @@ void Cluster::start_process(Node& node) {
                       .rebalance = options_.rebalance,
                       .seed = random_()};
   config.mesh.self = node.self;
-  config.mesh.boot = random_() | 1;
+  config.mesh.boot = node.boot = random_() | 1;
+  config.requires_peer = options_.requires_peer;
   config.mesh.region = "region-" + std::to_string(node.index / options_.nodes_per_region);
   config.mesh.node = "node-" + std::to_string(node.index);
   config.mesh.gossip_address = node.address;
@@ -145,6 +152,8 @@ void Cluster::restart(std::size_t index) {
   node.driver = std::make_unique<Driver>(*node.engine, std::move(ports),
                                          DriverOptions{.inbox_delay_max = options_.inbox_delay_max,
                                                        .min_free_bytes = options_.min_free_bytes});
+  if (options_.forks && node.disk.last_batch > 0) node.bases[node.boot] = node.disk;
+  node.stopped_for.clear();
   node.engine->start(node.clock.now());
   node.due_ms = now_ms_;
 }
@@ -160,6 +169,49 @@ void Cluster::crash(std::size_t index, std::size_t durable) {
   for (auto& [id, link] : links_)
     if (link.owner == index && link.up) end_link(id, false, true);
   start_process(node);
+}
+
+void Cluster::put_back(std::size_t index, const MemoryDisk& disk) {
+  Node& node = at(index);
+  if (lives(index)) throw std::logic_error("its disk is in use");
+  node.disk = disk;
+  node.bases.clear();
+  node.self = *identity(disk.recovered(), node.self);
+  start_process(node);
+}
+
+bool Cluster::forked(std::size_t index) const { return !at(index).mark.boots.empty(); }
+const std::string& Cluster::stopped_for(std::size_t index) const { return at(index).stopped_for; }
+
+void Cluster::rejoin(std::size_t index) {
+  Node& node = at(index);
+  if (lives(index) || !forked(index)) throw std::logic_error("it is no fork");
+  const auto load = [&](const MemoryDisk& disk) {
+    EngineConfig config{.self = node.self};
+    config.mesh.self = node.self;
+    auto engine = std::make_unique<Engine>(std::move(config));
+    if (const auto count = recover(disk.recovered(), *engine); !count.ok())
+      throw std::logic_error(std::string(count.status().message()));
+    return engine;
+  };
+  const auto now = load(node.disk);
+  const auto base_disk = node.bases.find(node.mark.boots.front().nonce);
+  const auto base = base_disk == node.bases.end() ? nullptr : load(base_disk->second);
+  const ReplicaId fresh{node.self.value + 1};
+  const auto state =
+      successor(now->state(), base ? &base->state() : nullptr, node.mark, fresh, random_() | 1);
+  if (!state.ok()) throw std::logic_error(std::string(state.status().message()));
+  node.disk = {};
+  JournalOf journal(**state, now->loaded_life_ms());
+  for (std::string value; journal.next(value);) {
+    ++node.disk.last_batch;
+    node.disk.journal[node.disk.last_batch] = node.disk.history[node.disk.last_batch] = value;
+  }
+  node.bases.clear();
+  node.mark = {};
+  node.self = fresh;
+  start_process(node);
+  restart(index);
 }
 
 // ── time ────────────────────────────────────────────────────────────────────────────────────────
@@ -204,7 +256,16 @@ void Cluster::take_turn(Node& node) {
     node.ended = *node.engine->fatal();
     return crash(node.index);
   }
-  if (node.engine->fatal()) complain("fatal: " + *node.engine->fatal());
+  if (node.engine->fatal()) {
+    if (!options_.forks) return complain("fatal: " + *node.engine->fatal());
+    const std::string why = *node.engine->fatal();
+    ForkMark mark{node.self, node.engine->forked()};
+    while (node.store->pending() > 0) node.store->persist_batch();  // as a stop does
+    crash(node.index);
+    node.mark = std::move(mark);
+    node.stopped_for = why;
+    return;
+  }
   if (!node.store->complaint().empty()) complain(node.store->complaint());
   pump_disk(node);
   check_stock();
@@ -453,6 +514,7 @@ Units Cluster::rights(std::size_t node, const std::string& sku) const {
 }
 
 void Cluster::check_stock() {
+  if (options_.forks) return;
   std::set<std::string> skus;
   for (const auto& node : nodes_)
     for (const auto& [sku, product] : node->engine->state().catalogue())

@@ -54,6 +54,9 @@ struct ClusterOptions {
   bool faults_enabled = false;
   // Replicas may be seized from, so that rights fall below 0; one that is retired ends by itself.
   bool seizes = false;
+  // Disks are put back: a node may end because it is a fork, and stock is not checked all the time.
+  bool forks = false;
+  bool requires_peer = false;
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};
 };
@@ -102,6 +105,13 @@ class Cluster {
   bool lives(std::size_t node) const;
   // Why its engine ended the process, if it did: it was retired, and has told its last row.
   const std::string& ended(std::size_t node) const;
+  // The node's disk is another one, perhaps another node's, and nothing runs on it yet. It must be
+  // down.
+  void put_back(std::size_t node, const MemoryDisk& disk);
+  // Ended as a fork: becomes the new replica that its mark asks for, and starts.
+  void rejoin(std::size_t node);
+  bool forked(std::size_t node) const;
+  const std::string& stopped_for(std::size_t node) const;
   // From now on the disk does nothing by itself.
   void hold_disk(std::size_t node);
   void free_disk(std::size_t node);

@@ -1,0 +1,52 @@
+#pragma once
+// Re-issue: what a fork of a replica did since it parted, as rows of the new replica that it
+// becomes. Pure: (state when the first void boot began, state now) -> rows.
+//
+// The new replica writes, as its own totals, every change of the fork's; the holds that the fork
+// made, as its own; and the ends of holds that are older, as adopted copies with units of its own,
+// which are ranked against whatever became of them in the other history (crdt/state.h). So nothing
+// that was acknowledged is lost. What both histories spent is a debt of the new replica: its
+// rights may begin below 0, by at most the rights in the copy and the grants that the copy lacks.
+//
+// Not re-issued: seen[] (about the old identity), later deadlines of older holds, and that units of
+// an older hold were returned, in that hold's row (they are in the totals). What the totals need so
+// that they fit the holds (estate.h) is held besides: the heir of the old replica, which is the new
+// one, gives it back by ending the old one's copies.
+//
+// Cost  O(rows of the fork's own since then).
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "crdt/state.h"
+#include "node/fork_mark.h"
+
+namespace holdfast::node {
+
+struct Reissue {
+  std::vector<std::pair<std::string, crdt::StockRow>> stock;  // by SKU
+  std::vector<std::pair<std::string, crdt::HoldRow>> holds;   // by id, in the order of their making
+  std::vector<std::pair<std::string, crdt::KeyRow>> keys;
+  std::vector<std::pair<std::string, crdt::SkuRow>> skus;
+  std::vector<crdt::DecreeRow> decrees;
+};
+
+// `base` and `now` are states of one replica, `now` the later one. Nothing may be unsealed.
+Reissue reissue(const crdt::State& base, const crdt::State& now);
+
+// As own rows of `fresh`, which has none yet.
+void put(crdt::State& fresh, Reissue&& rows);
+
+// The replica that a fork becomes: all rows of others; those of the old replica as they were before
+// the histories parted (none, if `base` is not there: peers bring them); as its own, what the fork
+// has done since, and a member row that names the void boots. Stamped. Error: rows that contradict
+// themselves.
+absl::StatusOr<std::unique_ptr<crdt::State>> successor(const crdt::State& now,
+                                                       const crdt::State* base,
+                                                       const ForkMark& mark, crdt::ReplicaId fresh,
+                                                       std::uint64_t boot);
+
+}  // namespace holdfast::node
