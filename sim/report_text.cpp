@@ -156,14 +156,15 @@ std::string decrees_text(const std::optional<DecreeTotals>& decrees, api::Style 
     table.add({name, grouped(value)});
   };
   units("dry runs: to be seized", decrees->seize);
-  units("... and in open holds", decrees->open_holds);
+  units("… and in open holds", decrees->open_holds);
   units("seized", decrees->seized);
   units("oversold beyond the allowance, at most", decrees->beyond_allowance);
-  units("... of one SKU, beyond what dry runs said", decrees->beyond_bound);
+  units("… of one SKU, beyond what dry runs said", decrees->beyond_bound);
   units("sold by the lost before it knew", decrees->spent_unseen);
-  units("... of that, beyond stock and allowance", decrees->realized);
-  units("... of that, repaid", decrees->repaid);
-  table.add({"decrees open at the end", count(decrees->open) + " of " + count(decrees->issued)});
+  units("… of that, beyond stock and allowance", decrees->realized);
+  units("… of that, repaid", decrees->repaid);
+  if (decrees->issued > 0)
+    table.add({"decrees open at the end", count(decrees->open) + " of " + count(decrees->issued)});
   return table.text(style) + "\n";
 }
 

@@ -203,7 +203,7 @@ class EventReader {
     if (lost && lost == by)
       table_.note("by", "must be another region than region: nobody declares its own lost");
     table_.number("fraction", event_.fraction, {0, 1});
-    if (!(event_.fraction > 0)) table_.note("fraction", "must be above 0");
+    if (!(event_.fraction > 0)) table_.note("fraction", "must be above 0, up to 1");
     event_.label += " of " + scenario_name(event_.region) + " by " + scenario_name(event_.by);
   }
 
@@ -222,7 +222,7 @@ class EventReader {
     event_.nodes = {node("node", " ")};
     event_.successor = node("successor", ", successor ");
     event_.by = region("by").value_or(0);
-    if (table_.has("node") && event_.successor == event_.nodes.front())
+    if (table_.has("node") && table_.has("successor") && event_.successor == event_.nodes.front())
       table_.note("successor", "must be another node than node");
   }
 

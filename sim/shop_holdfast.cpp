@@ -212,7 +212,8 @@ DiskLoss HoldfastShop::lost() const {
   });
   for (const auto& [sku, product] : checks_.ghost().catalogue())
     for (const auto& cell : product->stock.cells())
-      if (!is_a_node(cell->origin))
+      // Of a retired one its heir ends them.
+      if (!is_a_node(checks_.ghost().heir(cell->origin)))
         loss.held += cell->row.held - cell->row.released - cell->row.sold;
   for (const auto& [replica, place] : place_of_) {
     if (is_a_node(replica)) continue;
