@@ -272,6 +272,7 @@ void Checks::check_sums(ReplicaId origin, const std::string& sku) {
 void Checks::check_product(const std::string& sku) {
   const Product* product = ghost_.product(sku);
   if (product == nullptr) return;
+  if (on_stock_) on_stock_(*product);
   const crdt::BoundedCounter& stock = product->stock;
   std::set<ReplicaId> replicas;  // rights may stand at some that have no stock row of their own yet
   for (const auto& cell : stock.cells()) {

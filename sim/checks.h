@@ -32,6 +32,7 @@
 // With disks lost, the ghost keeps what they held: its rights are nobody's any more, and no check
 // here needs an exception for it.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -55,6 +56,10 @@ class Checks final : public Watcher {
  public:
   Checks() : ghost_(crdt::ReplicaId{1}) {}
   void attach(World& world) { world_ = &world; }
+
+  // Told of the stock of a SKU, over all rows, whenever some origin's changed.
+  using OnStock = std::function<void(const crdt::Product& product)>;
+  void also_look(OnStock on_stock) { on_stock_ = std::move(on_stock); }
 
   void fail(const std::string& invariant, const std::string& detail);
   const std::optional<Violation>& violation() const { return violation_; }
@@ -135,6 +140,7 @@ class Checks final : public Watcher {
   void check_has(Machine& machine, const crdt::FeedItem& item);
 
   World* world_ = nullptr;
+  OnStock on_stock_;
   crdt::State ghost_;
   std::map<std::size_t, Known> known_;  // by place
   absl::flat_hash_map<std::pair<crdt::ReplicaId, crdt::Sequence>, std::uint64_t> contents_;

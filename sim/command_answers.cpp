@@ -6,13 +6,15 @@ namespace holdfast::sim {
 
 bool is_a_command(EventKind kind) {
   return kind == EventKind::receive || kind == EventKind::adjust || kind == EventKind::allow ||
-         kind == EventKind::grant;
+         kind == EventKind::grant || kind == EventKind::failover || kind == EventKind::retire;
 }
 
-void CommandAnswers::answered(const ScenarioEvent& event, const std::string& code) {
+void CommandAnswers::answered(const ScenarioEvent& event, const std::string& code,
+                              const std::string& told) {
   Answers& answers = of_[&event];
   if (code.empty()) {
     ++answers.done;
+    answers.told = told;
   } else {
     ++answers.refused[code];
   }
@@ -32,7 +34,7 @@ std::string CommandAnswers::text(const ScenarioEvent& event) const {
     if (answers.asked > 1) text += api::grouped(static_cast<std::int64_t>(count)) + " ";
     text += what;
   };
-  add(answers.done, "done");
+  add(answers.done, answers.told.empty() ? "done" : "done: " + answers.told);
   for (const auto& [code, count] : answers.refused) {
     add(count, "refused: " + code);
     silent -= count;

@@ -33,6 +33,8 @@ const std::vector<Alternative>& alternatives() {
        "on-demand"},
       {"proportional", "the same, and rights move ahead of demand: Holdfast's default",
        "proportional"},
+      {"square-root", "likewise, by the square roots of demand: quiet regions keep more",
+       "square-root"},
       {"with allowance", "the default, and 5 % of the units may be oversold", "proportional", true},
   };
   return all;

@@ -147,7 +147,7 @@ void Figures::sample(Time at) {
     series.p99_ms.push_back(percentile(region.latencies_now, 0.99));
     region.latencies_now.clear();
   }
-  Units on_hand = 0, available = 0, oversold = 0, bound = 0;
+  Units on_hand = 0, available = 0, oversold = 0, bound = shop_.decreed();
   for (std::uint32_t sku = 0; sku < scenario_.skus.size(); ++sku) {
     const TrueStock stock = shop_.stock(sku);
     on_hand += stock.on_hand;

@@ -17,6 +17,7 @@
 //   Totals       beside its own: "carts_refused", "availability" (0 … 1) and
 //                "wan_bytes_per_reservation", or null if there were no carts to divide by;
 //                "oversold", "oversold_bound" null where it was not accounted for
+//   "decrees"    of a run: null if there were none
 //   "regions"    of a run: [{"name", "totals", "series": {…}}]; of a comparison, "columns":
 //                [{"name", "note", "totals"}]
 // A reader ignores names that it doesn't know; a name that changes its meaning changes the format.
@@ -77,7 +78,8 @@ struct Totals {
                                                    // together would have covered
   std::uint64_t carts_fetched = 0;                 // that waited for rights from other nodes
   crdt::Units units_reserved = 0, units_committed = 0, units_released = 0, units_expired = 0;
-  // Σ over SKUs of what was below zero, at its highest, and allowance + exposure at that time. An
+  // Σ over SKUs of what was below zero, at its highest, and allowance + what decrees may cost at
+  // that time. An
   // account of the whole: regions have none of their own.
   std::optional<crdt::Units> oversold, oversold_bound;
   std::optional<Latency> latency;
@@ -87,6 +89,20 @@ struct Totals {
   // Share of carts that got an answer, be it yes or no.
   std::optional<double> availability() const;
   std::optional<double> wan_bytes_per_reservation() const;  // per accepted cart
+};
+
+// What operators' decrees came to: as dry runs said, and as it was. Units over all SKUs.
+struct DecreeTotals {
+  std::size_t issued = 0, retirements = 0;  // of a target each; failovers, and beside them these
+  std::size_t open = 0;                     // failovers whose account is not closed at the end
+  crdt::Units seize = 0, open_holds = 0;    // as dry runs said: what it may cost at most
+  crdt::Units seized = 0;
+  crdt::Units beyond_allowance = 0;  // oversold beyond the allowance, at its highest
+  crdt::Units beyond_bound = 0;  // of one SKU, beyond what dry runs said of it; 0 if all is well
+  crdt::Units spent_unseen = 0;  // sold by the targets of what had been seized from them
+  crdt::Units realized = 0;      // of that, beyond stock and allowance at that moment
+  crdt::Units repaid = 0;        // of that
+  crdt::Units unseen = 0, debt = 0;  // of the targets, at the end
 };
 
 // One sample for each of Report::times_ms, or empty: not measured.
@@ -106,7 +122,7 @@ struct RegionSeries {
 struct GlobalSeries {  // at that time, all SKUs
   Series on_hand, available;
   Series oversold;        // Σ over SKUs of what is below zero
-  Series oversold_bound;  // allowance + exposure
+  Series oversold_bound;  // allowance + what decrees may cost
 };
 
 struct FaultSpan {
@@ -142,7 +158,8 @@ struct Report : Heading {
   std::vector<Region> regions;
   GlobalSeries global;
   Totals totals;
-  std::vector<FaultSpan> faults;  // ascending by from_ms
+  std::optional<DecreeTotals> decrees;  // none: there were none
+  std::vector<FaultSpan> faults;        // ascending by from_ms
   std::vector<Curves> curves;
 };
 

@@ -171,6 +171,23 @@ json::object object_of(const Totals& totals) {
           {"wan_bytes_per_reservation", number(totals.wan_bytes_per_reservation())}};
 }
 
+json::value value_of(const std::optional<DecreeTotals>& decrees) {
+  if (!decrees) return nullptr;
+  return json::object{{"issued", decrees->issued},
+                      {"retirements", decrees->retirements},
+                      {"open", decrees->open},
+                      {"seize", decrees->seize},
+                      {"open_holds", decrees->open_holds},
+                      {"seized", decrees->seized},
+                      {"beyond_allowance", decrees->beyond_allowance},
+                      {"beyond_bound", decrees->beyond_bound},
+                      {"spent_unseen", decrees->spent_unseen},
+                      {"realized", decrees->realized},
+                      {"repaid", decrees->repaid},
+                      {"unseen", decrees->unseen},
+                      {"debt", decrees->debt}};
+}
+
 // The series of one region, or of the whole, by name.
 class SeriesWriter {
  public:
@@ -246,6 +263,7 @@ std::string json_of(const Report& report) {
   }
   auto out = object_of(report, "run");
   out["totals"] = object_of(report.totals);
+  out["decrees"] = value_of(report.decrees);
   out["faults"] = array_of(report.faults);
   out["times_ms"] = array_of(times);
   out["regions"] = std::move(regions);

@@ -149,6 +149,25 @@ std::string curves_text(const std::vector<Curves>& all, api::Style style) {
   return text;
 }
 
+std::string decrees_text(const std::optional<DecreeTotals>& decrees, api::Style style) {
+  if (!decrees) return "";
+  api::Table table({{"decrees, units of all SKUs"}, {"", Align::right}});
+  const auto units = [&](const char* name, crdt::Units value) {
+    table.add({name, grouped(value)});
+  };
+  units("dry runs: to be seized", decrees->seize);
+  units("… and in open holds", decrees->open_holds);
+  units("seized", decrees->seized);
+  units("oversold beyond the allowance, at most", decrees->beyond_allowance);
+  units("… of one SKU, beyond what dry runs said", decrees->beyond_bound);
+  units("sold by the lost before it knew", decrees->spent_unseen);
+  units("… of that, beyond stock and allowance", decrees->realized);
+  units("… of that, repaid", decrees->repaid);
+  if (decrees->issued > 0)
+    table.add({"decrees open at the end", count(decrees->open) + " of " + count(decrees->issued)});
+  return table.text(style) + "\n";
+}
+
 std::string verdict_text(const Heading& heading) {
   std::string text;
   for (const auto& check : heading.checks) {
@@ -171,8 +190,8 @@ std::string text_of(const Report& report, api::Style style) {
   for (const auto& region : report.regions) add_totals(table, region.name, region.totals);
   add_totals(table, "all", report.totals);
   return heading_text(report) + faults_text(report.faults, report.virtual_ms, style) +
-         table.text(style) + "\n" + legend(style) + "\n" + curves_text(report.curves, style) +
-         verdict_text(report);
+         table.text(style) + "\n" + legend(style) + "\n" + decrees_text(report.decrees, style) +
+         curves_text(report.curves, style) + verdict_text(report);
 }
 
 std::string text_of(const Comparison& comparison, api::Style style) {

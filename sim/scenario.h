@@ -136,6 +136,8 @@ enum class EventKind : std::uint8_t {
   adjust,      // `units` (may be negative) are counted in or out at `region`
   allow,       // `units` (may be negative) more may be oversold, asked at `region`
   grant,       // `region` gives `units` of its rights to `to_region`
+  failover,    // `region` is declared lost by `by`, and `fraction` of its rights are seized
+  retire,      // a node's replica will never return, says `by`: `successor` ends its holds
 };
 const std::vector<std::string>& known_event_kinds();  // in the order of EventKind
 const std::string& to_string(EventKind kind);
@@ -157,6 +159,9 @@ struct ScenarioEvent {
   std::size_t region = 0, to_region = 0;
   std::string sku;  // "*": every SKU
   crdt::Units units = 0;
+  std::size_t by = 0;         // failover, retire: the region that issues it
+  double fraction = 1;        // failover
+  std::size_t successor = 0;  // retire: a node
 };
 
 // What must hold for the run to pass. None: not asked.
@@ -169,6 +174,10 @@ struct Expectations {
   std::optional<double> refused_with_stock_elsewhere_max;  // share of carts
   std::optional<double> refused_with_stock_elsewhere_min;  // of a scenario that shows this price
   std::optional<double> p50_ms_max, p99_ms_max;  // of reservations, as the customer sees them
+  std::optional<double> fetched_max;             // share of carts that waited for rights
+  bool within_bound = false;    // no SKU ever oversold beyond allowance and dry runs
+  bool decrees_closed = false;  // there were failovers, and each has its account
+  std::optional<crdt::Units> spent_unseen_min;  // of a scenario that shows what decrees cost
   std::optional<Time> converged_within;  // after the end, with every fault ended, digests are equal
 };
 

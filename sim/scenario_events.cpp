@@ -134,6 +134,10 @@ class EventReader {
           table_.note("to", "must be another region than region");
         }
         return;
+      case EventKind::failover:
+        return failover();
+      case EventKind::retire:
+        return retire();
     }
   }
 
@@ -190,6 +194,40 @@ class EventReader {
     table_.require(key);
     table_.text(key, name);
     return name.empty() ? std::nullopt : region_called(table_, key, name, scenario_);
+  }
+
+  void failover() {
+    const auto lost = region("region"), by = region("by");
+    event_.region = lost.value_or(0);
+    event_.by = by.value_or(0);
+    if (lost && lost == by)
+      table_.note("by", "must be another region than region: nobody declares its own lost");
+    table_.number("fraction", event_.fraction, {0, 1});
+    if (!(event_.fraction > 0)) table_.note("fraction", "must be above 0, up to 1");
+    event_.label += " of " + scenario_name(event_.region) + " by " + scenario_name(event_.by);
+  }
+
+  // Exactly one node.
+  std::size_t node(const std::string& key, const std::string& before) {
+    table_.require(key);
+    const std::size_t noted = table_.problems().count();
+    const Nodes nodes = named(key, before);
+    if (nodes.size() == 1) return nodes.front();
+    if (nodes.size() > 1 && table_.problems().count() == noted)
+      table_.note(key, "must be one node, such as " + scenario_.node_name(nodes.front()));
+    return 0;
+  }
+
+  void retire() {
+    event_.nodes = {node("node", " ")};
+    event_.successor = node("successor", ", successor ");
+    event_.by = region("by").value_or(0);
+    if (table_.has("node") && table_.has("successor") && event_.successor == event_.nodes.front())
+      table_.note("successor", "must be another node than node");
+  }
+
+  std::string scenario_name(std::size_t region) const {
+    return region < scenario_.regions.size() ? scenario_.regions[region].name : "";
   }
 
   void command(Range<std::int64_t> allowed) {

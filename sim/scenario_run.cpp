@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "api/table.h"
 #include "sim/figures.h"
 #include "sim/recorder.h"
 #include "sim/scenario_world.h"
@@ -129,6 +130,15 @@ class ScenarioRun {
     if (!sent) answers_.not_sent(event);
   }
 
+  void decree(const ScenarioEvent& event) {
+    answers_.asked(event);
+    const bool sent = holdfast_->decrees().issue(
+        scenario_, event, [this, &event](const std::string& code, const std::string& told) {
+          answers_.answered(event, code, told);
+        });
+    if (!sent) answers_.not_sent(event);
+  }
+
   void command(const ScenarioEvent& event) {
     if (holdfast_ == nullptr) return;
     const auto each_sku = [&](const char* what, const std::string& body) {
@@ -146,6 +156,9 @@ class ScenarioRun {
       case EventKind::grant:
         return each_sku("grants", R"({"to":")" + scenario_.regions[event.to_region].name +
                                       R"(","quantity":)" + units + "}");
+      case EventKind::failover:
+      case EventKind::retire:
+        return decree(event);
       default:
         return;  // faults are scenario_world's
     }
@@ -181,10 +194,40 @@ class ScenarioRun {
     // Whoever thinks still, or was not heard, ends what is held.
     world_.run_until([this] { return open_ == 0; },
                      world_.now() + scenario_.demand.think.high + kEndLimit);
+    // A decree's account closes when all is seen and repaid, which takes some rounds more.
+    if (holdfast_ != nullptr)
+      world_.run_until([this] { return !holdfast_->decrees().any_open(); },
+                       world_.now() + kEndLimit);
   }
 
   void check(Report& report, const std::string& name, bool passed, const std::string& detail) {
     report.checks.push_back({name, passed, detail});
+  }
+
+  void check_decrees(Report& report) {
+    const Expectations& expect = scenario_.expect;
+    const DecreeTotals decrees = report.decrees.value_or(DecreeTotals{});
+    const auto units = [](crdt::Units count) { return api::grouped(count); };
+    if (expect.within_bound && holdfast_ != nullptr) {
+      const OversellWatch& watch = holdfast_->decrees().watch();
+      check(report, "oversold within its bound", watch.beyond_bound() == 0,
+            watch.beyond_bound() > 0
+                ? watch.worst_sku() + ": " + units(watch.beyond_bound()) +
+                      " units beyond allowance and dry runs"
+                : units(decrees.beyond_allowance) + " units beyond the allowance; dry runs said " +
+                      units(decrees.seize) + " and " + units(decrees.open_holds) +
+                      " in open holds");
+    }
+    if (expect.decrees_closed)
+      check(report, "decrees are closed", decrees.issued > 0 && decrees.open == 0,
+            decrees.issued == 0 ? "there were none, so nothing was shown"
+                                : std::to_string(decrees.open) + " of " +
+                                      std::to_string(decrees.issued) + " are open; not seen " +
+                                      units(decrees.unseen) + ", owed " + units(decrees.debt));
+    if (expect.spent_unseen_min)
+      check(report, "what was to be shown: sold by the lost before it knew",
+            decrees.spent_unseen >= *expect.spent_unseen_min,
+            units(decrees.spent_unseen) + " units, at least " + units(*expect.spent_unseen_min));
   }
 
   void check_expectations(Report& report) {
@@ -227,6 +270,8 @@ class ScenarioRun {
       check(report, "what was to be shown: refused although there was stock", share >= least,
             text("%.3f %% of carts, at least %.3f %%", percent(share), percent(least)));
     }
+    if (expect.fetched_max) at_most("waited for rights", totals.carts_fetched, *expect.fetched_max);
+    check_decrees(report);
     const Latency latency = totals.latency.value_or(Latency{});
     if (expect.p50_ms_max)
       check(report, "p50 latency", latency.p50_ms <= *expect.p50_ms_max,
@@ -270,6 +315,8 @@ class ScenarioRun {
     if (scenario_.demand.source) report.order_lines_left_out = scenario_.demand.orders_broken;
     report.hash = recorder_.hash();
     if (holdfast_ != nullptr) {
+      report.decrees = holdfast_->decrees().totals();
+      if (report.decrees && converged_after_) checks_.check_settled();
       const auto& violation = checks_.violation();
       check(report, "invariants", !violation,
             violation ? violation->invariant + " at " +

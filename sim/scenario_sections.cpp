@@ -427,6 +427,13 @@ void read_expectations(TableReader& root, Scenario& scenario) {
           expect.refused_with_stock_elsewhere_min);
   milliseconds(*table, "p50_ms_max", expect.p50_ms_max);
   milliseconds(*table, "p99_ms_max", expect.p99_ms_max);
+  percent(*table, "fetched_max_percent", expect.fetched_max);
+  table->flag("within_bound", expect.within_bound);
+  table->flag("decrees_closed", expect.decrees_closed);
+  if (table->has("spent_unseen_min")) {
+    expect.spent_unseen_min = 0;
+    table->integer("spent_unseen_min", *expect.spent_unseen_min, {0, crdt::kUnitsMax});
+  }
   if (table->has("converged_within")) {
     expect.converged_within = 0;
     table->span("converged_within", *expect.converged_within, {0, kDay});

@@ -196,7 +196,7 @@ std::vector<FaultSpan> fault_spans(const Scenario& scenario, const CommandAnswer
     std::vector<bool> in(scenario.regions.size());
     for (const auto* nodes : {&event.from, &event.nodes})
       for (const std::size_t node : *nodes) in[scenario.region_of_node(node)] = true;
-    if (is_a_command(event.kind)) in[event.region] = true;
+    if (is_a_command(event.kind) && event.nodes.empty()) in[event.region] = true;
     for (std::size_t region = 0; region < in.size(); ++region)
       if (in[region]) span.regions.push_back(scenario.regions[region].name);
     spans.push_back(std::move(span));

@@ -53,6 +53,8 @@ class Shop {
   virtual Time lag(std::size_t region) const = 0;
   virtual bool converged() const = 0;
   virtual DiskLoss lost() const { return {}; }
+  // What decrees may have oversold by now, all SKUs, as was said before each.
+  virtual crdt::Units decreed() const { return 0; }
 };
 
 }  // namespace holdfast::sim

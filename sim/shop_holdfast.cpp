@@ -15,6 +15,8 @@ constexpr Time kVerbPatience = 5 * kSecond;
 constexpr std::size_t kImportsAtOnce = 256;
 constexpr Time kImportPause = 100 * kMillisecond;
 
+}  // namespace
+
 std::string code_of(const api::Response& response) {
   if (response.type != api::ContentType::problem) return std::to_string(response.status);
   boost::system::error_code error;
@@ -24,11 +26,13 @@ std::string code_of(const api::Response& response) {
   return std::string(body.at("code").as_string());
 }
 
-}  // namespace
-
 HoldfastShop::HoldfastShop(World& world, Checks& checks, const Scenario& scenario,
                            HoldfastShopOptions options)
-    : world_(world), checks_(checks), scenario_(scenario), options_(options) {}
+    : world_(world),
+      checks_(checks),
+      scenario_(scenario),
+      options_(options),
+      decrees_(world, checks) {}
 
 std::optional<std::size_t> HoldfastShop::node_for(std::size_t region) {
   const auto& nodes = world_.nodes_of(options_.central_region.value_or(region));
@@ -208,7 +212,8 @@ DiskLoss HoldfastShop::lost() const {
   });
   for (const auto& [sku, product] : checks_.ghost().catalogue())
     for (const auto& cell : product->stock.cells())
-      if (!is_a_node(cell->origin))
+      // Of a retired one its heir ends them.
+      if (!is_a_node(checks_.ghost().heir(cell->origin)))
         loss.held += cell->row.held - cell->row.released - cell->row.sold;
   for (const auto& [replica, place] : place_of_) {
     if (is_a_node(replica)) continue;
@@ -224,6 +229,7 @@ DiskLoss HoldfastShop::lost() const {
 void HoldfastShop::on_durable(const Machine& machine) {
   const crdt::Sequence head = checks_.ghost().head(machine.replica());
   place_of_[machine.replica()] = machine.place();
+  decrees_.on_durable(machine);
   auto& heads = written_[machine.replica()].heads;
   if (heads.empty() || heads.back().first < head) heads.emplace_back(head, world_.now());
 }

@@ -8,6 +8,7 @@
 
 #include "sim/checks.h"
 #include "sim/shop.h"
+#include "sim/shop_decrees.h"
 
 namespace holdfast::sim {
 
@@ -15,6 +16,9 @@ struct HoldfastShopOptions {
   std::int64_t wait_ms = 250;  // for rights from elsewhere; 0: a region sells what it has
   std::optional<std::size_t> central_region;
 };
+
+// The problem's code, or its status if it has none.
+std::string code_of(const api::Response& response);
 
 class HoldfastShop final : public Shop {
  public:
@@ -29,11 +33,13 @@ class HoldfastShop final : public Shop {
   Time lag(std::size_t region) const override;
   bool converged() const override;
   DiskLoss lost() const override;
+  crdt::Units decreed() const override { return decrees_.may_cost(); }
 
   // An operator's POST at a node of the region that lives; false: there is none. `done` hears the
   // problem's code, or an empty text if all is well; or it never hears.
   using OnCommand = std::function<void(const std::string& code)>;
   bool post(std::size_t region, const std::string& target, const std::string& body, OnCommand done);
+  ShopDecrees& decrees() { return decrees_; }
   // Told by whoever watches the machines: how far an origin's writes are durable.
   void on_durable(const Machine& machine);
 
@@ -62,6 +68,7 @@ class HoldfastShop final : public Shop {
   Checks& checks_;
   const Scenario& scenario_;
   HoldfastShopOptions options_;
+  ShopDecrees decrees_;
   std::uint64_t turn_ = 0, commands_ = 0;
   std::size_t imports_ = 0;  // open calls
   absl::Status import_status_;

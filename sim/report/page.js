@@ -166,7 +166,7 @@ function show(report, text) {
   const boards = [];
   if (report.kind === "run") {
     parts.push(h("h2", null, "In short"), sections.tiles(report), sections.checks(report),
-      sections.faultList(faults, report.virtual_ms));
+      sections.faultList(faults, report.virtual_ms), sections.decrees(report));
     const plots = runPlots(report);
     if (plots.length > 0) {
       const board = new Board(plots, faults);

@@ -32,6 +32,25 @@ export function checks(report) {
     values("Checks", ["", "check", "found"], rows, { numeric: false }));
 }
 
+export function decrees(report) {
+  const found = report.decrees;
+  if (!found) return null;
+  const rows = [
+    ["Dry runs: to be seized", whole(found.seize)],
+    ["and in open holds", whole(found.open_holds), "sub"],
+    ["Seized", whole(found.seized)],
+    ["Oversold beyond the allowance, at most", whole(found.beyond_allowance)],
+    ["of one SKU, beyond what dry runs said", whole(found.beyond_bound), "sub"],
+    ["Sold by the lost before it knew", whole(found.spent_unseen)],
+    ["beyond stock and allowance", whole(found.realized), "sub"],
+    ["repaid", whole(found.repaid), "sub"],
+    ["Decrees open at the end", `${whole(found.open)} of ${whole(found.issued)}`],
+    ["Replicas retired", whole(found.retirements)],
+  ].map(([name, value, sub]) => ({ cells: [name, value], sub }));
+  return h("section", null, h("h2", null, "Decrees"),
+    values("Decrees", ["", "units, all SKUs"], rows));
+}
+
 function tile(name, value, note, mood = "") {
   return h("div.tile", null, h("div.name", null, name), h(`div.value${mood}`, null, value),
     h("div.note", null, note));

@@ -126,7 +126,7 @@ TEST_SUITE("sim/report") {
   TEST_CASE("JSON of a run: the names that the header promises") {
     const auto value = json::parse(json_of(some_report()));
     CHECK(names_of(value) ==
-          heading_and({"totals", "faults", "times_ms", "regions", "global", "curves"}));
+          heading_and({"totals", "decrees", "faults", "times_ms", "regions", "global", "curves"}));
     CHECK(value.at("format").as_int64() == 1);
     CHECK(value.at("kind").as_string() == "run");
     const auto& region = value.at("regions").at(0);
@@ -294,6 +294,42 @@ after     until     fault  kind       regions  answer
 00:00:01  00:00:05  cut    partition  us, eu
 00:00:06            grant  grant      us       refused: ?[31m
 )"));
+  }
+
+  TEST_CASE("decrees: in JSON and in text; none: null, and nothing") {
+    auto report = some_report();
+    CHECK(json::parse(json_of(report)).at("decrees").is_null());
+    CHECK(text_of(report, api::Style::plain).find("decrees") == std::string::npos);
+    report.decrees = DecreeTotals{.issued = 2,
+                                  .retirements = 1,
+                                  .open = 1,
+                                  .seize = 1234,
+                                  .open_holds = 56,
+                                  .seized = 1233,
+                                  .beyond_allowance = 78,
+                                  .beyond_bound = 9,
+                                  .spent_unseen = 300,
+                                  .realized = 70,
+                                  .repaid = 230,
+                                  .unseen = 4,
+                                  .debt = 5};
+    const auto value = json::parse(json_of(report)).at("decrees");
+    CHECK(json::serialize(value) ==
+          R"({"issued":2,"retirements":1,"open":1,"seize":1234,"open_holds":56,"seized":1233,)"
+          R"("beyond_allowance":78,"beyond_bound":9,"spent_unseen":300,"realized":70,)"
+          R"("repaid":230,"unseen":4,"debt":5})");
+    CHECK(text_of(report, api::Style::plain).find(R"(
+decrees, units of all SKUs
+dry runs: to be seized                    1,234
+… and in open holds                          56
+seized                                    1,233
+oversold beyond the allowance, at most       78
+… of one SKU, beyond what dry runs said       9
+sold by the lost before it knew             300
+… of that, beyond stock and allowance        70
+… of that, repaid                           230
+decrees open at the end                  1 of 2
+)") != std::string::npos);
   }
 
   TEST_CASE("text of a comparison and of a study") {

@@ -158,6 +158,65 @@ TEST_SUITE("scenario") {
     CHECK(events[8].end == sim::kHour);
   }
 
+  TEST_CASE("events: what operators do about a lost region") {
+    const auto scenario =
+        good({.more = event("at = \"1m\"\nkind = \"failover\"\nregion = \"us\"\nby = \"eu\"") +
+                      event("at = \"2m\"\nkind = \"failover\"\nregion = \"us\"\nby = \"eu\"\n"
+                            "fraction = 0.25") +
+                      event("at = \"3m\"\nkind = \"retire\"\nnode = \"us-2\"\nby = \"eu\"\n"
+                            "successor = \"us-1\"")});
+    const auto& events = scenario.events;
+    REQUIRE(events.size() == 3);
+    CHECK(events[0].kind == sim::EventKind::failover);
+    CHECK(events[0].region == 0);
+    CHECK(events[0].by == 1);
+    CHECK(events[0].fraction == 1);
+    CHECK(events[0].label == "failover of us by eu");
+    CHECK(events[1].fraction == 0.25);
+    CHECK(events[2].kind == sim::EventKind::retire);
+    CHECK(events[2].nodes == std::vector<std::size_t>{1});
+    CHECK(events[2].successor == 0);
+    CHECK(events[2].by == 1);
+    CHECK(events[2].label == "retire us-2, successor us-1");
+  }
+
+  TEST_CASE("events: decrees that cannot be") {
+    const std::string lost = "at = \"1m\"\nkind = \"failover\"\nregion = \"us\"\n";
+    refused({.more = event(lost)}, "[[event]]", "event.by: is missing: set it");
+    refused({.more = event(lost + "by = \"us\"")}, "by = \"us\"",
+            "event.by: must be another region than region: nobody declares its own lost");
+    CHECK(message({.more = event(lost + "by = \"mars\"")}).find("event.by: ") != std::string::npos);
+    CHECK(message({.more = event("at = \"1m\"\nkind = \"failover\"\nregion = \"mars\"\n"
+                                 "by = \"us\"")})
+              .find("event.region: ") != std::string::npos);
+    refused({.more = event(lost + "by = \"eu\"\nfraction = 0")}, "fraction",
+            "event.fraction: must be above 0, up to 1");
+    for (const char* fraction : {"1.01", "-0.5"})
+      refused({.more = event(lost + "by = \"eu\"\nfraction = " + fraction)}, "fraction",
+              "event.fraction: must be a number from 0 to 1, is " + std::string(fraction));
+    const std::string retire = "at = \"1m\"\nkind = \"retire\"\nby = \"eu\"\n";
+    refused({.more = event(retire + "node = \"us-1\"")}, "[[event]]",
+            "event.successor: is missing: set it");
+    refused({.more = event(retire + "node = \"us\"\nsuccessor = \"eu-1\"")}, "node = \"us\"\ns",
+            "event.node: must be one node, such as us-1");
+    refused({.more = event(retire + "node = \"us-1\"\nsuccessor = \"us-1\"")}, "successor",
+            "event.successor: must be another node than node");
+    refused({.more = event(retire + "node = \"us-1\"\nsuccessor = \"eu-1\"\nfraction = 1")},
+            "fraction",
+            "event.fraction: is not a known key; known here: at, by, kind, label, node, successor");
+  }
+
+  TEST_CASE("expectations of decrees") {
+    const auto scenario = good({.more = "[expect]\nwithin_bound = true\ndecrees_closed = true\n"
+                                        "spent_unseen_min = 7\nfetched_max_percent = 1\n"});
+    CHECK(scenario.expect.within_bound);
+    CHECK(scenario.expect.decrees_closed);
+    CHECK(*scenario.expect.spent_unseen_min == 7);
+    CHECK(*scenario.expect.fetched_max == doctest::Approx(0.01));
+    CHECK_FALSE(good({}).expect.within_bound);
+    CHECK_FALSE(good({}).expect.decrees_closed);
+  }
+
   TEST_CASE("expectations") {
     const auto scenario =
         good({.more = "[expect]\noversold_max = 0\navailability_min = { eu = 99.9 }\n"
@@ -382,7 +441,8 @@ TEST_SUITE("scenario: bad input") {
     const Parts unknown{.more = event("at = \"1m\"\nkind = \"earthquake\"")};
     refused(unknown, "kind",
             "event.kind: must be one of cut, slow, loss, clog, crash, pause, restart, disk_lost, "
-            "disk_slow, disk_full, clock_step, receive, adjust, allow, grant, is \"earthquake\"");
+            "disk_slow, disk_full, clock_step, receive, adjust, allow, grant, failover, "
+            "retire, is \"earthquake\"");
     refused({.more = event("kind = \"restart\"\nnodes = \"us\"")}, "[[event]]",
             "event.at: is missing: set it");
     refused({.more = event("at = \"1h\"\nkind = \"restart\"\nnodes = \"us\"")}, "at = \"1h\"",
