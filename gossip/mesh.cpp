@@ -350,8 +350,7 @@ bool Mesh::learn(const std::vector<crdt::VectorEntry>& vector,
                  own_boots});
       return false;
     }
-    if (entry.origin == config_.self && !state.retired(session.replica()))
-      own_acknowledged_ = std::max(own_acknowledged_, entry.sequence);
+    if (!state.retired(session.replica())) stated_.raise(entry.origin, entry.sequence);
     Cursor& cursor = session.cursors[entry.origin];
     cursor.known = cursor.sent = entry.sequence;
     session.stated[entry.origin] = entry;
@@ -414,9 +413,6 @@ void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state
     cursor.known = std::max(cursor.known, upto);
     cursor.last_progress = now.instant;
     cursor.feeds = true;
-    // A retired one may be about to end, too, and tell nobody.
-    if (origin == config_.self && !state.retired(session.replica()))
-      own_acknowledged_ = std::max(own_acknowledged_, upto);
   });
   if (!session.news_in.follows(news)) return;
   if (session.news_in.names() > crdt::kOriginsMax)
@@ -684,6 +680,19 @@ bool Mesh::lacks(ReplicaId origin, const crdt::State& state) const {
     if (!on.was_reachable || on.foreign.contains(origin)) return false;
     const auto cursor = on.cursors.find(origin);
     return !on.started || (cursor != on.cursors.end() && cursor->second.known > state.head(origin));
+  });
+}
+
+bool Mesh::passed_on_all(const crdt::State& state) const {
+  return std::all_of(state.vector().begin(), state.vector().end(), [&](const auto& entry) {
+    const auto& [origin, head] = entry;
+    if (stated_[origin] >= head) return true;
+    return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& link) {
+      const Session& to = *link.second;
+      if (!to.established() || state.retired(to.replica())) return false;
+      const auto cursor = to.cursors.find(origin);
+      return to.replica() == origin || (cursor != to.cursors.end() && cursor->second.known >= head);
+    });
   });
 }
 

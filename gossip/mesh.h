@@ -108,8 +108,9 @@ class Mesh {
   // When tick() or cut() next has something to do; at most one heartbeat ahead.
   crdt::Instant wake_at() const { return wake_at_; }
 
-  // A peer that is not retired has said that it has this replica's writes to `sequence` on disk.
-  bool acknowledged_by_any(Sequence sequence) const { return own_acknowledged_ >= sequence; }
+  // Of each origin, all rows that are here are on the disk of some peer that is not retired, by its
+  // own word: a retired one may be about to end, too, and tell nobody.
+  bool passed_on_all(const crdt::State& state) const;
   Sequence acknowledged_by(ReplicaId peer) const;  // 0: nothing, or it is not linked
   // Some peer that answers has rows of `origin` that are not here.
   bool lacks(ReplicaId origin, const crdt::State& state) const;
@@ -183,7 +184,7 @@ class Mesh {
   std::map<ReplicaId, std::int64_t> as_of_;  // wall ms
   std::map<ReplicaId, crdt::Instant> last_heard_;
   std::set<std::pair<ReplicaId, ReplicaId>> foreign_noted_;  // (peer, origin)
-  Sequence own_acknowledged_ = 0;  // this replica's rows that a peer has which is not retired
+  crdt::VersionVector stated_;  // the most that Starts of peers that are not retired have named
   MeshEffects effects_;
   MeshStats stats_;
   crdt::Instant wake_at_{};

@@ -330,6 +330,12 @@ void Decrees::find_debts() {
   for (const auto& [sku, product] : state_.catalogue()) owes(*product);
 }
 
+void Decrees::stock_came(Product& product) {
+  if (estates_.empty()) return;
+  estates_in_debt_.emplace(product.sku, &product);
+  wake_at_ = Instant::min();
+}
+
 void Decrees::owes(Product& product) {
   if (product.stock.rights(state_.self()) >= 0) return;
   debts_.try_emplace(product.sku, &product, Debt{});

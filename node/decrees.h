@@ -66,6 +66,8 @@ class Decrees {
   bool may_seize_for(const crdt::Hold& hold) const;
   // Who else may, of those that can be reached. None: nobody.
   ReplicaId who_may_seize_for(const crdt::Hold& hold) const;
+  // Rights came to this replica: what retired ones owe, whose heir it is, can be repaid.
+  void stock_came(crdt::Product& product);
   // Rights of this replica may have fallen below 0: it asks for what it owes.
   void owes(crdt::Product& product);
 

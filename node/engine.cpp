@@ -237,11 +237,13 @@ void Engine::leave_for_good(Now now) {
   crdt::MemberRow row = state_.member(state_.self())->row;
   if (!row.ended) {
     rights_.refuse_all(serves_nobody());
+    // Of others, too: after its last row peers take no link of this replica any more.
+    if (!mesh_.passed_on_all(state_)) return wake(now.instant + kLeaveEvery);
     row.ended = true;
     state_.put_member(std::move(row));
     return;
   }
-  if (state_.has_unsealed() || !mesh_.acknowledged_by_any(state_.head(state_.self()))) {
+  if (state_.has_unsealed() || !mesh_.passed_on_all(state_)) {
     wake(now.instant + kLeaveEvery);
     return;
   }
@@ -268,23 +270,30 @@ void Engine::on(Now now, const Caller& caller, PutSku&& command) {
   finish(caller, ledger_.put_sku(command, times(now)));
 }
 
+void Engine::stock_came(Now now, const std::string& sku) {
+  crdt::Product* product = state_.product(sku);
+  if (product == nullptr) return;
+  rights_.gained(*product, times(now));
+  decrees_.stock_came(*product);
+}
+
 void Engine::on(Now now, const Caller& caller, Receive&& command) {
   Outcome outcome = ledger_.receive(command, times(now));
   if (outcome.succeeded()) ++counted_.receipts;
   finish(caller, std::move(outcome));
-  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+  stock_came(now, command.sku);
 }
 
 void Engine::on(Now now, const Caller& caller, Adjust&& command) {
   Outcome outcome = ledger_.adjust(command, times(now));
   if (outcome.succeeded()) ++counted_.adjustments;
   finish(caller, std::move(outcome));
-  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+  stock_came(now, command.sku);
 }
 
 void Engine::on(Now now, const Caller& caller, Allow&& command) {
   finish(caller, ledger_.allow(command, times(now)));
-  if (auto* product = state_.product(command.sku)) rights_.gained(*product, times(now));
+  stock_came(now, command.sku);
 }
 
 void Engine::on(Now now, const Caller& caller, GrantTo&& command) {

@@ -176,6 +176,7 @@ class Engine {
   void on_reservation(crdt::Now now, const Caller& caller, ReservationCommand&& command);
   void reserve(crdt::Now now, const Caller& caller, Reserve&& command);
   void decide(crdt::Now now, const Caller& caller, Cart&& cart);
+  void stock_came(crdt::Now now, const std::string& sku);
   crdt::Hold* decided_here(const std::string& id, bool made_here) const;
   void without_home(crdt::Now now, const Caller& caller, const crdt::Hold& standing,
                     ReservationCommand&& command);

@@ -144,8 +144,11 @@ void Engine::apply(Now now, const Caller& caller, Hold& hold, ReservationCommand
 
 // Units of this hold may have come free: for the carts that wait, before anyone who comes later.
 void Engine::offer_freed(const Hold& hold, Times now) {
-  if (rights_.size() == 0) return;
-  for (const crdt::HoldLine& line : hold.row.lines) rights_.gained(*state_.product(line.sku), now);
+  for (const crdt::HoldLine& line : hold.row.lines) {
+    crdt::Product& product = *state_.product(line.sku);
+    decrees_.stock_came(product);
+    if (rights_.size() > 0) rights_.gained(product, now);
+  }
 }
 
 void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
