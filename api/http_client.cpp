@@ -198,8 +198,14 @@ absl::StatusOr<HttpAnswer> HttpClient::exchange(const HttpCall& call, bool& stal
 absl::StatusOr<HttpAnswer> HttpClient::send(const HttpCall& call) {
   bool stale = false;
   auto answer = exchange(call, stale);
-  if (!answer.ok() && stale && repeatable(call)) return exchange(call, stale);
-  return answer;
+  if (answer.ok() || !stale || !repeatable(call)) return answer;
+  auto again = exchange(call, stale);
+  // The first one may have arrived: "not reached" would say too much.
+  if (absl::IsUnavailable(again.status())) {
+    return absl::UnknownError(std::string(answer.status().message()) +
+                              "; then: " + std::string(again.status().message()));
+  }
+  return again;
 }
 
 }  // namespace holdfast::api
