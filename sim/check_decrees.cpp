@@ -1,6 +1,7 @@
 // The terms of the budget: what decrees, adoptions, duplicates and heirs may cost, batch by batch.
 
 #include <algorithm>
+#include <utility>
 
 #include "node/ledger.h"
 #include "sim/checks.h"
@@ -35,7 +36,10 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
     budget_[key->sku].undone += std::max<Units>(0, key->units);
   } else if (const auto* decree = std::get_if<crdt::DecreeRow>(&row.payload)) {
     contested_.insert(decree->target);
-    if (decree->closed_at != 0) saw("a decree was closed");
+    if (decree->closed_at != 0) {
+      saw("a decree was closed");
+      seizing.closed.push_back(*decree);
+    }
     if (!ghost_.decrees().contains({decree->target, decree->generation, origin}))
       seizing.decrees.push_back(*decree);
   }
@@ -75,9 +79,10 @@ void Checks::note_hold(ReplicaId origin, const std::string& id, const crdt::Hold
 
 // After the batch was merged.
 void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
-  if (seizing.seized.empty() && seizing.decrees.empty()) return;
   const ReplicaId self = machine.replica();
   const std::string where = machine.name() + ": ";
+  for (const crdt::DecreeRow& decree : seizing.closed) check_closed(where, self, decree);
+  if (seizing.seized.empty() && seizing.decrees.empty()) return;
   std::map<ReplicaId, Units> decreed;
   for (const crdt::DecreeRow& decree : seizing.decrees) {
     decreed[decree.target] += decree.seized;
@@ -121,6 +126,74 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
       fail("seized-unlike-plan", where + "a decree of " + std::to_string(units) + " from " +
                                      crdt::to_string(target) + " took " +
                                      std::to_string(taken[target]));
+}
+
+void Checks::check_closed(const std::string& where, ReplicaId issuer,
+                          const crdt::DecreeRow& decree) {
+  const ReplicaId target = decree.target;
+  if (ghost_.retired(target)) return;  // it will see nothing any more
+  for (const auto& [sku, product] : ghost_.seized()) {
+    Units others = 0, seized = 0;
+    for (const auto& cell : product->stock.cells())
+      if (const PeerTotals* entry = cell->row.find(target))
+        (cell->origin == issuer ? seized : others) += entry->seized;
+    if (seized == 0) continue;
+    const crdt::StockCell* theirs = product->stock.find(target);
+    const PeerTotals* entry = theirs == nullptr ? nullptr : theirs->row.find(issuer);
+    const Units unseen = seized - (entry == nullptr ? 0 : entry->seen);
+    const Units debt = product->stock.debt(target);
+    // Another's seizure, or what was undone, may have made a debt that the issuer cannot know of.
+    if (unseen > 0 || (debt > 0 && others == 0 && undone(product->sku) == 0))
+      fail("decree-closed-early", where + product->sku + ": of " + std::to_string(seized) + ", " +
+                                      crdt::to_string(target) + " has not seen " +
+                                      std::to_string(unseen) + ", and owes " +
+                                      std::to_string(debt));
+  }
+}
+
+void Checks::check_debt(const crdt::Product& product, ReplicaId debtor) {
+  if (ghost_.retired(debtor)) return;
+  const Units debt = product.stock.debt(debtor);
+  if (debt == 0) return;
+  Units accounted = undone(product.sku);
+  if (const crdt::StockCell* cell = product.stock.find(debtor))
+    for (const PeerTotals& entry : cell->row.peers) accounted += entry.debt_at_seen;
+  if (debt > accounted)
+    fail("debt-unaccounted", product.sku + ": " + crdt::to_string(debtor) + " owes " +
+                                 std::to_string(debt) + ", of which " + std::to_string(accounted) +
+                                 " was ever written down");
+}
+
+// After a turn. What was granted in it is judged if nothing else has changed that it depends on.
+void Checks::check_grants(Machine& machine, const crdt::Product& product) {
+  const crdt::State& state = machine.engine().state();
+  const crdt::StockCell* own = product.stock.find(machine.replica());
+  if (own == nullptr || state.decrees().empty()) return;
+  auto& granted = known_[machine.place()].granted;
+  std::uint64_t others = 0;
+  for (const auto& cell : product.stock.cells())
+    if (cell.get() != own) others += cell->sequence;
+  for (const PeerTotals& entry : own->row.peers) {
+    const bool retired = state.retired(entry.peer);
+    if (!state.decreed(entry.peer) && !retired) {
+      granted.erase({product.sku, entry.peer});
+      continue;
+    }
+    const Granted now{entry.granted, entry.seized, others};
+    const auto [at, first] = granted.try_emplace({product.sku, entry.peer}, now);
+    const Granted before = std::exchange(at->second, now);
+    const Units more = now.granted - before.granted;
+    if (first || more == 0 || before.others != others || before.seized != now.seized) continue;
+    const Units unseen = product.stock.unseen(entry.peer, state.retired());
+    const Units debt =
+        std::max<Units>(0, -(product.stock.rights(entry.peer) + unseen - more));  // before it
+    const bool back = !retired && unseen == 0 && debt == 0;
+    if (!back && more > debt)
+      fail("lost-was-granted", machine.name() + ": " + product.sku + ": " + std::to_string(more) +
+                                   " to " + crdt::to_string(entry.peer) + ", which owes " +
+                                   std::to_string(debt) + " and has not seen " +
+                                   std::to_string(unseen));
+  }
 }
 
 std::set<ReplicaId> Checks::live_replicas() const {

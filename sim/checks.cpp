@@ -91,15 +91,17 @@ void Checks::on_durable(Machine& machine, const node::Batch& batch) {
     fail("life-too-fast", at_node(machine) + "its life is " + std::to_string(known.life_ms) + ", " +
                               std::to_string(machine.lived_ms()) + " after a start at " +
                               std::to_string(known.life_at_start_ms));
+  std::vector<Copy> copies;
   for (const node::JournalPart& part : value->parts) {
     if (part.origin == machine.replica()) {
       take_own(machine, *value, part);
     } else {
       if (part.anew) known.durable.drop(part.origin);  // it takes that origin's rows once more
-      take_others(machine, part);
+      take_others(machine, part, copies);
     }
     known.durable.raise(part.origin, part.upto);
   }
+  for (Copy& copy : copies) check_gives_way(at_node(machine), machine.replica(), std::move(copy));
 }
 
 void Checks::take_own(Machine& machine, const node::JournalValue& value,
@@ -117,13 +119,18 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
     check_row(machine, row, value.life_ms);
     note_changes(self, row, seizing);
     if (row.kind == RowKind::stock) skus.insert(row.key);
+    bool gave_way = false;
     if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
       const crdt::Hold* before = ghost_.hold_of(row.key, self);
+      gave_way = hold->overruled && before != nullptr && !before->row.overruled;
       count_hold(self, before == nullptr ? nullptr : &before->row, *hold);
       for (const crdt::HoldLine& line : hold->lines) skus.insert(line.sku);
     }
-    if (auto merged = ghost_.merge(self, std::move(row)); !merged.ok())
+    auto merged = ghost_.merge(self, std::move(row));
+    if (!merged.ok())
       fail("not-monotone", at_node(machine) + std::string(merged.status().message()));
+    else if (gave_way)
+      check_gave_way(at_node(machine), static_cast<const crdt::Hold&>(**merged));
   }
   ghost_.advance(self, part.upto);
   check_seizures(machine, seizing);
@@ -133,14 +140,15 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
   }
 }
 
-void Checks::take_others(Machine& machine, const node::JournalPart& part) {
+void Checks::take_others(Machine& machine, const node::JournalPart& part,
+                         std::vector<Copy>& copies) {
   if (part.upto > ghost_.head(part.origin))
     fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(part.origin) +
                                         " up to " + std::to_string(part.upto) + ", of which " +
                                         std::to_string(ghost_.head(part.origin)) + " is durable");
   auto rows = crdt::decode_rows(part.rows);
   if (!rows.ok()) return fail("copies-differ", at_node(machine) + "rows that cannot be read");
-  for (const DecodedRow& row : *rows) {
+  for (DecodedRow& row : *rows) {
     const auto content = contents_.find({part.origin, row.sequence});
     if (content == contents_.end()) {
       fail("exported-before-durable", at_node(machine) + "has row " + row.key + " of sequence " +
@@ -150,6 +158,9 @@ void Checks::take_others(Machine& machine, const node::JournalPart& part) {
       fail("copies-differ", at_node(machine) + "row " + row.key + " of sequence " +
                                 std::to_string(row.sequence) + " is not as its origin wrote it");
     }
+    if (auto* hold = std::get_if<HoldRow>(&row.payload);
+        hold != nullptr && hold->state != HoldState::held)
+      copies.push_back({part.origin, std::move(row.key), std::move(*hold)});
   }
 }
 
@@ -288,6 +299,7 @@ void Checks::check_product(const std::string& sku) {
     if (rights < 0 && budget == 0)
       fail("rights-below-zero",
            sku + ": " + crdt::to_string(replica) + " has " + std::to_string(rights));
+    check_debt(*product, replica);
   }
   if (short_of > budget)
     fail("budget", sku + ": unseen and debts are " + std::to_string(short_of) + ", of " +
@@ -320,7 +332,10 @@ void Checks::on_turn(Machine& machine) {
   check_rows_up_to_vector(machine);
   const crdt::State& state = machine.engine().state();
   if (state.product_count() > kLookAtAll) return;
-  for (const auto& [sku, product] : state.catalogue()) check_own_rights(machine, *product);
+  for (const auto& [sku, product] : state.catalogue()) {
+    check_own_rights(machine, *product);
+    check_grants(machine, *product);
+  }
 }
 
 void Checks::check_own_rights(Machine& machine, const Product& product) {
@@ -397,6 +412,7 @@ void Checks::on_started(Machine& machine, bool torn) {
     known.replica = self;
   }
   known.checked = {};
+  known.granted.clear();
   known.life_at_start_ms = known.life_ms;
   if (const auto meta = node::decode_meta(machine.image().meta); meta.ok())
     known.life_at_start_ms = std::max(known.life_at_start_ms, meta->life_ms);

@@ -3,8 +3,7 @@
 // ghost joins every row that ever became durable anywhere, also of disks that were lost since.
 //
 //   rights-below-zero      a replica's rights, over the ghost, are ≥ 0, where nothing was ever
-//   seized,
-//                          undone or taken back
+//                          seized, undone or taken back
 //   budget                 else Σ (unseen + debt) ≤ D + A + K + E: what decrees seized, what
 //                          adoptions seized, what was undone as a duplicate, what heirs took back
 //   view-above-truth       no replica believes in more rights of its own than it has, and what was
@@ -13,8 +12,14 @@
 //   oversold               available ≥ −allowance − Σ (unseen + debt)
 //   seized-unlike-plan     a decree seizes what its dry run said
 //   seized-without-decree  whatever else is seized is units of holds that are adopted in that
-//   batch,
-//                          and no more of them than the dry runs counted
+//                          batch, and no more of them than the dry runs counted
+//   debt-unaccounted       a debt was written down when its seizure was seen, undone or taken back
+//   lost-was-granted       who was declared lost is granted what it owes, and no more until it has
+//                          seen what was seized
+//   decree-closed-early    a decree is closed when all that it seized was seen, and owed for by
+//                          nobody
+//   copy-kept              a copy gives way in the batch in which its replica learns of the other
+//   no-copy-stands         of copies of one request that gave way one other stands
 //   not-monotone           one origin's totals only grow; its batches, sequences and life go on
 //   totals-unlike-holds    what is held, sold, returned and voided by a stock row are the sums over
 //                          the same origin's holds (node/estate.h)
@@ -107,7 +112,11 @@ class Checks final : public Watcher {
   struct Seizing {  // what one batch of one origin does, by (target, SKU)
     using By = std::pair<crdt::ReplicaId, std::string>;
     std::map<By, crdt::Units> seized, adoptable;
-    std::vector<crdt::DecreeRow> decrees;  // new ones
+    std::vector<crdt::DecreeRow> decrees, closed;  // new ones; closed ones
+  };
+  struct Granted {  // by a node to a peer, as it was after its last turn
+    crdt::Units granted = 0, seized = 0;
+    std::uint64_t others = 0;  // which rows of others it knew, in one number
   };
   struct Known {  // of a node, between events
     crdt::ReplicaId replica;
@@ -115,10 +124,16 @@ class Checks final : public Watcher {
     std::int64_t life_ms = 0, life_at_start_ms = 0;
     crdt::VersionVector durable;  // by its journal
     crdt::VersionVector checked;  // up to where its rows have been compared with the ghost's
+    std::map<std::pair<std::string, crdt::ReplicaId>, Granted> granted;  // to lost peers, by SKU
   };
 
   void take_own(Machine& machine, const node::JournalValue& value, const node::JournalPart& part);
-  void take_others(Machine& machine, const node::JournalPart& part);
+  struct Copy {  // of a hold, as another replica's row says
+    crdt::ReplicaId origin;
+    std::string id;
+    crdt::HoldRow row;
+  };
+  void take_others(Machine& machine, const node::JournalPart& part, std::vector<Copy>& copies);
   void check_row(Machine& machine, const crdt::DecodedRow& row, std::int64_t life_ms);
   void check_stock_row(const crdt::StockRow& before, const crdt::StockRow& after,
                        const std::string& where);
@@ -131,6 +146,12 @@ class Checks final : public Watcher {
   void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
+  void check_closed(const std::string& where, crdt::ReplicaId issuer,
+                    const crdt::DecreeRow& decree);
+  void check_debt(const crdt::Product& product, crdt::ReplicaId debtor);
+  void check_grants(Machine& machine, const crdt::Product& product);
+  void check_gave_way(const std::string& where, const crdt::Hold& own);
+  void check_gives_way(const std::string& where, crdt::ReplicaId self, Copy&& copy);
   void check_repaid(const crdt::Product& product, crdt::ReplicaId debtor);
   std::set<crdt::ReplicaId> live_replicas() const;
   void check_plans(const std::string& where, const Seizing& seizing);
