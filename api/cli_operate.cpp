@@ -62,8 +62,7 @@ void add_cluster(CLI::App& root, Arguments& a) {
   set->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
   set->add_flag("--drop", a.fault.drop, "Discard every frame, both ways");
   set->add_option("--delay-ms", a.fault.delay_ms, "Delay every frame");
-  set->add_option("--loss", a.fault.loss, "Discard this share of frames, 0 to 1")
-      ->check(CLI::Range(0., 1.));
+  set->add_option("--loss", a.fault.loss, "Discard this share of frames, 0 to 1")->check(share(0));
   auto* clear = node_command(*faults, a, "clear", "Mend the links to a region or node",
                              "holdfast cluster faults clear eu",
                              [&a] { return faults_clear(a.node, a.fault.target); });
@@ -72,16 +71,34 @@ void add_cluster(CLI::App& root, Arguments& a) {
                "holdfast cluster faults list", [&a] { return faults_list(a.node); });
 }
 
+// CLI::Range lets "nan" pass.
+CLI::Validator share(double least) {
+  return CLI::Validator(
+      [least](std::string& text) {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= 1) return "";
+        return least == 0 ? "must be a number from 0 to 1" : "must be a number above 0, at most 1";
+      },
+      least == 0 ? "FLOAT in [0 - 1]" : "FLOAT in (0 - 1]");
+}
+
+std::string plan_digest(const std::string& text) {
+  const bool good =
+      text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return good ? "" : "a plan is what a dry run printed: 16 hexadecimal digits";
+}
+
 void add_confirmation(CLI::App* app, DecreeCall& call) {
   app->add_flag("--dry-run", call.dry_run, "Only show what would be seized");
   app->add_option("--plan", call.plan,
-                  "Only if the amounts are still those of that dry run (16 hexadecimal digits)");
+                  "Only if the amounts are still those of that dry run (16 hexadecimal digits)")
+      ->check(plan_digest);
   app->add_flag("--yes", call.yes, "Don't ask");
 }
 
 void add_fraction(CLI::App* app, DecreeCall& call) {
   app->add_option("--fraction", call.fraction, "Seize this share of what is left there (1)")
-      ->check(CLI::Range(0.000001, 1.));
+      ->check(share(0.000001));
 }
 
 constexpr const char* kBound =
@@ -157,7 +174,7 @@ void add_drill(CLI::App& root, Arguments& a) {
       ->capture_default_str();
   app->add_option("--lost", d.lost, "The region that is lost (the last one)");
   app->add_option("--fraction", d.fraction, "Seize this share of what it has left")
-      ->check(CLI::Range(0.000001, 1.))
+      ->check(share(0.000001))
       ->capture_default_str();
   app->add_flag("--kill", d.kill, "kill -9 its nodes instead of cutting their links");
   app->add_flag("--keep", d.keep, "Keep the data and the logs");

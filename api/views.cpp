@@ -261,7 +261,7 @@ void append(std::string& out, const node::DecreeAccount& account) {
   const bool retirement = account.kind == crdt::DecreeKind::retirement;
   ObjectText object(out);
   object.text("kind", retirement ? "retirement" : "failover");
-  object.text("state", retirement ? "retired" : account.closed_at == 0 ? "open" : "closed");
+  object.text("state", retirement ? "retired" : account.open ? "open" : "closed");
   object.text("target", crdt::to_string(account.target));
   object.text("node", account.node);
   object.text("region", account.region);

@@ -41,7 +41,7 @@ BoundedCounter::Sums BoundedCounter::sums(const StockRow& row) {
   return {.on_hand = {row.received + row.returned + row.voided, row.withdrawn + row.sold},
           .held = {row.held, row.released + row.sold},
           .allowance = {row.allowance_added, row.allowance_removed},
-          .sold = row.sold,
+          .sold = row.sold - row.voided,
           .returned = row.returned,
           .came = row.received + row.voided,
           .went = row.allowance_added + row.allowance_removed + row.withdrawn};

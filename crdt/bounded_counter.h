@@ -25,7 +25,8 @@
 //
 // A view is not causally closed: rights(other) may be too low here, even negative. Reads therefore
 // count the rights of a replica that was never seized from as at least 0 (view_available); but not
-// of one that was a fork of another: what it wrote again may be more than it had (may_owe).
+// of one that may have spent more than it had (may_owe): a former fork, an heir, or one that has
+// undone a duplicate receipt.
 //
 // Threads  none of its own. Cost  R = replicas that a row is of or names: sums and view_available
 //          O(1), rights(i) O(log R), a change O(log R), and O(P log R) if it is to one of the P
@@ -80,7 +81,7 @@ class BoundedCounter {
   Units held() const { return held_.value(); }
   Units available() const { return on_hand() - held(); }
   Units allowance() const { return allowance_.value(); }
-  Units sold() const { return sold_; }
+  Units sold() const { return sold_; }  // less what was voided
   Units returned() const { return returned_; }
 
   Units rights(ReplicaId replica) const;
@@ -102,7 +103,7 @@ class BoundedCounter {
  private:
   struct Sums {
     PnPair on_hand, held, allowance;
-    Units sold = 0, returned = 0;
+    Units sold = 0, returned = 0;  // sold: less what was voided
     Units came = 0, went = 0;  // for has_room
     // What the row does to its origin's rights, peers aside.
     Units own_rights() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "crdt/boots.h"
 #include "crdt/check.h"
@@ -110,9 +111,20 @@ Hold* State::hold(std::string_view id) const {
   const auto at = holds_.find(id);
   if (at == holds_.end()) return nullptr;
   Hold* best = at->second.get();
+  if (!best->next_copy) return best;
+  // Two that were retired in favour of each other may each end the other's: then one of them
+  // stands.
+  const auto rank = [this](const Hold& copy) { return superseded(copy); };
   for (Hold* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
-    if (stands_before(*copy, *best)) best = copy;
+    if (rank(*copy) != rank(*best) ? rank(*best) : stands_before(*copy, *best)) best = copy;
   return best;
+}
+
+bool State::superseded(const Hold& copy) const {
+  if (!copy.copied || copy.row.state != HoldState::held) return false;
+  for (const Hold* other = first_copy(copy.id); other != nullptr; other = other->next_copy.get())
+    if (other != &copy && stands_for(other->row, copy.origin)) return true;
+  return false;
 }
 
 Hold* State::hold_of(std::string_view id, ReplicaId origin) const {
@@ -190,11 +202,24 @@ bool State::any_voided(const std::vector<Boot>& boots) const {
 
 void State::note_former_fork(const Member& member) {
   voided_.insert(member.row.voided_boots.begin(), member.row.voided_boots.end());
-  if (!member.row.forked_from || !owing_.insert(member.origin).second) return;
-  const Feed& rows = origin(member.origin).feed;
+  if (member.row.forked_from) note_owing(member.origin);
+}
+
+void State::note_owing(ReplicaId replica) {
+  if (!owing_.insert(replica).second) return;
+  const Feed& rows = origin(replica).feed;
   for (auto at = rows.begin_after(0); at != rows.end(); ++at)
     if (at->second->kind == RowKind::stock)
       note_seizures(static_cast<const StockCell&>(*at->second));
+}
+
+// Its units may have been sold meanwhile.
+void State::note_undone(const Key& key) {
+  if (key.row.state == 0) return;
+  Product& product = make_product(key.row.sku);
+  product.stock.may_owe(key.origin);
+  product.seized = true;
+  seized_.emplace(product.sku, &product);
 }
 
 // ── own writes ──────────────────────────────────────────────────────────────────────────────────
@@ -222,11 +247,18 @@ void State::touch(FeedItem& item) {
   dirty_.push_back(&item);
 }
 
-void State::count_open(const Hold& hold, bool was, bool is) {
-  if (was == is) return;
-  const std::size_t step = is ? 1 : std::size_t(-1);
+void State::count_open(Hold& hold, bool open) {
+  if (std::exchange(hold.counted, open) == open) return;
+  const std::size_t step = open ? 1 : std::size_t(-1);
   open_holds_ += step;
   if (hold.origin == self_) own_open_holds_ += step;
+}
+
+// A copy has changed, and with it whether others are superseded.
+void State::recount(Hold& changed) {
+  if (!changed.copied) return count_open(changed, changed.row.state == HoldState::held);
+  for (Hold* copy = first_copy(changed.id); copy != nullptr; copy = copy->next_copy.get())
+    count_open(*copy, copy->row.state == HoldState::held && !superseded(*copy));
 }
 
 Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
@@ -242,10 +274,11 @@ Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
   } else {
     hold.next_copy = std::move(at->second->next_copy);
     at->second->next_copy = std::move(made);
+    at->second->copied = hold.copied = true;
   }
   holds_by_number_.emplace(std::pair(origin, hold.row.number), &hold);
   if (origin == self_) last_number_ = std::max(last_number_, hold.row.number);
-  count_open(hold, false, hold.row.state == HoldState::held);
+  recount(hold);
   return hold;
 }
 
@@ -272,6 +305,7 @@ Key& State::insert_key(std::string key, ReplicaId origin, KeyRow row) {
     at->second->next_copy = std::move(made);
   }
   keys_by_age_.emplace(inserted.row.created_at, &inserted);
+  note_undone(inserted);
   return inserted;
 }
 
@@ -281,6 +315,7 @@ void State::put_key(std::string key, KeyRow row) {
 
 void State::undo_key(Key& key) {
   key.row.state = 1;
+  note_undone(key);
   touch(key);
 }
 
@@ -333,6 +368,7 @@ void State::index_decrees() {
     retired_.insert(row.target);
     const auto [at, first] = successors_.try_emplace(row.target, row.successor);
     if (!first) at->second = std::min(at->second, row.successor);
+    note_owing(row.successor);
   }
   for (const auto& [key, decree] : decrees_)
     if (is_open(*decree)) decreed_.insert(decree->row.target);
@@ -454,7 +490,6 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
     }
     case RowKind::hold: {
       auto& hold = static_cast<Hold&>(item);
-      const bool was_open = hold.row.state == HoldState::held;
       const std::uint64_t number = hold.row.number;
       hold.row = std::get<HoldRow>(std::move(row.payload));
       if (hold.row.number != number) {  // the id was purged at its origin, and is new again
@@ -462,11 +497,12 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
         holds_by_number_.emplace(std::pair(hold.origin, hold.row.number), &hold);
         if (hold.origin == self_) last_number_ = std::max(last_number_, hold.row.number);
       }
-      count_open(hold, was_open, hold.row.state == HoldState::held);
+      recount(hold);
       break;
     }
     case RowKind::key:
       static_cast<Key&>(item).row = std::get<KeyRow>(std::move(row.payload));
+      note_undone(static_cast<Key&>(item));
       break;
     case RowKind::sku:
       static_cast<SkuCell&>(item).row = std::get<SkuRow>(std::move(row.payload));

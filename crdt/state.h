@@ -50,6 +50,8 @@ struct Product {
 struct Hold : FeedItem {
   std::string id;
   HoldRow row;
+  bool copied = false;   // there is, or was, another copy of this id
+  bool counted = false;  // in open_holds()
   std::unique_ptr<Hold> next_copy;  // the same id at another origin
 };
 
@@ -101,8 +103,10 @@ class State {
   // ── reading ──
   Product* product(std::string_view sku) const;  // nullptr: no row of it
   const absl::btree_map<std::string_view, Product*>& catalogue() const { return catalogue_; }
-  // The copy of a reservation that stands (stands_before). nullptr: none is here.
+  // The copy of a reservation that stands (stands_before), of those that no heir ends by name.
+  // nullptr: none is here.
   Hold* hold(std::string_view id) const;
+  bool superseded(const Hold& copy) const;  // held, and an heir's copy ends it (rows.h)
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
   Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
@@ -129,7 +133,8 @@ class State {
   // Who ends a retired replica's holds: of several retirements the lowest successor; of one that is
   // retired itself, its own. The replica itself if it is not retired. Nobody: each names another.
   ReplicaId heir(ReplicaId replica) const;
-  // Replicas that were forks of others (rows.h): what they wrote again may be more than they had.
+  // Replicas that may have spent more than they had: that were forks of others (rows.h), since they
+  // write again what those had spent; and heirs, since they may have to take an end back.
   const ReplicaSet& owing() const { return owing_; }
   // Products of which rights were seized, or of which one of those has a row, by SKU.
   const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
@@ -150,7 +155,7 @@ class State {
   // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
   std::uint64_t digest() const { return digest_; }
   std::size_t hold_count() const { return holds_by_number_.size(); }
-  std::size_t open_holds() const { return open_holds_; }
+  std::size_t open_holds() const { return open_holds_; }  // held copies, less the superseded
   std::size_t own_open_holds() const { return own_open_holds_; }
   // Rows that are not dropped by age: all but key rows.
   std::size_t lasting_rows() const;
@@ -171,9 +176,8 @@ class State {
   Hold& add_hold(std::string id, HoldRow row);
   template <typename Edit>
   void change_hold(Hold& hold, Edit&& edit) {
-    const bool was_open = hold.row.state == HoldState::held;
     edit(hold.row);
-    count_open(hold, was_open, hold.row.state == HoldState::held);
+    recount(hold);
     touch(hold);
   }
   void put_key(std::string key, KeyRow row);
@@ -243,10 +247,13 @@ class State {
   bool place(FeedItem& item, Sequence sequence);
   void index_decrees();
   void note_seizures(const StockCell& cell);
-  void count_open(const Hold& hold, bool was, bool is);
+  void count_open(Hold& hold, bool open);
+  void recount(Hold& changed);
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   void note_former_fork(const Member& member);
+  void note_undone(const Key& key);
+  void note_owing(ReplicaId replica);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
   void unlist(const Hold& hold, std::uint64_t number);

@@ -84,10 +84,12 @@ std::shared_ptr<FeedItem> State::take_out(FeedItem& item) {
 }
 
 std::shared_ptr<FeedItem> State::take_out(Hold& hold) {
-  count_open(hold, !finished(hold), false);
+  count_open(hold, false);
   unlist(hold, hold.row.number);
   hold.row = {};  // its name alone is still needed
-  return unchain(holds_, hold.id, hold);
+  std::shared_ptr<FeedItem> owned = unchain(holds_, hold.id, hold);
+  if (Hold* other = first_copy(hold.id)) recount(*other);
+  return owned;
 }
 
 std::shared_ptr<FeedItem> State::take_out(Key& key) {

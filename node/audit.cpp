@@ -58,7 +58,7 @@ class Audit {
         if (item.kind != crdt::RowKind::hold) continue;
         const auto& hold = static_cast<const crdt::Hold&>(item);
         ++holds;
-        open += hold.row.state == HoldState::held;
+        open += hold.row.state == HoldState::held && !state_.superseded(hold);
         read(hold);
       }
     }
@@ -98,7 +98,7 @@ class Audit {
       on_hand += row.received - row.withdrawn - row.sold + row.returned + row.voided;
       held += row.held - row.released - row.sold;
       allowance += row.allowance_added - row.allowance_removed;
-      sold += row.sold;
+      sold += row.sold - row.voided;
       returned += row.returned;
       replicas[cell->origin] = true;
       for (const crdt::PeerTotals& peer : row.peers) replicas[peer.peer] = true;

@@ -314,7 +314,8 @@ struct DecreeAccount {
   std::string region, node, issuer_node;  // of the target; of the issuer
   std::uint32_t generation = 0;
   double fraction = 0;
-  std::int64_t issued_at = 0, closed_at = 0;  // wall, ms; 0: open
+  std::int64_t issued_at = 0, closed_at = 0;  // wall, ms; 0: never closed
+  bool open = false;  // a failover, not closed yet; that of a retired issuer is closed by nobody
   Units seized = 0, open_holds = 0;
   Units unseen = 0;        // of the target's rights seized and not seen by it yet, in this view
   Units debt = 0;          // of the target, in this view

@@ -9,6 +9,16 @@ using crdt::Hold;
 using crdt::HoldLine;
 using crdt::HoldState;
 
+namespace {
+
+bool same_sale(const crdt::HoldRow& a, const crdt::HoldRow& b) {
+  return std::equal(
+      a.lines.begin(), a.lines.end(), b.lines.begin(), b.lines.end(),
+      [](const HoldLine& x, const HoldLine& y) { return x.committed == y.committed; });
+}
+
+}  // namespace
+
 void Copies::start(Times now) {
   std::vector<std::string> ids;
   for (const auto& [key, hold] : state_.holds())
@@ -44,15 +54,19 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
     case HoldState::held:
       if (there_ended) return true;
       // The place of a retired home's is its heir's to take (estate.h).
-      if (other.row.state != HoldState::held || own.row.estate_of || other.row.estate_of ||
-          state_.retired(other.origin))
+      if (other.row.state != HoldState::held || own.row.estate_of || state_.retired(other.origin))
         return false;
       // An adopter's promise to a customer is kept until its home has taken it over.
       if (in_line(own.row) != in_line(other.row))
         return in_line(other.row) && other.row.expires_at >= own.row.expires_at;
       return other.origin < own.origin;
     case HoldState::committed:
-      return other.row.state == HoldState::committed && stands_before(other, own);
+      if (other.row.state != HoldState::committed) return false;
+      if (!same_sale(own.row, other.row))
+        conflict(own.id,
+                 "reservation '" + own.id +
+                     "' was committed in two places with unequal lines; one of them stands");
+      return stands_before(other, own);
     case HoldState::released:
       return other.row.state == HoldState::committed;
     case HoldState::expired:
@@ -68,8 +82,10 @@ void Copies::keep_promises(Hold& own, Times now) {
        copy = copy->next_copy.get()) {
     const bool was_held = copy->row.state == HoldState::held ||
                           (copy->row.state == HoldState::released && copy->row.overruled);
-    if (copy != &own && was_held && copy->row.adopted_from == state_.self() &&
-        copy->row.digest == own.row.digest && copy->row.expires_at > own.row.expires_at)
+    const bool of_mine = copy->row.adopted_from == state_.self() ||
+                         (own.row.estate_of && copy->row.adopted_from == own.row.estate_of);
+    if (copy != &own && was_held && of_mine && copy->row.digest == own.row.digest &&
+        copy->row.expires_at > own.row.expires_at)
       ledger_.prolong(own, copy->row, now);
   }
 }

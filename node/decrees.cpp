@@ -56,8 +56,8 @@ std::uint32_t Decrees::next_generation(ReplicaId target) const {
   return last + 1;
 }
 
-Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets,
-                                     std::uint32_t fraction_ppm) const {
+Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets, std::uint32_t fraction_ppm,
+                                     ReplicaId successor) const {
   Amounts amounts;
   amounts.open_holds.resize(targets.size());
   std::map<std::string_view, Units> held;  // by SKU
@@ -79,6 +79,7 @@ Decrees::Amounts Decrees::amounts_of(std::vector<ReplicaId> targets,
   for (std::size_t i = 0; i < targets.size(); ++i)
     text += crdt::to_string(targets[i]) + "." + std::to_string(amounts.generations[i]) + " ";
   text += std::to_string(fraction_ppm);
+  if (successor) text += " retired, to " + crdt::to_string(successor);
   DecreePlan& plan = amounts.plan;
   for (const auto& [sku, product] : state_.catalogue()) {
     std::vector<Units> units;
@@ -127,7 +128,7 @@ Outcome Decrees::failover(const Failover& command, Times now) {
     if (state_.decreed(target))
       return refused(Code::decree_open, "a decree for replica " + crdt::to_string(target) +
                                             " is open already; see GET /v1/failovers");
-  Amounts amounts = amounts_of(std::move(targets), command.fraction_ppm);
+  Amounts amounts = amounts_of(std::move(targets), command.fraction_ppm, {});
   if (command.dry_run) {
     amounts.plan.dry_run = true;
     Outcome outcome;
@@ -175,7 +176,7 @@ Outcome Decrees::retire(const Retire& command, Times now) {
                    "'" + command.successor +
                        "' is not a live node that could end the open holds of " + command.replica +
                        ": name one that this node can reach and that is not lost itself");
-  Amounts amounts = amounts_of({*target}, kWhole);
+  Amounts amounts = amounts_of({*target}, kWhole, successor);
   if (command.dry_run) {
     amounts.plan.dry_run = true;
     Outcome outcome;
@@ -567,6 +568,7 @@ Outcome Decrees::accounts() const {
                           .fraction = row.fraction_ppm / 1e6,
                           .issued_at = row.issued_at,
                           .closed_at = row.closed_at,
+                          .open = state_.is_open(*decree),
                           .seized = row.seized,
                           .open_holds = row.open_holds,
                           .spent_unseen = row.spent_unseen,

@@ -98,7 +98,9 @@ class Decrees {
     std::vector<std::uint32_t> generations;
     std::vector<std::uint64_t> holds_upto;
   };
-  Amounts amounts_of(std::vector<ReplicaId> targets, std::uint32_t fraction_ppm) const;
+  // successor: of a retirement; nobody: a failover.
+  Amounts amounts_of(std::vector<ReplicaId> targets, std::uint32_t fraction_ppm,
+                     ReplicaId successor) const;
   Outcome carry_out(Amounts&& amounts, std::uint32_t fraction_ppm, ReplicaId successor,
                     const std::string& confirmed, Times now);
   void seize(const Amounts& amounts);

@@ -179,6 +179,15 @@ TEST_SUITE("adoption") {
     CHECK(shop.cluster.stats(0).conflicts == 0);  // both customers were told the same
   }
 
+  TEST_CASE("part of it committed here and all of it at home: one of them, with a conflict") {
+    Adopted shop({10, 10, 10});
+    CHECK(shop.code(0, Commit{.id = "r", .lines = {{{"a", 1}}}}) == Code::ok);
+    CHECK(shop.commit(2, "r") == Code::ok);
+    shop.back();
+    shop.check(HoldState::committed, 4);
+    CHECK(shop.cluster.stats(0).conflicts + shop.cluster.stats(2).conflicts > 0);
+  }
+
   TEST_CASE("released here and committed at home: the commit stands, with a conflict") {
     Adopted shop({10, 10, 10});
     CHECK(shop.release(0, "r") == Code::ok);

@@ -160,6 +160,25 @@ TEST_SUITE("decrees: bad input changes nothing") {
     CHECK(refused(1, shop.id(2), false) == Code::decree_open);
   }
 
+  TEST_CASE("the plan of a failover confirms no retirement, and one of a successor no other's") {
+    Shop shop({10, 10, 10});
+    shop.crash(2);
+    const auto dry_run = [&](std::size_t successor) {
+      return plan(shop.cluster.call(0, Retire{.replica = shop.id(2),
+                                              .successor = shop.id(successor),
+                                              .dry_run = true}))
+          .plan;
+    };
+    const std::string before = shop.fingerprint();
+    for (const std::string& other : {plan(shop.failover(0, "region-2", true)).plan, dry_run(1)})
+      CHECK(shop.code(0, Retire{.replica = shop.id(2), .successor = shop.id(0), .plan = other}) ==
+            Code::plan_changed);
+    CHECK(shop.fingerprint() == before);
+    CHECK(
+        shop.code(0, Retire{.replica = shop.id(2), .successor = shop.id(0), .plan = dry_run(0)}) ==
+        Code::created);
+  }
+
   TEST_CASE("a node that has no view of the target") {
     Shop shop({10, 10});
     Shop alone({10});

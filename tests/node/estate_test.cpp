@@ -170,6 +170,55 @@ TEST_SUITE("estates") {
     check_whole(shop, 26, 4);
   }
 
+  TEST_CASE("what its heir has ended is ended, also for the heir's own heir") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "expired", 4, "a", 30);
+    shop.hold(2, "open", 3);
+    shop.back();
+    shop.crash(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(40'000);
+    const auto is_final = [&](const std::string& id) {
+      return reservation(shop.cluster.call(0, holdfast::node::GetReservation{id})).final;
+    };
+    CHECK(is_final("expired"));
+    CHECK_FALSE(is_final("open"));
+    for (const std::size_t node : {0u, 1u}) CHECK(shop.cluster.state(node).open_holds() == 1);
+    CHECK(shop.commit(0, "expired") == Code::reservation_closed);
+    shop.crash(1);
+    CHECK(is_final("expired"));
+    CHECK(shop.retire(0, 1, 0) == Code::created);
+    shop.cluster.run_for(1'000);
+    CHECK(is_final("expired"));
+    CHECK(shop.commit(0, "expired") == Code::reservation_closed);
+    CHECK(shop.commit(0, "open") == Code::ok);
+    CHECK(shop.cluster.state(0).open_holds() == 0);
+    check_whole(shop, 27, 3);
+  }
+
+  TEST_CASE("units that an heir takes back and has sold meanwhile are shown as oversold") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "r", 10);
+    shop.back();
+    shop.lose(2);
+    CHECK(shop.commit(2, "r") == Code::ok);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(shop.same());
+    CHECK(shop.release(1, "r") == Code::ok);
+    shop.sell(1, "all", 20);
+    shop.sell(0, "all too", 10);
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 2));
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u}) {
+      const auto& stock = shop.cluster.state(node).product("a")->stock;
+      CHECK(stock.available() == -10);
+      CHECK(stock.view_available() == -10);
+      CHECK(stock.oversold() == 10);
+      CHECK(stock.total_debt(shop.cluster.state(node).retired()) == 10);
+    }
+  }
+
   TEST_CASE("committed by both: one sale; committed there and released by the heir: a conflict") {
     for (const bool commits : {true, false}) {
       Shop shop({10, 10, 10});
@@ -245,6 +294,40 @@ TEST_SUITE("estates") {
       const Units sold = end == HoldState::committed ? 4 : 0;
       check_whole(shop, 40 - sold, sold);
     }
+  }
+
+  TEST_CASE("two retirements of one id: its open hold is held once") {
+    Shop shop({10, 10, 10, 10});
+    shop.hold(3, "r", 4);
+    shop.back();
+    shop.cluster.crash(3);
+    for (const std::size_t other : {0u, 1u}) shop.cluster.cut(2, other);
+    shop.cluster.run_for(4'000);
+    CHECK(shop.retire(0, 3, 1) == Code::created);
+    CHECK(shop.retire(2, 3, 2) == Code::created);
+    CHECK(shop.code(2, Extend{"r", 7'200}) == Code::ok);
+    const auto promised = own(shop, 2, "r").expires_at;
+    shop.cluster.heal_all();
+    CHECK(shop.same());
+    CHECK(shop.truth().held == 4);
+    CHECK(own(shop, 2, "r").overruled);
+    CHECK(own(shop, 1, "r").expires_at >= promised);  // by whoever the customer asked
+    CHECK(shop.commit(2, "r") == Code::ok);
+    CHECK(shop.same());
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+    check_whole(shop, 36, 4);
+  }
+
+  TEST_CASE("nobody closes the decree of a retired issuer: it counts as closed") {
+    Shop shop({10, 10, 10});
+    shop.crash(2);
+    CHECK(shop.failover(0, "region-2").code == Code::created);
+    CHECK(shop.same());
+    CHECK(shop.account(1, 2).open);
+    shop.crash(0);
+    CHECK(shop.retire(1, 0, 1) == Code::created);
+    CHECK_FALSE(shop.account(1, 2).open);
+    CHECK(shop.cluster.stats(1).open_decrees == 0);
   }
 
   TEST_CASE("an heir with a copy of its own releases the retired one's units beside it") {
