@@ -32,6 +32,7 @@ struct Share {
   crdt::Units rights = 0;  // ≥ 0
   double demand = 0;       // units a second that customers ask for there, ≥ 0
   double overall = 0;      // the same of all SKUs
+  double cart = 0;         // units that one of them asks for, rather many than few; 0: not known
   bool reachable = true;
 };
 struct Outlook {
@@ -56,6 +57,8 @@ class RebalancePolicy {
   virtual bool moves_ahead() const = 0;
   // How many units this replica should have.
   virtual crdt::Units target(const Outlook& outlook) const = 0;
+  // With fewer than these it pulls, if others have more than they should. At most its target.
+  virtual crdt::Units enough(const Outlook& outlook) const = 0;
   // What to ask for now, ahead of demand. Never of one that cannot be reached.
   virtual std::vector<Pull> pulls(const Outlook& outlook) const = 0;
   // The most that may be given to a peer that asks ahead of demand.
