@@ -27,9 +27,20 @@ void serialize(A& ar, PeerTotals& t) {
   ar(t.peer, t.granted, t.seized, t.seen, t.debt_at_seen);
 }
 template <typename A>
-void serialize(A& ar, StockRow& r) {
+void serialize_head(A& ar, StockRow& r) {
   ar(r.received, r.withdrawn, r.allowance_added, r.allowance_removed, r.held, r.released, r.sold,
      r.returned, r.voided, r.peers, r.demand_milli);
+}
+// `cart` came later: a row ends before it if it is 0 and nothing follows.
+void save(CompactOut& ar, const StockRow& r) {
+  serialize_head(ar, const_cast<StockRow&>(r));
+  if (r.cart != 0 || !r.extra.empty()) ar(r.cart);
+}
+void load(BoundedIn& ar, StockRow& r) {
+  serialize_head(ar, r);
+  if (ar.left().empty()) return;
+  ar(r.cart);
+  require(r.cart != 0 || !ar.left().empty(), "a last number that is not written when 0");
 }
 template <typename A>
 void serialize(A& ar, KeyRow& r) {

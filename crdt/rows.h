@@ -44,6 +44,7 @@ struct StockRow {
   Units voided = 0;
   std::vector<PeerTotals> peers;   // ascending by peer, no empty entries
   std::uint32_t demand_milli = 0;  // hint: units per 1,000 s that customers ask for here
+  std::uint32_t cart = 0;          // hint: units that one of them asks for; 0: not known
   std::string extra;
   bool operator==(const StockRow&) const = default;
 

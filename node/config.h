@@ -47,7 +47,7 @@ struct Config {
   // [rebalance]
   std::string rebalance_policy = "proportional";  // static, on-demand or proportional
   std::uint32_t rebalance_window_s = 600;         // over which demand is weighted
-  std::uint32_t rebalance_cooldown_ms = 2'000;    // between two looks at one SKU
+  std::uint32_t rebalance_cooldown_ms = 500;      // between two looks at one SKU
   std::uint32_t rebalance_gather_below = 10;      // so few units of a SKU are kept in one place
   // [faults]
   bool faults_enabled = false;

@@ -147,7 +147,10 @@ Granted Engine::grant_on_request(const AskRights& ask, ReplicaId to) {
 void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
   auto body = decode_answer(bytes);
   if (!body.ok()) return on_lost(now, call);
-  if (rebalancer_.owns(call)) return rebalancer_.ended(call);
+  if (rebalancer_.owns(call)) {
+    const auto* granted = std::get_if<Granted>(&*body);
+    return rebalancer_.ended(call, granted != nullptr && granted->given == 0);
+  }
   if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
   if (rights_.owns(call)) {
     const auto* granted = std::get_if<Granted>(&*body);
@@ -182,7 +185,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
 
 void Engine::on_lost(Now now, std::uint64_t call) {
   if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
-  if (rebalancer_.owns(call)) return rebalancer_.ended(call);
+  if (rebalancer_.owns(call)) return rebalancer_.ended(call, false);
   if (rights_.owns(call)) return rights_.lost(call, times(now));
   if (const auto at = away_.find(call); at != away_.end()) {
     Away away = std::move(at->second);

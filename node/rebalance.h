@@ -11,12 +11,15 @@
 //
 // Proportional. A replica's target is its part of all rights, by demand. Of a SKU that few have
 // asked for that says little: the fewer, the more counts the replica's part of the demand for all
-// SKUs (as if `prior` units a second had been asked for in those proportions). It pulls when it has
-// less than half of its target, from those that have more than theirs, and nobody gives what brings
-// them below their own target. So after a pull both are at or above the mark at which they would
-// pull themselves, and two nodes never trade the same units back and forth while demand stays.
-// Below `gather_below` units in all, the last ones are gathered in one place: there a cart of
-// several finds them, where spread over nodes they would be fetched or refused piece by piece.
+// SKUs (as if `prior` units a second had been asked for in those proportions). Before that, what one
+// customer takes is set aside for each replica at which one is expected before all is sold, the
+// busiest first; where there is not enough for that, nothing stays: a cart finds units where they
+// are together. While nobody knows what a customer takes, the last `gather_below` units are gathered.
+//
+// It pulls when it has less than half of its target, or than is set aside for it, from those that
+// have more than theirs, and nobody gives what brings them below their own target. So after a pull
+// both are at or above the mark at which they would pull themselves, and two nodes never trade the
+// same units back and forth while demand stays.
 
 #include <string>
 #include <string_view>
@@ -32,6 +35,7 @@ struct Share {
   crdt::Units rights = 0;  // ≥ 0
   double demand = 0;       // units a second that customers ask for there, ≥ 0
   double overall = 0;      // the same of all SKUs
+  double cart = 0;         // units that one of them asks for, rather many than few; 0: not known
   bool reachable = true;
 };
 struct Outlook {
@@ -56,6 +60,8 @@ class RebalancePolicy {
   virtual bool moves_ahead() const = 0;
   // How many units this replica should have.
   virtual crdt::Units target(const Outlook& outlook) const = 0;
+  // With fewer than these it pulls, if others have more than they should. At most its target.
+  virtual crdt::Units enough(const Outlook& outlook) const = 0;
   // What to ask for now, ahead of demand. Never of one that cannot be reached.
   virtual std::vector<Pull> pulls(const Outlook& outlook) const = 0;
   // The most that may be given to a peer that asks ahead of demand.

@@ -14,6 +14,9 @@ namespace {
 
 constexpr Millis kFadeEvery{1'000};
 constexpr Millis kSweepEvery{1'000};
+// Peers should have heard of what was sold here before they are asked: else they see less demand
+// and more rights here than there are, and keep what they could spare.
+constexpr Millis kRowsFirst{20};
 // Who sells how much of all changes slowly, and a quiet night says little about it.
 constexpr int kOverallWindows = 144;
 // So many units of one SKU within a window outweigh what is known of all SKUs.
@@ -27,9 +30,25 @@ std::uint32_t milli(double units_per_ms) {
       std::min<double>(value, std::numeric_limits<std::uint32_t>::max()));
 }
 
-std::uint32_t published(const crdt::State& state, const Product& product) {
-  const crdt::StockCell* cell = product.stock.find(state.self());
-  return cell == nullptr ? 0 : cell->row.demand_milli;
+struct Hints {
+  std::uint32_t demand_milli = 0, cart = 0;
+};
+Hints published(const crdt::StockCell* cell) {
+  return cell == nullptr ? Hints{} : Hints{cell->row.demand_milli, cell->row.cart};
+}
+Hints published(const crdt::State& state, const Product& product) {
+  return published(product.stock.find(state.self()));
+}
+
+bool differs(double before, double value) {
+  return std::abs(value - before) > std::max(before, value) / 8;
+}
+
+// Follows what customers take, quickly upwards and slowly downwards: four in five take no more.
+double followed(double cart, Units units) {
+  const auto value = static_cast<double>(units);
+  if (cart <= 0) return value;
+  return cart + (value - cart) / (value > cart ? 2 : 8);
 }
 
 }  // namespace
@@ -48,7 +67,9 @@ void Rebalancer::Rate::add(Units units, Instant now, Millis window) {
 Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
   const auto [at, fresh] = demands_.try_emplace(&product);
   if (fresh) {
-    at->second.rate = {published(state_, product) * 1e-6, now};
+    const Hints row = published(state_, product);
+    at->second.rate = {row.demand_milli * 1e-6, now};
+    at->second.cart = row.cart;
     known_.push_back(&product);
   }
   return at->second;
@@ -57,10 +78,15 @@ Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
 void Rebalancer::asked(Product& product, Units units, Instant now) {
   Demand& demand = demand_of(product, now);
   demand.rate.add(units, now, options_.window);
+  if (units <= demand.cart || units <= product.stock.view_available() + product.stock.allowance())
+    demand.cart = followed(demand.cart, units);  // more than there is: nothing to keep for it
   overall_.add(units, now, kOverallWindows * options_.window);
   moved_ = true;
   publish(product, demand, now);
-  if (ledger_.free(product) < demand.look_below) queue(product, demand);
+  demand.again = false;
+  if (ledger_.free(product) >= demand.look_below || demand.queued) return;
+  demand.not_before = std::max(demand.not_before, now + kRowsFirst);
+  queue(product, demand);
 }
 
 void Rebalancer::changed(Product& product) {
@@ -72,11 +98,15 @@ void Rebalancer::changed(Product& product) {
 
 // Not each small change: the row is written for a hold anyway, but not for a refusal.
 void Rebalancer::publish(Product& product, const Demand& demand, Instant now) {
-  const double before = published(state_, product),
-               value = milli(demand.rate.at(now, options_.window));
-  if (std::abs(value - before) <= std::max(before, value) / 8) return;
-  state_.change_stock(
-      product, [&](crdt::StockRow& row) { row.demand_milli = static_cast<std::uint32_t>(value); });
+  const Hints before = published(state_, product);
+  const Hints hints{.demand_milli = milli(demand.rate.at(now, options_.window)),
+                    .cart = static_cast<std::uint32_t>(std::lround(demand.cart))};
+  if (!differs(before.demand_milli, hints.demand_milli) && !differs(before.cart, hints.cart))
+    return;
+  state_.change_stock(product, [&](crdt::StockRow& row) {
+    row.demand_milli = hints.demand_milli;
+    row.cart = hints.cart;
+  });
 }
 
 // What nobody asks for any more: a few at a time, in the order in which they came.
@@ -86,7 +116,7 @@ void Rebalancer::fade(Instant now) {
   for (std::size_t i = 0; i < std::min(kFadedAtOnce, known_.size()); ++i) {
     Product& product = *known_[faded_++ % known_.size()];
     const Demand& demand = demands_.at(&product);
-    if (milli(demand.rate.at(now, options_.window)) * 2 < published(state_, product))
+    if (milli(demand.rate.at(now, options_.window)) * 2 < published(state_, product).demand_milli)
       publish(product, demand, now);
   }
   faded_ %= known_.size();
@@ -100,17 +130,20 @@ Outlook Rebalancer::outlook(const Product& product) const {
   };
   Outlook outlook{.prior = kPriorUnits * 1000 / static_cast<double>(options_.window.count()),
                   .gather_below = options_.gather_below};
+  const Hints row = published(state_, product);
   outlook.self = {.replica = state_.self(),
                   .rights = ledger_.free(product),
-                  .demand = published(state_, product) * 1e-3,
-                  .overall = overall(state_.member(state_.self()))};
+                  .demand = row.demand_milli * 1e-3,
+                  .overall = overall(state_.member(state_.self())),
+                  .cart = static_cast<double>(row.cart)};
   for (const auto& [replica, member] : state_.members()) {
     if (replica == state_.self() || state_.retired(replica) || state_.decreed(replica)) continue;
-    const crdt::StockCell* cell = product.stock.find(replica);
+    const Hints hints = published(product.stock.find(replica));
     outlook.peers.push_back({.replica = replica,
                              .rights = std::max<Units>(0, product.stock.rights(replica)),
-                             .demand = cell == nullptr ? 0 : cell->row.demand_milli * 1e-3,
+                             .demand = hints.demand_milli * 1e-3,
                              .overall = overall(member.get()),
+                             .cart = static_cast<double>(hints.cart),
                              .reachable = reachable_(replica)});
   }
   return outlook;
@@ -190,7 +223,7 @@ void Rebalancer::look(Product& product, Instant now) {
   demand.queued = false;
   demand.not_before = now + options_.cooldown;
   const Outlook here = outlook(product);
-  demand.look_below = std::max<Units>(1, (options_.policy->target(here) + 1) / 2);
+  demand.look_below = std::max<Units>(1, options_.policy->enough(here));
   pull(product, here);
 }
 
@@ -210,11 +243,20 @@ void Rebalancer::pull(Product& product, const Outlook& here) {
   }
 }
 
-void Rebalancer::ended(std::uint64_t call) {
+// A peer that has not heard yet of what was sold here gives less than it could: once more, when it
+// has.
+void Rebalancer::ended(std::uint64_t call, bool refused) {
   const auto at = calls_.find(call);
   if (at == calls_.end()) return;
-  asking_.erase({at->second.first->sku, at->second.second});
+  const auto [product, peer] = at->second;
+  asking_.erase({product->sku, peer});
   calls_.erase(at);
+  const auto known = demands_.find(product);
+  if (!refused || known == demands_.end() || known->second.again) return;
+  Demand& demand = known->second;
+  if (demand.queued || ledger_.free(*product) >= demand.look_below) return;
+  demand.again = true;
+  queue(*product, demand);
 }
 
 }  // namespace holdfast::node

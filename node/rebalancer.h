@@ -5,7 +5,10 @@
 // Demand is an exponentially weighted rate of the units that customers ask for here, refused ones
 // too. It travels in the own stock row (a hint: nothing about stock depends on it).
 //
-// One request in flight per SKU and peer; after a look at a SKU none for `cooldown`.
+// What one customer asks for travels likewise: so others know what to keep for the next one there.
+//
+// One request in flight per SKU and peer; after a look at a SKU none for `cooldown`. A look that a
+// peer refused is repeated once: it may not have heard yet of what was sold here.
 //
 // SKUs that nobody has asked for here yet are looked at in turn, a few each second, for as long as
 // anything changes: so rights are where customers are before the first of them comes.
@@ -27,7 +30,7 @@ namespace holdfast::node {
 struct RebalanceOptions {
   const RebalancePolicy* policy = find_policy("proportional");
   crdt::Millis window{600'000};  // of the weighted rate
-  crdt::Millis cooldown{2'000};
+  crdt::Millis cooldown{500};
   Units gather_below = 10;
 };
 
@@ -58,7 +61,7 @@ class Rebalancer {
   void tick(crdt::Instant now);
   crdt::Instant wake_at() const { return wake_at_; }
   bool owns(std::uint64_t call) const { return calls_.contains(call); }
-  void ended(std::uint64_t call);  // answered, or lost
+  void ended(std::uint64_t call, bool refused);  // answered, or lost
   // Units per 1,000 s that customers ask for here, of all SKUs: for the member row.
   std::uint64_t overall_milli(crdt::Instant now) const;
 
@@ -73,9 +76,11 @@ class Rebalancer {
   };
   struct Demand {
     Rate rate;
+    double cart = 0;                     // units that one customer asks for; 0: not known
     Units look_below = crdt::kUnitsMax;  // own rights at which it is worth a look
     crdt::Instant not_before{};
     bool queued = false;
+    bool again = false;  // this look was made because the one before brought less than asked
   };
   Demand& demand_of(crdt::Product& product, crdt::Instant now);
   void publish(crdt::Product& product, const Demand& demand, crdt::Instant now);
@@ -101,7 +106,7 @@ class Rebalancer {
   crdt::Instant sweep_at_{}, sweep_began_{};
   std::vector<crdt::Product*> looks_;
   std::multimap<crdt::Instant, crdt::Product*> later_;  // looks that wait for the cooldown
-  std::map<std::uint64_t, std::pair<const crdt::Product*, ReplicaId>> calls_;
+  std::map<std::uint64_t, std::pair<crdt::Product*, ReplicaId>> calls_;
   std::set<std::pair<std::string_view, ReplicaId>> asking_;  // SKU and peer, in flight
   crdt::Instant wake_at_ = crdt::Instant::max();
 };

@@ -64,6 +64,7 @@ StockRow any_stock() {
                              .debt_at_seen = *units()};
   }
   row.demand_milli = *rc::gen::arbitrary<std::uint32_t>();
+  row.cart = *rc::gen::arbitrary<std::uint32_t>();
   return row;
 }
 

@@ -54,6 +54,13 @@ Market market(std::vector<std::pair<Units, double>> rights_and_demand, Units gat
   return market;
 }
 
+// Each customer asks for `cart` units.
+Market market_of_carts(double cart, std::vector<std::pair<Units, double>> rights_and_demand) {
+  Market all = market(std::move(rights_and_demand), 10);
+  for (Share& share : all.shares) share.cart = cart;
+  return all;
+}
+
 const RebalancePolicy& proportional() { return *find_policy("proportional"); }
 
 }  // namespace
@@ -115,6 +122,74 @@ TEST_SUITE("rebalance") {
     CHECK(all.shares[0].rights == 6);
   }
 
+  TEST_CASE("a cart is kept where few customers come, as long as one is expected there") {
+    Market all = market_of_carts(6, {{60, 90}, {60, 9}, {60, 1}});
+    while (all.round(proportional()) > 0) {
+    }
+    CHECK(all.shares[0].rights > 120);
+    CHECK(all.shares[1].rights >= 6);
+    CHECK(all.shares[2].rights >= 6);
+    // Of three carts the busiest has two: nobody is likely to come to the quietest before the end.
+    Market few = market_of_carts(6, {{6, 90}, {6, 9}, {6, 1}});
+    while (few.round(proportional()) > 0) {
+    }
+    CHECK(few.shares[0].rights == 12);
+    CHECK(few.shares[1].rights == 6);
+  }
+
+  TEST_CASE("what is less than a cart for each is gathered: the last cart is whole") {
+    Market all = market_of_carts(6, {{2, 90}, {5, 9}, {2, 1}});
+    while (all.round(proportional()) > 0) {
+    }
+    CHECK(all.shares[0].rights == 9);
+  }
+
+  TEST_CASE("who has the last cart keeps it, unless demand elsewhere is clearly greater") {
+    Market all = market_of_carts(6, {{0, 5}, {6, 4}, {0, 4}});
+    CHECK(all.round(proportional()) == 0);
+    all.shares[0].demand = 9;
+    CHECK(all.round(proportional()) == 6);
+    CHECK(all.shares[0].rights == 6);
+    CHECK(all.round(proportional()) == 0);
+  }
+
+  TEST_CASE("half of what nobody has asked for yet stays spread evenly") {
+    Market all = market({{0, 0}, {300, 0}, {0, 0}});
+    for (Share& share : all.shares) share.overall = 1;
+    all.shares[1].overall = 98;
+    for (std::size_t i = 0; i < 3; ++i) {
+      Outlook outlook = all.outlook(i);
+      outlook.prior = 1;
+      CHECK(proportional().target(outlook) >= 50);
+    }
+  }
+
+  TEST_CASE("floors: with enough for all, nobody comes to rest with less than a cart") {
+    check_property("floors", [] {
+      const int cart = *rc::gen::inRange(1, 20), count = *rc::gen::inRange(1, 6);
+      Market all{.gather_below = 10};
+      for (int i = 0; i < count; ++i)
+        all.shares.push_back({.replica = {static_cast<std::uint64_t>(i + 1)},
+                              .demand = *rc::gen::inRange(0, 100) * 0.1,
+                              .cart = static_cast<double>(cart)});
+      all.shares[0].rights = 10 * count * cart;  // the weight of the least is 1 % at least
+      const Units before = all.total();
+      for (int rounds = 0; all.round(proportional()) > 0; ++rounds) RC_ASSERT(rounds < 30);
+      RC_ASSERT(all.total() == before);
+      Units targets = 0;
+      for (std::size_t i = 0; i < all.shares.size(); ++i) {
+        const Outlook outlook = all.outlook(i);
+        const Units target = proportional().target(outlook),
+                    enough = proportional().enough(outlook);
+        targets += target;
+        RC_ASSERT(enough <= target);
+        RC_ASSERT(all.shares[i].rights >= enough);
+        RC_ASSERT(target == 0 || target >= cart);
+      }
+      RC_ASSERT(targets <= before);
+    });
+  }
+
   TEST_CASE("no oscillation: with steady demand all comes to rest, and nothing is made or lost") {
     check_property("rests", [] {
       Market all{.gather_below = *rc::gen::inRange<Units>(0, 30)};
@@ -123,6 +198,7 @@ TEST_SUITE("rebalance") {
         all.shares.push_back({.replica = {static_cast<std::uint64_t>(i + 1)},
                               .rights = *rc::gen::inRange<Units>(0, 200),
                               .demand = *rc::gen::inRange(0, 100) * 0.1,
+                              .cart = static_cast<double>(*rc::gen::inRange(0, 40)),
                               .reachable = *rc::gen::inRange(0, 5) > 0});
       const Units before = all.total();
       Units moved = 0;
@@ -141,6 +217,7 @@ TEST_SUITE("rebalance") {
       Market all = market({{*rc::gen::inRange<Units>(0, 500), *rc::gen::inRange(0, 50) * 0.1},
                            {*rc::gen::inRange<Units>(0, 500), *rc::gen::inRange(0, 50) * 0.1}},
                           *rc::gen::inRange<Units>(0, 20));
+      for (Share& share : all.shares) share.cart = *rc::gen::inRange(0, 40);
       const auto pulls = proportional().pulls(all.outlook(0));
       if (pulls.empty()) return;
       const Units given = std::min(pulls[0].units, proportional().spare(all.outlook(1), {1}));
@@ -170,6 +247,7 @@ TEST_SUITE("rebalance") {
     CHECK(cluster.stats(1).reservations_waited == 1);
     const auto* row = cluster.state(1).product("a")->stock.find(cluster.replica(1));
     CHECK(row->row.demand_milli > 0);
+    CHECK(row->row.cart == 2);
     CHECK(cluster.complaints() == "");
   }
 
@@ -183,6 +261,23 @@ TEST_SUITE("rebalance") {
           Code::insufficient_stock);
     CHECK(cluster.stats(1).rights_requests_sent == 0);
     CHECK(cluster.rights(0, "a") == 10);
+  }
+
+  TEST_CASE("nodes: a cart of more than there is says nothing of those that can be served") {
+    Cluster cluster({.nodes = 1, .rebalance = {}});
+    cluster.call(0, PutSku{.sku = "a"});
+    cluster.call(0, Receive{.sku = "a", .quantity = 100});
+    const auto cart = [&] {
+      return cluster.state(0).product("a")->stock.find(cluster.replica(0))->row.cart;
+    };
+    cluster.call(0, Reserve{.id = "r1", .lines = {{"a", 1'000}}});
+    CHECK(cart() == 0);
+    cluster.call(0, Reserve{.id = "r2", .lines = {{"a", 4}}});
+    CHECK(cart() == 4);
+    cluster.call(0, Reserve{.id = "r3", .lines = {{"a", 20}}});
+    CHECK(cart() == 12);
+    cluster.call(0, Reserve{.id = "r4", .lines = {{"a", 1'000}}});
+    CHECK(cart() == 12);
   }
 
   TEST_CASE("demand that is no more fades, and is told so") {
