@@ -433,6 +433,7 @@ void Engine::tick(Now now) {
   purge_.tick(now.instant, at);
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
+    copies_.tick();
     keys_due_ = now.instant + kKeysEvery;
   }
   wake(mesh_.wake_at());
