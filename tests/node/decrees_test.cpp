@@ -189,8 +189,9 @@ TEST_SUITE("decrees: bad input changes nothing") {
     CHECK(shop.retire(0, 2, 1) == Code::created);
     CHECK(refused(shop.id(2), "node-1") == Code::replica_retired);
     CHECK(refused(shop.id(3), "node-2") == Code::successor_not_live);
-    CHECK(shop.code(0, GrantTo{.sku = "a", .to = shop.id(2), .quantity = 1}) ==
-          Code::unknown_target);
+    for (const std::string& name : {shop.id(2), std::string("node-2"), shop.region(2)})
+      CHECK(shop.code(0, GrantTo{.sku = "a", .to = name, .quantity = 1}) == Code::replica_retired);
+    CHECK(shop.code(0, GrantTo{.sku = "a", .to = "node-9", .quantity = 1}) == Code::unknown_target);
   }
 }
 
