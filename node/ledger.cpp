@@ -381,6 +381,12 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
   const std::uint64_t digest = digest_of(canonical);
   if (auto answer = answered(command.key, digest)) return *std::move(answer);
   if (hold.row.state != HoldState::committed) return closed(hold, "returned");
+  if (state_.retired(hold.origin))  // nobody writes its row any more
+    return refused(Code::replica_retired,
+                   "reservation '" + hold.id +
+                       "' was sold by a replica that was retired since, which takes nothing back: "
+                       "book the units as a receipt where they have come in");
+  HOLDFAST_CHECK(hold.origin == state_.self());
   std::vector<std::size_t> positions;
   for (const Line& line : canonical.lines) {
     const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),

@@ -73,6 +73,8 @@ TEST_SUITE("estates") {
     Shop shop({10, 10, 10});
     shop.hold(2, "r", 2);
     shop.sell(2, "sold", 3);
+    const Return early{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "0"}};
+    CHECK(shop.code(2, Command(early)) == Code::ok);
     shop.back();
     shop.crash(2);
     CHECK(shop.retire(0, 2, 1) == Code::created);
@@ -80,10 +82,16 @@ TEST_SUITE("estates") {
     CHECK(shop.code(0, Extend{"r", 7'200}) == Code::ok);
     CHECK(shop.commit(0, "r") == Code::ok);
     CHECK(shop.code(0, Return{.id = "r", .lines = {{"a", 1}}, .key = {"POST", "1"}}) == Code::ok);
-    CHECK(shop.code(1, Return{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "2"}}) ==
-          Code::home_unreachable);
-    CHECK(shop.truth().returned == 1);
-    check_whole(shop, 26, 5);
+    const Return late{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "2"}};
+    for (const std::size_t node : {0u, 1u}) {
+      CHECK(shop.code(node, Command(late)) == Code::replica_retired);
+      CHECK(shop.code(node, Command(early)) == Code::ok);  // as it was answered
+    }
+    shop.crash(1);  // the heir is not asked
+    CHECK(shop.code(0, Command(late)) == Code::replica_retired);
+    shop.back();
+    CHECK(shop.truth().returned == 2);
+    check_whole(shop, 27, 5);
   }
 
   TEST_CASE("a retired node that lives serves nobody; its last row is taken, and it ends") {
