@@ -17,6 +17,12 @@ bool same_sale(const crdt::HoldRow& a, const crdt::HoldRow& b) {
       [](const HoldLine& x, const HoldLine& y) { return x.committed == y.committed; });
 }
 
+constexpr std::size_t kLooksAtOnce = 1'000;
+
+// Which of all rows that ever had this name: ids and keys may be used again when they are gone.
+std::uint64_t which(const Hold& hold) { return hold.row.number; }
+std::uint64_t which(const crdt::Key& key) { return static_cast<std::uint64_t>(key.row.created_at); }
+
 }  // namespace
 
 void Copies::start(Times now) {
@@ -34,8 +40,9 @@ void Copies::settle(std::string_view id, Times now) {
   for (const Hold* other = state_.first_copy(id); other != nullptr; other = other->next_copy.get())
     if (other != own && !other->row.overruled && gives_way(*own, *other)) {
       if (ledger_.overrule(*own, *other, now))
-        conflict(id, "reservation '" + std::string(id) +
-                         "' was released here and committed elsewhere; the commit stands");
+        conflict(id, which(*own),
+                 "reservation '" + std::string(id) +
+                     "' was released here and committed elsewhere; the commit stands");
       ++overruled_;
       return around_.freed(*own);
     }
@@ -43,8 +50,9 @@ void Copies::settle(std::string_view id, Times now) {
 
 bool Copies::gives_way(const Hold& own, const Hold& other) {
   if (own.row.digest != other.row.digest) {
-    conflict(own.id, "reservation '" + own.id +
-                         "' was made in two places with unequal requests; both stand");
+    conflict(
+        own.id, which(own),
+        "reservation '" + own.id + "' was made in two places with unequal requests; both stand");
     return false;
   }
   if (stands_for(other.row, own.origin)) return false;  // it ends this very hold (estate.h)
@@ -63,7 +71,7 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
     case HoldState::committed:
       if (other.row.state != HoldState::committed) return false;
       if (!same_sale(own.row, other.row))
-        conflict(own.id,
+        conflict(own.id, which(own),
                  "reservation '" + own.id +
                      "' was committed in two places with unequal lines; one of them stands");
       return stands_before(other, own);
@@ -94,17 +102,35 @@ void Copies::merged(const crdt::Key& other) {
   crdt::Key* own = state_.own_key(other.key);
   if (own == nullptr || own->origin == other.origin || state_.retired(state_.self())) return;
   if (own->row.digest != other.row.digest)
-    return conflict(other.key, "an Idempotency-Key was used for two requests: " +
-                                   other.key.substr(0, other.key.find('\n')));
+    return conflict(other.key, which(*own),
+                    "an Idempotency-Key was used for two requests: " +
+                        other.key.substr(0, other.key.find('\n')));
   if (other.origin < own->origin && ledger_.undo(*own)) {
     ++keys_undone_;
     around_.owes(*state_.product(own->row.sku));
   }
 }
 
-void Copies::conflict(std::string_view of, std::string what) {
-  if (told_.contains(of)) return;
-  told_.emplace(of);
+// Of the own row of that name; none: it is gone. A key has a line feed in it, an id has none.
+std::optional<std::uint64_t> Copies::own_row(const std::string& of) const {
+  if (const Hold* hold = state_.own_hold(of)) return which(*hold);
+  if (const crdt::Key* key = state_.own_key(of)) return which(*key);
+  return std::nullopt;
+}
+
+void Copies::tick() {
+  auto at = told_.upper_bound(looked_);
+  for (std::size_t looks = 0; at != told_.end() && looks < kLooksAtOnce; ++looks) {
+    looked_ = at->first;
+    at = own_row(at->first) == at->second ? std::next(at) : told_.erase(at);
+  }
+  if (at == told_.end()) looked_.clear();
+}
+
+void Copies::conflict(std::string_view of, std::uint64_t row, std::string what) {
+  const auto [at, fresh] = told_.try_emplace(std::string(of), row);
+  if (!fresh && at->second == row) return;
+  at->second = row;
   ++conflicts_;
   around_.tell(std::move(what));
 }

@@ -18,11 +18,14 @@
 // add up to more than the `open_holds` that it showed. A home that returns takes over an adopter's
 // extension, and the adopter gives way.
 //
-// Cost  a merged hold or key: one lookup, and the copies of one id.
+// A conflict is told once, as long as the own row is here that has it: what is remembered of it
+// goes with that row. An id that is new again can be in conflict again.
+//
+// Cost  a merged hold or key: one lookup, and the copies of one id. A tick: kLooksAtOnce lookups.
 
 #include <functional>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -49,6 +52,8 @@ class Copies {
   void settle(std::string_view id, Times now);
   // A key row was merged.
   void merged(const crdt::Key& other);
+  // Forgets conflicts of rows that are gone. Often enough: once a second.
+  void tick();
 
   // Commit, Release or Extend of a reservation whose standing copy is of a lost origin. None: this
   // replica lacks the rights, and may not seize them.
@@ -59,16 +64,20 @@ class Copies {
   std::uint64_t overruled() const { return overruled_; }
   std::uint64_t conflicts() const { return conflicts_; }
   std::uint64_t keys_undone() const { return keys_undone_; }
+  std::size_t remembered() const { return told_.size(); }
 
  private:
   bool gives_way(const crdt::Hold& own, const crdt::Hold& other);
   void keep_promises(crdt::Hold& own, Times now);
-  void conflict(std::string_view of, std::string what);
+  void conflict(std::string_view of, std::uint64_t row, std::string what);
+  std::optional<std::uint64_t> own_row(const std::string& of) const;
 
   crdt::State& state_;
   Ledger& ledger_;
   Around around_;
-  std::set<std::string, std::less<>> told_;  // of which a conflict was told
+  // Of which a conflict was told: the id or key, and which own row of that name it is.
+  std::map<std::string, std::uint64_t, std::less<>> told_;
+  std::string looked_;  // up to here tick() has looked
   std::uint64_t adoptions_ = 0, overruled_ = 0, conflicts_ = 0, keys_undone_ = 0;
 };
 

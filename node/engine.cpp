@@ -298,6 +298,9 @@ void Engine::on(Now now, const Caller& caller, Allow&& command) {
 
 void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
   const auto to = resolve(readers(now), command.to);
+  if (!to && names_retired(state_, command.to))
+    return finish(caller, refused(Code::replica_retired,
+                                  "'" + command.to + "' was retired: it sells nothing any more"));
   if (!to)
     return finish(caller,
                   refused(Code::unknown_target, "'" + command.to +
@@ -309,10 +312,6 @@ void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
                           "no node of region '" + command.to +
                               "' can be reached now, so nobody could sell what it is given; "
                               "try again later, or name one of its nodes to insist"));
-  if (state_.retired(*to))
-    return finish(caller, refused(Code::replica_retired, "'" + command.to +
-                                                             "' was retired: it "
-                                                             "sells nothing any more"));
   if (const auto* product = state_.product(command.sku);
       product != nullptr && command.quantity > decrees_.grantable(*product, *to))
     return finish(caller,
@@ -433,6 +432,7 @@ void Engine::tick(Now now) {
   purge_.tick(now.instant, at);
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
+    copies_.tick();
     keys_due_ = now.instant + kKeysEvery;
   }
   wake(mesh_.wake_at());

@@ -62,6 +62,11 @@ void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& 
     return apply(now, caller, *here, std::move(command));
   if (Hold* standing = state_.hold(id)) {
     const ReplicaId home = state_.heir(standing->origin);
+    if (const auto* back = std::get_if<Return>(&command);
+        back != nullptr && home != standing->origin &&
+        (home == state_.self() || standing->row.state != crdt::HoldState::held))
+      return finish(caller,
+                    ledger_.give_back(*standing, *back, times(now)));  // refused, or repeated
     const bool lost = state_.decreed(home) && !mesh_.reachable(home);
     if (home == state_.self() || (lost && !std::holds_alternative<Return>(command)))
       return without_home(now, caller, *standing, std::move(command));
@@ -97,11 +102,6 @@ void Engine::without_home(Now now, const Caller& caller, const Hold& standing,
     if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
     return finish(caller, ledger_.repeat(standing, std::get<Cart>(checked).digest));
   }
-  if (std::holds_alternative<Return>(command))
-    return finish(caller, refused(Code::home_unreachable,
-                                  "the home of reservation '" + standing.id +
-                                      "' was retired and cannot take units back: book them as a "
-                                      "receipt"));
   if (auto outcome = copies_.adopt(standing, command, times(now)))
     return finish(caller, *std::move(outcome));
   const ReplicaId issuer = decrees_.who_may_seize_for(standing);

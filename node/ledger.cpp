@@ -261,7 +261,8 @@ Outcome Ledger::shown(const Hold& hold, Code code) const {
     view->home_node = member->row.node;
     view->home_region = member->row.region;
   }
-  view->lines = hold.row.lines;
+  for (const HoldLine& line : hold.row.lines)
+    if (line.requested > 0) view->lines.push_back(line);  // others say what was freed (estate.h)
   view->created_at = hold.row.created_at;
   view->expires_at = hold.row.expires_at;
   view->ended_at = hold.row.ended_at;
@@ -381,6 +382,12 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
   const std::uint64_t digest = digest_of(canonical);
   if (auto answer = answered(command.key, digest)) return *std::move(answer);
   if (hold.row.state != HoldState::committed) return closed(hold, "returned");
+  if (state_.retired(hold.origin))  // nobody writes its row any more
+    return refused(Code::replica_retired,
+                   "reservation '" + hold.id +
+                       "' was sold by a replica that was retired since, which takes nothing back: "
+                       "book the units as a receipt where they have come in");
+  HOLDFAST_CHECK(hold.origin == state_.self());
   std::vector<std::size_t> positions;
   for (const Line& line : canonical.lines) {
     const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),

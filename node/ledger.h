@@ -75,6 +75,7 @@ class Ledger {
   Outcome commit(crdt::Hold& hold, const Commit& command, Times now);
   Outcome release(crdt::Hold& hold, Times now);
   Outcome extend(crdt::Hold& hold, std::uint32_t ttl_seconds, Times now);
+  // Of a retired replica's hold: only what was answered before is repeated; else it is refused.
   Outcome give_back(crdt::Hold& hold, const Return& command, Times now);
 
   // Another copy of this own hold stands: its units come back, once. An end that was asked for here

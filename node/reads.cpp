@@ -218,15 +218,30 @@ std::vector<ReplicaId> other_members(const crdt::State& state) {
   return others;
 }
 
+namespace {
+bool is_named(const Member& member, ReplicaId replica, const std::string& name) {
+  return member.row.region == name || member.row.node == name || crdt::to_string(replica) == name;
+}
+}  // namespace
+
 std::optional<ReplicaId> resolve(const Readers& from, const std::string& name) {
   std::optional<ReplicaId> found;
   for (const ReplicaId replica : other_members(from.state)) {
-    const crdt::MemberRow& row = from.state.member(replica)->row;
-    if (row.region != name && row.node != name && crdt::to_string(replica) != name) continue;
+    if (!is_named(*from.state.member(replica), replica, name)) continue;
     if (from.mesh.reachable(replica)) return replica;
     if (!found) found = replica;
   }
   return found;
+}
+
+bool names_retired(const crdt::State& state, const std::string& name) {
+  bool any = false;
+  for (const auto& [replica, member] : state.members()) {
+    if (!is_named(*member, replica, name)) continue;
+    if (!state.retired(replica)) return false;
+    any = true;
+  }
+  return any;
 }
 
 }  // namespace holdfast::node

@@ -31,5 +31,7 @@ std::vector<ReplicaId> other_members(const crdt::State& state);
 // The replica that a region, a node's name or a replica id stands for: a reachable one before
 // others, then the lowest id. None: unknown, or this node itself.
 std::optional<ReplicaId> resolve(const Readers& from, const std::string& name);
+// Such a name that stands for retired replicas alone.
+bool names_retired(const crdt::State& state, const std::string& name);
 
 }  // namespace holdfast::node

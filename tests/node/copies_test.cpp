@@ -286,6 +286,37 @@ TEST_SUITE("one id, or one key, in two regions") {
     CHECK(shop.commit(0, "r") == Code::ok);
   }
 
+  TEST_CASE("a conflict is told once as long as its row is here, and then forgotten with it") {
+    holdfast::crdt::State state(ReplicaId{1});
+    Ledger ledger(state, [](const auto&) { return 0; });
+    std::size_t told = 0;
+    Copies copies(state, ledger, {.tell = [&](const std::string&) { ++told; }});
+    const auto use = [&](const std::string& key, std::int64_t created_at) {
+      state.put_key(key, {.digest = 1, .created_at = created_at});
+      std::string rows;
+      state.seal(rows);
+      holdfast::crdt::Key other;
+      other.origin = ReplicaId{2};
+      other.key = key;
+      other.row.digest = 2;
+      for (int times = 0; times < 2; ++times) copies.merged(other);
+    };
+    for (int i = 0; i < 2'500; ++i) use("POST\n" + std::to_string(i), 10 + i % 2);
+    CHECK(told == 2'500);
+    for (int i = 0; i < 3; ++i) copies.tick();
+    CHECK(copies.remembered() == 2'500);
+    state.drop_keys_before(11, 10'000);
+    for (int i = 0; i < 3; ++i) copies.tick();
+    CHECK(copies.remembered() == 1'250);
+    use("POST\n0", 20);  // new again
+    CHECK(told == 2'501);
+    state.drop_keys_before(15, 10'000);
+    use("POST\n1", 20);  // likewise, before anyone has looked
+    CHECK(told == 2'502);
+    for (int i = 0; i < 3; ++i) copies.tick();
+    CHECK(copies.remembered() == 2);
+  }
+
   TEST_CASE("a receipt with one key counts once; what was sold of it is debt, and repaid") {
     Apart shop;
     const Receive receipt{.sku = "a", .quantity = 8, .key = {"POST /v1/skus/a/receipts", "k"}};

@@ -73,6 +73,8 @@ TEST_SUITE("estates") {
     Shop shop({10, 10, 10});
     shop.hold(2, "r", 2);
     shop.sell(2, "sold", 3);
+    const Return early{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "0"}};
+    CHECK(shop.code(2, Command(early)) == Code::ok);
     shop.back();
     shop.crash(2);
     CHECK(shop.retire(0, 2, 1) == Code::created);
@@ -80,10 +82,16 @@ TEST_SUITE("estates") {
     CHECK(shop.code(0, Extend{"r", 7'200}) == Code::ok);
     CHECK(shop.commit(0, "r") == Code::ok);
     CHECK(shop.code(0, Return{.id = "r", .lines = {{"a", 1}}, .key = {"POST", "1"}}) == Code::ok);
-    CHECK(shop.code(1, Return{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "2"}}) ==
-          Code::home_unreachable);
-    CHECK(shop.truth().returned == 1);
-    check_whole(shop, 26, 5);
+    const Return late{.id = "sold", .lines = {{"a", 1}}, .key = {"POST", "2"}};
+    for (const std::size_t node : {0u, 1u}) {
+      CHECK(shop.code(node, Command(late)) == Code::replica_retired);
+      CHECK(shop.code(node, Command(early)) == Code::ok);  // as it was answered
+    }
+    shop.crash(1);  // the heir is not asked
+    CHECK(shop.code(0, Command(late)) == Code::replica_retired);
+    shop.back();
+    CHECK(shop.truth().returned == 2);
+    check_whole(shop, 27, 5);
   }
 
   TEST_CASE("a retired node that lives serves nobody; its last row is taken, and it ends") {
@@ -349,6 +357,39 @@ TEST_SUITE("estates") {
     CHECK(shop.truth().held == 4);
     CHECK(shop.commit(1, "r") == Code::ok);
     check_whole(shop, 26, 4);
+  }
+
+  TEST_CASE("a copy of another body does not keep the retired one's units for ever") {
+    for (const bool returns : {false, true}) {
+      Shop shop({10, 10, 10}, {}, {"a", "b"});
+      shop.receive(2, 10, "b");
+      CHECK(shop.cluster.converge());
+      shop.lose(2);
+      shop.hold(2, "r", 4, "b");
+      shop.hold(0, "r", 3, "a");
+      shop.cluster.heal(1, 2);
+      CHECK(shop.cluster.run_until([&] { return shop.cluster.stats(0).conflicts == 1; }, 20'000));
+      shop.cluster.cut(1, 2);
+      if (returns) CHECK(shop.commit(2, "r") == Code::ok);
+      if (!returns) shop.cluster.crash(2);
+      shop.cluster.run_for(4'000);
+      CHECK(shop.retire(1, 2, 0) == Code::created);
+      CHECK(shop.cluster.run_until([&] { return own(shop, 0, "r").freed.size() == 1; }, 20'000));
+      const Outcome shown = shop.cluster.call(0, GetReservation{"r"});
+      REQUIRE(reservation(shown).lines.size() == 1);
+      CHECK(shop.commit(0, "r") == Code::ok);
+      if (returns) {
+        shop.cluster.heal_all();
+        CHECK(until_over(shop, 2));
+        CHECK(shop.cluster.run_until([&] { return own(shop, 0, "r").freed.empty(); }, 20'000));
+      }
+      CHECK(shop.same());
+      for (const char* sku : {"a", "b"}) CHECK(shop.truth(sku).held == 0);
+      CHECK(shop.truth("a").sold == 3);
+      CHECK(shop.truth("b").sold == (returns ? 4 : 0));
+      CHECK(shop.cluster.run_until([&] { return shop.truth("b").budget() == 0; }, 30'000));
+      CHECK(shop.truth("b").available() == (returns ? 6 : 10));
+    }
   }
 
   TEST_CASE("what a retired replica had spent is repaid by its heir") {
