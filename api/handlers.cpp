@@ -15,6 +15,8 @@ namespace {
 
 using Refusal = std::optional<Problem>;
 
+constexpr std::size_t kUsualBodyBytes = 500;  // a reservation of one line has about 400
+
 // ── headers and bodies ──
 
 bool is_media_type(std::string_view content_type, std::string_view wanted) {
@@ -267,6 +269,7 @@ Response answer(const Call& call, const node::Outcome& outcome) {
     case Wording::view:
       break;
   }
+  response.body.reserve(kUsualBodyBytes);
   append_view(response.body, outcome);
   if (!call.page_base.empty()) {
     if (const std::string& cursor = next_cursor(outcome); !cursor.empty()) {

@@ -1,5 +1,6 @@
 #include "api/routes.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
@@ -60,8 +61,15 @@ constexpr std::array<Pattern, 28> kPatterns = {{
 
 // The path's segments, decoded; one more than any pattern has means "too many".
 struct Path {
-  std::array<std::string, kSegmentsMax + 1> segments;
+  std::array<std::string_view, kSegmentsMax + 1> segments;
   std::size_t size = 0;
+  std::array<std::string, kSegmentsMax + 1> decoded;  // of segments that had to be
+
+  bool add(std::string_view segment) {
+    if (size > kSegmentsMax) return false;
+    segments[size++] = segment;
+    return true;
+  }
 };
 
 bool same_path(const Pattern& pattern, const Path& path) {
@@ -81,14 +89,29 @@ std::string_view name_of(const Path& path, const Pattern& pattern, std::string_v
   return {};
 }
 
-Path decode_path(const boost::urls::url_view& url) {
-  Path path;
-  for (const auto segment : url.encoded_segments()) {
-    if (path.size > kSegmentsMax) break;
-    segment.decode({}, boost::urls::string_token::assign_to(path.segments[path.size]));
-    if (path.size++ == kSegmentsMax) break;
+// Nearly all targets: a path that needs no decoding, and no query. Then a slash is all that counts.
+bool is_plain(std::string_view target) {
+  return target.starts_with('/') && std::all_of(target.begin(), target.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '/' && c <= ':') || (c >= 'A' && c <= 'Z') ||
+                  c == '-' || c == '.' || c == '_' || c == '~';
+         });
+}
+
+void split(std::string_view target, Path& path) {
+  for (std::size_t at = 1;;) {
+    const std::size_t end = std::min(target.find('/', at), target.size());
+    if (!path.add(target.substr(at, end - at)) || end == target.size()) return;
+    at = end + 1;
   }
-  return path;
+}
+
+void decode(const boost::urls::url_view& url, Path& path) {
+  for (const auto segment : url.encoded_segments()) {
+    if (path.size > kSegmentsMax) return;
+    std::string& text = path.decoded[path.size];
+    segment.decode({}, boost::urls::string_token::assign_to(text));
+    path.add(text);
+  }
 }
 
 std::optional<boost::urls::url_view> parse_target(std::string_view target) {
@@ -127,14 +150,18 @@ std::variant<Match, Problem> match_route(std::string_view method, std::string_vi
         .code = "target_too_long",
         .detail = "the request target is longer than 8 KiB: ask for fewer things at once"};
   }
-  const auto url = parse_target(target);
-  if (!url) {
+  std::optional<boost::urls::url_view> url;
+  Path path;
+  if (is_plain(target)) {
+    split(target, path);
+  } else if (url = parse_target(target); url) {
+    decode(*url, path);
+  } else {
     return Problem{.detail =
                        "the request target is not a path, with or without a query: "
                        "percent-encode what is not allowed in a URL"};
   }
   if (method == "HEAD") method = "GET";
-  const Path path = decode_path(*url);
   const Pattern* found = nullptr;
   bool known_path = false;
   for (const Pattern& pattern : kPatterns) {
@@ -156,7 +183,7 @@ std::variant<Match, Problem> match_route(std::string_view method, std::string_vi
   if (!field.empty()) {
     if (auto problem = check_name(field, match.name)) return *std::move(problem);
   }
-  if (url->has_query()) {
+  if (url && url->has_query()) {
     for (const auto param : url->encoded_params()) {
       match.query.emplace_back(param.key.decode(), param.has_value ? param.value.decode() : "");
     }

@@ -1,11 +1,16 @@
 #include "api/views.h"
 
+#include <cstring>
+
 #include "api/json.h"
 
 namespace holdfast::api {
 namespace {
 
-// One object being written. The names are literals of this file and need no escaping.
+constexpr std::size_t kNameBytesMax = 32;
+
+// One object being written. The names are literals of this file: short, and without anything to
+// escape.
 class ObjectText {
  public:
   explicit ObjectText(std::string& out) : out_(out) { out_.push_back('{'); }
@@ -14,9 +19,16 @@ class ObjectText {
   ObjectText& operator=(const ObjectText&) = delete;
 
   std::string& name(std::string_view name) {
-    if (!first_) out_.push_back(',');
+    char text[kNameBytesMax + 4];
+    std::size_t size = 0;
+    if (!first_) text[size++] = ',';
     first_ = false;
-    out_.append("\"").append(name).append("\":");
+    text[size++] = '"';
+    std::memcpy(text + size, name.data(), name.size());
+    size += name.size();
+    text[size++] = '"';
+    text[size++] = ':';
+    out_.append(text, size);
     return out_;
   }
   void text(std::string_view name_, std::string_view value) { append_string(name(name_), value); }

@@ -27,21 +27,28 @@ struct Malformed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+inline void append_varint(std::string& out, std::uint64_t value) {
+  if (value < 0x80) return out.push_back(static_cast<char>(value));
+  char buffer[10];
+  int size = 0;
+  for (; value >= 0x80; value >>= 7) buffer[size++] = static_cast<char>(value | 0x80);
+  buffer[size++] = static_cast<char>(value);
+  out.append(buffer, static_cast<std::size_t>(size));
+}
+
 class CompactOut : public cereal::OutputArchive<CompactOut, cereal::AllowEmptyClassElision> {
  public:
-  explicit CompactOut(std::string& out) : OutputArchive(this), out_(out) {}
+  explicit CompactOut(std::string& out) : OutputArchive(this), out_(&out) {}
 
-  void varint(std::uint64_t value) {
-    char buffer[10];
-    int size = 0;
-    for (; value >= 0x80; value >>= 7) buffer[size++] = static_cast<char>(value | 0x80);
-    buffer[size++] = static_cast<char>(value);
-    out_.append(buffer, size);
-  }
-  void bytes(std::string_view text) { out_.append(text); }
+  // What follows goes to `out`. An archive costs some hundred instructions to make, since cereal
+  // keeps tables of pointers in it: one that writes many small things is used again.
+  void turn_to(std::string& out) { out_ = &out; }
+
+  void varint(std::uint64_t value) { append_varint(*out_, value); }
+  void bytes(std::string_view text) { out_->append(text); }
 
  private:
-  std::string& out_;
+  std::string* out_;
 };
 
 class BoundedIn : public cereal::InputArchive<BoundedIn, cereal::AllowEmptyClassElision> {

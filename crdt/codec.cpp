@@ -186,7 +186,8 @@ T parse(std::string_view bytes) {
 
 template <typename T>
 void append(const T& row, std::string& out) {
-  CompactOut ar(out);
+  thread_local CompactOut ar(out);
+  ar.turn_to(out);
   ar(row);
   ar.bytes(row.extra);
 }
@@ -247,13 +248,12 @@ void append_payload(const DecreeRow& row, std::string& out) { append(row, out); 
 
 void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint8_t format,
                 std::string_view payload, std::string& out) {
-  CompactOut ar(out);
   out.push_back(static_cast<char>(kind));
-  ar.varint(key.size());
+  append_varint(out, key.size());
   out.append(key);
-  ar.varint(sequence);
+  append_varint(out, sequence);
   out.push_back(static_cast<char>(format));
-  ar.varint(payload.size());
+  append_varint(out, payload.size());
   out.append(payload);
 }
 

@@ -35,7 +35,7 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   if (!late.empty()) ports_.deliver(std::move(late));
   if (std::vector<Reply> reads = engine_.take_reads(); !reads.empty())
     ports_.deliver(std::move(reads));
-  if (ports_.store.pending() < kBatchesInHand) submit(now);
+  if (takes_batch()) submit(now);
   return engine_.wake_at();
 }
 

@@ -546,8 +546,8 @@ bool RocksStore::write_group(std::vector<Batch>& group) {
   }
   for (Batch& batch : group) {
     if (failed_) return false;  // a slice may fail meanwhile
+    pending_.fetch_sub(1, std::memory_order_relaxed);  // first: who is told looks at once
     if (batch.release) batch.release();
-    pending_.fetch_sub(1, std::memory_order_relaxed);
     if (batch.checkpoint && !hand_over(*std::move(batch.checkpoint))) return false;
   }
   return true;

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+
 namespace holdfast::node {
 
 void Runtime::start(Driver& driver) {
@@ -20,14 +22,20 @@ void Runtime::stop() {
 
 bool Runtime::submit(std::vector<Request>&& requests) {
   const crdt::Instant at = clock_.now().instant;
-  bool idle = false;
+  const bool reads = std::any_of(requests.begin(), requests.end(), [](const Request& request) {
+    return std::holds_alternative<GetStock>(request.command) ||
+           std::holds_alternative<GetAvailability>(request.command);
+  });
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || requests_.size() + requests.size() > inbox_max_) return false;
-    idle = requests_.empty();
+    const bool was_worth = worth_a_turn();
     for (Request& request : requests) requests_.push_back({std::move(request), at});
+    reads_ = reads_ || reads;
+    wake = waiting_ && !was_worth && worth_a_turn();
   }
-  if (idle) changed_.notify_one();
+  if (wake) changed_.notify_one();
   return true;
 }
 
@@ -61,13 +69,16 @@ void Runtime::run(Driver& driver) {
     {
       std::unique_lock lock(mutex_);
       const auto ready = [&] {
-        return (stopping_ && !checkpointing) || released_ || !requests_.empty() || !events_.empty();
+        return (stopping_ && !checkpointing) || released_ || worth_a_turn() || !events_.empty();
       };
+      worth_ = driver.takes_batch() ? 1 : kWorthATurn;
       const crdt::Millis wait = std::min(wake_at - clock_.now().instant, crdt::Millis(1000));
+      waiting_ = true;
       if (wait.count() > 0 && !ready()) changed_.wait_for(lock, wait, ready);
+      waiting_ = false;
       requests.swap(requests_);
       events.swap(events_);
-      released_ = false;
+      released_ = reads_ = false;
       stopping = stopping_;
     }
     if (stopping && !checkpointing) {
