@@ -188,11 +188,11 @@ absl::Status BenchRun::finish() {
   return absl::OkStatus();
 }
 
-// Capacity first, by a closed loop; then what is normal, by an open one that is far below it.
+// Capacity first, by a closed loop over all connections; then what is normal, by an open one that
+// is far below it.
 absl::Status BenchRun::run_steps() {
-  const std::uint32_t closed = std::min(kClosedConnections, bench_.connections);
   const Nanos length = nanos(options_.duration);
-  auto status = phase({.name = "capacity", .length = length, .connections = closed});
+  auto status = phase({.name = "capacity", .length = length, .connections = bench_.connections});
   if (!status.ok()) return status;
   const double capacity = static_cast<double>(load_->tallies().back().requests) / options_.duration;
   if (capacity < 10) {
@@ -230,7 +230,6 @@ absl::Status BenchRun::run() {
     BenchPhase warm = main;
     warm.name = "warming up";
     warm.length = nanos(options_.warmup);
-    if (report_.steps) warm.connections = std::min(kClosedConnections, bench_.connections);
     if (auto status = phase(warm); !status.ok()) return status;
   }
   if (auto status = report_.steps ? run_steps() : phase(main); !status.ok()) return status;

@@ -9,6 +9,9 @@
 #include <string>
 #include <utility>
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -19,29 +22,37 @@ namespace {
 namespace beast = boost::beast;
 namespace http = beast::http;
 namespace json = boost::json;
-using tcp = boost::asio::ip::tcp;
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+// Of the context's own executor: any_io_executor would cost two indirections an operation.
+using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
+using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
 
 std::string reservation(std::string_view target, const std::string& body) {
-  const json::value value = json::parse(body);
-  json::array lines;
+  unsigned char memory[4'096];
+  json::monotonic_resource resource(memory);
+  const json::value value = json::parse(body, &resource);
+  json::array lines(&resource);
   for (const auto& line : value.at("lines").as_array()) {
     const auto quantity = line.at("quantity").to_number<std::int64_t>();
-    lines.push_back({{"sku", line.at("sku").as_string()},
-                     {"requested", quantity},
-                     {"held", quantity},
-                     {"committed", 0},
-                     {"returned", 0}});
+    lines.emplace_back(json::object({{"sku", line.at("sku").as_string()},
+                                     {"requested", quantity},
+                                     {"held", quantity},
+                                     {"committed", 0},
+                                     {"returned", 0}},
+                                    &resource));
   }
-  const json::object answer{{"id", target.substr(target.rfind('/') + 1)},
-                            {"state", "held"},
-                            {"final", false},
-                            {"home", "353583e588be7d34"},
-                            {"home_node", "eu-1"},
-                            {"home_region", "eu"},
-                            {"lines", std::move(lines)},
-                            {"created_at", "2026-11-28T17:08:40.975Z"},
-                            {"expires_at", "2026-11-28T17:23:40.975Z"},
-                            {"ended_at", nullptr}};
+  const json::object answer({{"id", target.substr(target.rfind('/') + 1)},
+                             {"state", "held"},
+                             {"final", false},
+                             {"home", "353583e588be7d34"},
+                             {"home_node", "eu-1"},
+                             {"home_region", "eu"},
+                             {"lines", std::move(lines)},
+                             {"created_at", "2026-11-28T17:08:40.975Z"},
+                             {"expires_at", "2026-11-28T17:23:40.975Z"},
+                             {"ended_at", nullptr}},
+                            &resource);
   return json::serialize(answer);
 }
 
@@ -55,11 +66,11 @@ std::string availability(std::string_view target) {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  explicit Session(tcp::socket socket) : stream_(std::move(socket)) {}
+  explicit Session(Socket socket) : socket_(std::move(socket)) {}
 
   void read() {
     request_ = {};
-    http::async_read(stream_, buffer_, request_,
+    http::async_read(socket_, buffer_, request_,
                      [self = shared_from_this()](beast::error_code error, std::size_t) {
                        if (!error) self->answer();
                      });
@@ -80,20 +91,20 @@ class Session : public std::enable_shared_from_this<Session> {
       answer_.body() = error.what();
     }
     answer_.prepare_payload();
-    http::async_write(stream_, answer_,
+    http::async_write(socket_, answer_,
                       [self = shared_from_this()](beast::error_code error, std::size_t) {
                         if (!error) self->read();
                       });
   }
 
-  beast::tcp_stream stream_;
+  Socket socket_;
   beast::flat_buffer buffer_;
   http::request<http::string_body> request_;
   http::response<http::string_body> answer_;
 };
 
-void accept(tcp::acceptor& acceptor) {
-  acceptor.async_accept([&acceptor](beast::error_code error, tcp::socket socket) {
+void accept(Acceptor& acceptor) {
+  acceptor.async_accept([&acceptor](beast::error_code error, Socket socket) {
     if (!error) {
       socket.set_option(tcp::no_delay(true));
       std::make_shared<Session>(std::move(socket))->read();
@@ -109,9 +120,9 @@ int main(int argc, char** argv) {
     std::cerr << "usage: beast_json PORT\n";
     return 2;
   }
-  boost::asio::io_context io(1);
+  asio::io_context io(1);
   const auto port = static_cast<unsigned short>(std::atoi(argv[1]));
-  tcp::acceptor acceptor(io, {boost::asio::ip::make_address("127.0.0.1"), port});
+  Acceptor acceptor(io, tcp::endpoint{asio::ip::make_address("127.0.0.1"), port});
   accept(acceptor);
   io.run();
 }
