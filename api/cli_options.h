@@ -7,6 +7,7 @@
 
 #include <CLI/App.hpp>
 
+#include "api/cli_bench.h"
 #include "api/cli_commands.h"
 #include "api/cli_console.h"
 #include "api/cli_dev.h"
@@ -33,6 +34,7 @@ struct Arguments {
   FaultSet fault;
   DecreeCall decree;
   DrillOptions drill;
+  BenchOptions bench;
   StoreOptions store;
   std::string serve_config;
   std::vector<std::string> serve_set;
@@ -59,6 +61,7 @@ CLI::Option* repeated(CLI::App* app, const std::string& name, Values& values,
 
 // cluster, region, replica, drill.
 void add_operating(CLI::App& root, Arguments& a);
+void add_bench(CLI::App& root, Arguments& a);
 // backup, restore, verify.
 void add_store_commands(CLI::App& root, Arguments& a, const CliHooks& hooks);
 
