@@ -299,6 +299,22 @@ TEST_SUITE("row codec") {
     }
   }
 
+  TEST_CASE("a stock row of a version without carts reads as 0, and has one form") {
+    std::string before, with;
+    append_payload(StockRow{.demand_milli = 7}, before);
+    append_payload(StockRow{.demand_milli = 7, .cart = 3}, with);
+    CHECK(with == before + '\x03');
+    const auto decoded = [](std::string_view payload) {
+      std::string bytes;
+      append_row(RowKind::stock, "sku", 1, kRowFormat, payload, bytes);
+      return decode_row(bytes);
+    };
+    REQUIRE(decoded(before).ok());
+    CHECK(std::get<StockRow>(decoded(before)->payload) == StockRow{.demand_milli = 7});
+    CHECK(std::get<StockRow>(decoded(with)->payload) == StockRow{.demand_milli = 7, .cart = 3});
+    CHECK_FALSE(decoded(before + '\0').ok());
+  }
+
   TEST_CASE("a claim as large as the frame costs what comes of it") {
     std::string payload;
     CompactOut out(payload);
