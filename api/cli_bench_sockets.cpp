@@ -149,6 +149,9 @@ void BenchSockets::drain(BenchLoad& load, Nanos until) {
   while (load.in_flight() > 0 && steady_nanos() < until) {
     wait_and_handle(load, std::min(until, steady_nanos() + kTick));
   }
+  for (std::uint32_t i = 0; i < connections_.size(); ++i) {
+    if (load.flies(i)) broken(load, i);
+  }
 }
 
 void BenchSockets::wait_and_handle(BenchLoad& load, Nanos until) {

@@ -36,7 +36,7 @@ class BenchSockets {
   // before. A connection that breaks, or gives no answer for 10 s, is an error of the load and is
   // opened again, as often as it takes.
   bool run(BenchLoad& load, Nanos until, const std::function<bool()>& tick);
-  // Until all that is in flight is answered, at most until then.
+  // Until all that is in flight is answered, at most until then; what is left is an error.
   void drain(BenchLoad& load, Nanos until);
 
  private:

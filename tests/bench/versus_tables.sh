@@ -89,16 +89,16 @@ json_of_runs() {
     [ "$i" = 0 ] || printf ','
     printf '"%s":[' "${names[i]}"
     awk '{ printf "%s{\"operations_per_second\":%s,\"p50_ms\":%s,\"p99_ms\":%s,\"server_us\":%s,"\
-      "\"client_us\":%s,\"other_cores\":%s}", NR > 1 ? "," : "", $1, $2, $3, $4, $5, $6 }' \
+      "\"client_us\":%s,\"other_cores\":%s}", (NR > 1 ? "," : ""), $1, $2, $3, $4, $5, $6 }' \
       "$work/${names[i]}.runs"
     printf ']'
   done
   printf '},"gossip":['
-  awk '{ printf "%s{\"sent_bytes\":%s,\"merge_us\":%s,\"rows\":%s}", NR > 1 ? "," : "", $1, $2, $3 }' \
+  awk '{ printf "%s{\"sent_bytes\":%s,\"merge_us\":%s,\"rows\":%s}", (NR > 1 ? "," : ""), $1, $2, $3 }' \
     "$work/gossip.runs"
   printf '],"targets":['
   printf '%s\n' "${rows[@]}" | awk -F'|' '{ printf "%s{\"what\":\"%s\",\"value\":%s,\"min\":%s,"\
-    "\"max\":%s,\"relation\":\"%s\",\"target\":%s,\"met\":%s}", NR > 1 ? "," : "", $1, $2, $3, $4,
+    "\"max\":%s,\"relation\":\"%s\",\"target\":%s,\"met\":%s}", (NR > 1 ? "," : ""), $1, $2, $3, $4,
     $5, $6, $8 == "met" ? "true" : "false" }'
   printf ']'
   [ -z "$steps" ] || printf ',"steps":%s' "$(cat "$work/steps.json")"
@@ -119,6 +119,11 @@ read -r merge _ <<<"$(column gossip 2)"
 read -r merged _ <<<"$(column gossip 3)"
 printf '\nthree nodes: %.0f bytes sent a reservation and peer, %.2f rows merged, %.2f µs of CPU a merged row\n' \
   "$bytes" "$merged" "$merge"
+# What nobody could know: an id of 64 random bits, which SKU, and when, to the millisecond within a
+# second. Quantity, deadline and the stock row follow from those and from what was there before.
+awk -v skus="$skus" 'BEGIN { bits = 64 + log(skus) / log(2) + 10
+  printf "floor by entropy: %.0f bytes a reservation (64 bits of id, %.1f of SKU, 10 of time)\n",
+    bits / 8, bits - 74 }'
 [ -z "$steps" ] || printf 'overload: resident memory %s MiB before, %s MiB after\n' \
   "$memory_before" "$memory_after"
 printf '\n%-42s %9s %19s %12s\n' "" "" "min–max" "target"
