@@ -24,7 +24,9 @@ inline constexpr std::size_t kBasesMax = 4;
 
 // Keeps the store as it is now, as the base of this boot. Before the boot's first write.
 absl::Status keep_base(RocksStore& store, const std::string& data_dir, std::uint64_t boot);
-void drop_bases(const std::string& data_dir);
+// All but that of `but`, the boot of this process: should its directory be a copy of one in use
+// elsewhere, that one knows better than all members that have confirmed it.
+void drop_bases(const std::string& data_dir, std::uint64_t but);
 
 // Durable when it returns.
 absl::Status mark_fork(const std::string& data_dir, const ForkMark& mark);

@@ -216,7 +216,8 @@ void Machine::turn() {
     stopped_for_ = why;
     return end(why, PowerLoss::forgets, false);
   }
-  if (process.engine->confirmed_by_all()) directory_.bases.clear();
+  if (process.engine->confirmed_by_all())
+    std::erase_if(directory_.bases, [&](const auto& base) { return base.first != process.boot; });
   if (wake != crdt::Instant::max()) poke(true_time(wake));
 }
 
