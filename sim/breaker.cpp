@@ -185,8 +185,7 @@ void Breaker::roll_back(const PlannedFault& fault) {
   Machine& machine = world_.node(fault.a);
   hold_down(fault.a, duration_of(fault));
   machine.crash(loss_of(fault.amount), random_.chance(0.5));
-  if (fault.one_way && copy->image.mark < machine.image().mark)
-    to_restore_[fault.a] = copy->image;
+  if (fault.one_way && copy->image.mark < machine.image().mark) to_restore_[fault.a] = copy->image;
   machine.put_back(*copy, fault.one_way);
 }
 

@@ -232,14 +232,36 @@ void Checks::check_spent(const History& history, const std::string& sku) {
   const History::Bound bound = at == history.bounds.end() ? History::Bound{} : at->second;
   const Units spent = own_rights(stock_of(*history.base, history.origin, sku)) -
                       own_rights(stock_of(*history.rows, history.origin, sku));
-  const Units since = granted_to(ghost_, sku, history.origin) +
-                      granted_apart(sku, history.origin) - bound.granted;
+  const Units since =
+      granted_to(ghost_, sku, history.origin) + granted_apart(sku, history.origin) - bound.granted;
   const Units most = std::max<Units>(0, bound.rights) + since + budget_[sku].sum();
   if (spent > most)
     fail("fork-spent-too-much", sku + ": a fork of " + crdt::to_string(history.origin) + " spent " +
                                     std::to_string(spent) + ", of " + std::to_string(bound.rights) +
-                                    " in the copy and " + std::to_string(since) +
-                                    " granted since");
+                                    " in the copy and " + std::to_string(since) + " granted since");
+}
+
+// As it was when the copy was made.
+std::unique_ptr<History> Checks::history_from(const State& copy) {
+  const ReplicaId origin = copy.self();
+  auto history = std::make_unique<History>();
+  history->origin = origin;
+  history->parted = copy.head(origin);
+  history->base = rows_of_origin(copy, origin);
+  history->rows = rows_of_origin(copy, origin);
+  for (Sequence sequence = 1; sequence <= history->parted; ++sequence)
+    if (const auto at = contents_.find({origin, sequence}); at != contents_.end())
+      history->line.contents[sequence] = at->second;
+  for (const auto& [sequence, boot] : boots_[origin])
+    if (sequence <= history->parted) history->line.boots[sequence] = boot;
+  for (const auto& [sku, product] : copy.catalogue())
+    history->bounds[std::string(sku)] = {.rights = product->stock.rights(origin),
+                                         .granted = granted_to(copy, std::string(sku), origin)};
+  for (const auto& [at, hold] : copy.holds())
+    if (hold->origin == origin && hold->row.state == HoldState::held)
+      for (const crdt::HoldLine& line : hold->row.lines)
+        history->bounds[line.sku].open += line.held;
+  return history;
 }
 
 // ── copies ──────────────────────────────────────────────────────────────────────────────────────
@@ -268,25 +290,8 @@ void Checks::on_put_back(Machine& machine, const State& copy, bool fits) {
     alone = alone && (i == machine.place() || world_->node(i).replica() != origin);
   const Sequence parted = copy.head(origin);
   if (alone && parted == ghost_.head(origin)) return;  // as after any crash
-  auto history = std::make_unique<History>();
-  history->origin = origin;
-  history->parted = parted;
-  history->base = rows_of_origin(copy, origin);
-  history->rows = rows_of_origin(copy, origin);
+  auto history = history_from(copy);
   history->place = machine.place();
-  for (Sequence sequence = 1; sequence <= parted; ++sequence)
-    if (const auto at = contents_.find({origin, sequence}); at != contents_.end())
-      history->line.contents[sequence] = at->second;
-  for (const auto& [sequence, boot] : boots_[origin])
-    if (sequence <= parted) history->line.boots[sequence] = boot;
-  for (const auto& [sku, product] : copy.catalogue())
-    history->bounds[std::string(sku)] = {
-        .rights = product->stock.rights(origin),
-        .granted = granted_to(copy, std::string(sku), origin)};
-  for (const auto& [at, hold] : copy.holds())
-    if (hold->origin == origin && hold->row.state == HoldState::held)
-      for (const crdt::HoldLine& line : hold->row.lines)
-        history->bounds[line.sku].open += line.held;
   contested_.insert(origin);
   History& made = *history;
   histories_[origin].push_back(std::move(history));
@@ -360,16 +365,19 @@ void Checks::on_rejoined(Machine& machine, const node::ForkMark& mark, const Sta
   History* own = nullptr;
   for (const auto& history : of->second)
     if (history->place == machine.place()) own = history.get();
-  const bool mine_void = own != nullptr
-                             ? was_at(own->line.boots, mark.boots.front().sequence,
-                                      mark.boots.front().nonce)
-                             : was_at(boots_[origin], mark.boots.front().sequence,
-                                      mark.boots.front().nonce);
+  const bool mine_void =
+      own != nullptr
+          ? was_at(own->line.boots, mark.boots.front().sequence, mark.boots.front().nonce)
+          : was_at(boots_[origin], mark.boots.front().sequence, mark.boots.front().nonce);
   if (mine_void && own == nullptr) {  // what it wrote stood, and does not any more
     for (const auto& history : of->second)
       if (!history->reissued && (own == nullptr || history->place)) own = history.get();
-    if (own == nullptr)
+    if (own == nullptr && base == nullptr)
       return fail("fork-without-cause", at_node(machine) + "all other histories are over");
+    if (own == nullptr) {  // both found out at once, and both are void
+      of->second.push_back(history_from(*base));
+      own = of->second.back().get();
+    }
     exchange(*own);
   } else if (!mine_void && own != nullptr) {  // and the other way round
     exchange(*own);
@@ -423,8 +431,8 @@ void Checks::check_reissued(const History& history, const State& fresh) {
       const bool made = then == nullptr && !now.estate_of;
       const bool ended = then != nullptr && then->row.state == HoldState::held &&
                          now.state != HoldState::held && !now.estate_of;
-      if ((made || ended) && (again == nullptr || again->row.state != now.state ||
-                              again->row.lines != now.lines))
+      if ((made || ended) &&
+          (again == nullptr || again->row.state != now.state || again->row.lines != now.lines))
         lacks("reservation " + key);
     }
     if (at->second->kind != RowKind::stock) continue;
@@ -457,8 +465,7 @@ void Checks::take_reissued(const History& history, const State& fresh, bool whol
     const Units since =
         granted_to(ghost_, sku, origin) + granted_apart(sku, origin) - bound.granted;
     const Units forked = std::max<Units>(0, -own_rights(row));
-    const Units most =
-        std::max<Units>(0, bound.rights) + since + bound.open + budget_[sku].sum();
+    const Units most = std::max<Units>(0, bound.rights) + since + bound.open + budget_[sku].sum();
     if (forked > most)
       fail("reissued-too-much", sku + ": a fork of " + crdt::to_string(origin) + " writes again " +
                                     std::to_string(forked) + ", of " +

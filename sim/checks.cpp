@@ -344,8 +344,8 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   const Units truth =
       rights_with(self, cell == nullptr ? StockRow{} : cell->row, ghost_.product(product.sku));
   const Units view = product.stock.rights(self);
-  const Units unseen = unseen_with(self, cell, ghost_.product(product.sku)) +
-                       granted_apart(product.sku, self);
+  const Units unseen =
+      unseen_with(self, cell, ghost_.product(product.sku)) + granted_apart(product.sku, self);
   if (view > truth + unseen)
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
                                  std::to_string(view) + " and has " + std::to_string(truth) +
@@ -354,7 +354,8 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   const crdt::State& state = machine.engine().state();
   const bool all_durable = !state.has_unsealed() && state.head(self) == rows_of(machine).head(self);
   const auto budget = budget_.find(product.sku);
-  if (view < 0 && all_durable && histories_.empty() && (budget == budget_.end() || budget->second.sum() == 0))
+  if (view < 0 && all_durable && histories_.empty() &&
+      (budget == budget_.end() || budget->second.sum() == 0))
     fail("rights-below-zero", at_node(machine) + product.sku + ": has " + std::to_string(view));
 }
 
@@ -365,8 +366,7 @@ void Checks::check_rows_up_to_vector(Machine& machine) {
     const crdt::Sequence before = known.checked[origin];
     if (head == before || origin == machine.replica()) continue;
     const bool forked = histories_.contains(origin);
-    const crdt::State* rows =
-        forked ? rows_at(origin, head, state.boot_of(origin, head)) : &ghost_;
+    const crdt::State* rows = forked ? rows_at(origin, head, state.boot_of(origin, head)) : &ghost_;
     if (head < before && !forked)
       fail("row-lost-below-vector", at_node(machine) + "its vector went back");
     if (rows == nullptr || head > rows->head(origin))
@@ -375,7 +375,8 @@ void Checks::check_rows_up_to_vector(Machine& machine) {
                                                  std::to_string(ghost_.head(origin)) +
                                                  " is durable");
     const crdt::Feed* feed = rows->feed(origin);
-    for (auto at = feed->begin_after(forked ? 0 : before); at != feed->end() && at->first <= head; ++at)
+    for (auto at = feed->begin_after(forked ? 0 : before); at != feed->end() && at->first <= head;
+         ++at)
       check_has(machine, *at->second);
     known.checked.drop(origin);
     known.checked.raise(origin, head);
@@ -445,8 +446,7 @@ void Checks::on_ended(Machine& machine, const std::string& why) {
     saw("a retired node came back, and ended");
   } else if (why.starts_with("this data directory is not the latest of its replica")) {
     saw("a fork was found out by a peer");
-    if (!histories_.contains(machine.replica()))
-      fail("fork-without-cause", at_node(machine) + why);
+    if (!histories_.contains(machine.replica())) fail("fork-without-cause", at_node(machine) + why);
   } else if (refused_.erase(machine.place()) > 0) {
     saw("a fork was found at its own start");
   } else if (!why.empty()) {

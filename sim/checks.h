@@ -176,6 +176,7 @@ class Checks final : public Watcher {
   crdt::Units granted_apart(const std::string& sku, crdt::ReplicaId to) const;
   bool somebody_has(const History& history) const;
   void exchange(History& history);
+  std::unique_ptr<History> history_from(const crdt::State& copy);
   void check_spent(const History& history, const std::string& sku);
   void check_reissued(const History& history, const crdt::State& fresh);
   void take_reissued(const History& history, const crdt::State& fresh, bool whole);

@@ -20,7 +20,7 @@ struct Line {
 
 struct History {
   crdt::ReplicaId origin;
-  crdt::Sequence parted = 0;  // what was written up to here, the ghost's has too
+  crdt::Sequence parted = 0;                // what was written up to here, the ghost's has too
   std::unique_ptr<crdt::State> base, rows;  // of this origin alone: when it parted, and now
   Line line;
   std::optional<std::size_t> place;  // of the machine that writes it; none: nobody does

@@ -127,8 +127,8 @@ class SeedRun {
 
   bool converge(const std::vector<std::size_t>& nodes, const char* who) {
     // A retired replica's finished holds are dropped by each node's own wall clock; those differ.
-    const bool by_clocks = plan_.world.keep_finished < crdt::Millis(3'600'000) &&
-                           !checks_.ghost().retired().empty();
+    const bool by_clocks =
+        plan_.world.keep_finished < crdt::Millis(3'600'000) && !checks_.ghost().retired().empty();
     const Time limit = world_.now() + (by_clocks ? 3'600 : 90) * kSecond;
     while (going() && world_.now() < limit) {
       run_to(world_.now() + kSecond);

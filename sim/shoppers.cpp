@@ -347,8 +347,7 @@ void Shoppers::check_durable(const Asked& asked) {
   if (!is_success(asked.status) || !asked.mutates) return;
   bool durable = true;
   if (!asked.call.key.empty()) {
-    durable =
-        checks_.has_key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key);
+    durable = checks_.has_key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key);
   } else if (asked.kind != OperationKind::extend) {
     durable = hold != nullptr && (!commits || hold->row.state == HoldState::committed) &&
               (asked.kind != OperationKind::release || hold->row.state == HoldState::released);

@@ -23,7 +23,7 @@ struct NodePlan {
   DiskOptions disk;
   std::optional<std::uint64_t> inbox_max;  // none: the world's
   bool requires_peer = false;              // node.start_requires_peer
-  bool spare = false;                      // it has no directory, and is not started with the others
+  bool spare = false;  // it has no directory, and is not started with the others
 };
 
 struct WorldOptions {
@@ -59,9 +59,7 @@ class World {
   const Machine& node(std::size_t index) const { return *machines_[index]; }
   bool is_spare(std::size_t node) const { return options_.nodes[node].spare; }
   // A node, or a spare that has been given a directory.
-  bool takes_part(std::size_t node) const {
-    return !is_spare(node) || machines_[node]->life() > 0;
-  }
+  bool takes_part(std::size_t node) const { return !is_spare(node) || machines_[node]->life() > 0; }
   std::size_t region_of(std::size_t node) const { return region_of_[node]; }
   const std::vector<std::size_t>& nodes_of(std::size_t region) const { return nodes_of_[region]; }
   // Where the customers of a region are.

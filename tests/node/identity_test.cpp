@@ -271,7 +271,7 @@ TEST_SUITE("identity") {
       cluster.crash(0);
       cluster.restart(0);
     }
-    CHECK(cluster.state(0).boots(cluster.replica(0)).size() <= 2);
+    CHECK(cluster.state(0).boots(cluster.replica(0)).size() <= 5);
     cluster.crash(2);  // from here on somebody may stand anywhere
     for (int i = 0; i < 4; ++i) {
       cluster.call(0, PutSku{.sku = "t" + std::to_string(i)});
