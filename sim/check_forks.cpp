@@ -491,6 +491,17 @@ void Checks::take_reissued(const History& history, const State& fresh, bool whol
   const_cast<History&>(history).reissued = true;
 }
 
+// All of its last writes are at every machine that lives.
+bool Checks::is_known_to_all(const std::string& sku, ReplicaId debtor) const {
+  const crdt::Product* product = ghost_.product(sku);
+  const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(debtor);
+  if (cell == nullptr) return true;
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (const Machine& machine = world_->node(i); machine.lives())
+      if (machine.engine().state().head(debtor) < cell->sequence) return false;
+  return true;
+}
+
 void Checks::settle_forks() {
   for (const auto& [origin, all] : histories_)
     for (const auto& history : all) {
@@ -498,7 +509,9 @@ void Checks::settle_forks() {
       const Machine& machine = world_->node(*history->place);
       if (!machine.lives() || machine.replica() != origin || somebody_has(*history)) continue;
       saw("a disk put back was never found out");
+      const std::size_t place = *history->place;
       exchange(*history);
+      note_lost(place, *history->rows, origin, history->parted);
     }
 }
 

@@ -155,6 +155,7 @@ class Checks final : public Watcher {
   void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
+  bool is_known_to_all(const std::string& sku, crdt::ReplicaId debtor) const;
   void check_repaid(const crdt::Product& product, crdt::ReplicaId debtor);
   std::set<crdt::ReplicaId> live_replicas() const;
   void check_plans(const std::string& where, const Seizing& seizing);
