@@ -444,8 +444,10 @@ void Shoppers::resolve() {
                          (carts_[asked_[number].cart].twice ||
                           checks_.hold(carts_[asked_[number].cart].id) == nullptr);
     // What a retired home sold cannot be returned there: 503, and what to do instead.
-    const bool nowhere =
-        asked_[number].kind == OperationKind::give_back && contested(carts_[asked_[number].cart]);
+    // And a commit may lack rights: 503, until somebody has some to give.
+    const bool nowhere = asked_[number].cart != SIZE_MAX &&
+                         contested(carts_[asked_[number].cart]) &&
+                         (asked_[number].kind == OperationKind::give_back || checks_.any_forks());
     if (!asked_[number].clear && !no_room && !nowhere)
       checks_.fail("no-clear-answer", asked_[number].call.method + " " +
                                           asked_[number].call.target + " at " +
