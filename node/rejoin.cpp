@@ -142,8 +142,10 @@ absl::Status keep_base(RocksStore& store, const std::string& data_dir, std::uint
 
 void drop_bases(const std::string& data_dir, std::uint64_t but) {
   std::error_code error;  // what is left over is removed by a later call
+  std::vector<fs::path> others;
   for (const auto& entry : fs::directory_iterator(bases_of(data_dir), error))
-    if (entry.path().filename() != name_of(but)) fs::remove_all(entry.path(), error);
+    if (entry.path().filename() != name_of(but)) others.push_back(entry.path());
+  for (const fs::path& base : others) fs::remove_all(base, error);
 }
 
 absl::Status mark_fork(const std::string& data_dir, const ForkMark& mark) {

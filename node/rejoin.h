@@ -3,7 +3,8 @@
 //
 // In the data directory, beside store/ and mark (rocks_store.h):
 //   bases/BOOT/      the store as it was when that start of the process began, by hard links; until
-//                    every other member has taken a write of a later process, at most kBasesMax
+//                    every other member has taken a write of a later process, at most kBasesMax;
+//                    that of the process that runs stays
 //   fork             who it was, and which boots are void (fork_mark.h)
 //   rejoin/          the new replica's store: whole as soon as it has this name
 //   fork-REPLICA/    what was there before, kept for people

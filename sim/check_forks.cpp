@@ -487,6 +487,13 @@ void Checks::take_reissued(const History& history, const State& fresh, bool whol
     sums_[{self, sku}] = told_by(row);
   }
   copy_rows(fresh, self, ghost_);
+  // Of its decrees: what adoptions may still seize.
+  for (const auto& [key, decree] : ghost_.decrees())
+    if (decree->origin == self)
+      adoptions_left_[{self, decree->row.target}] += decree->row.open_holds + decree->row.seized;
+  for (const auto& [sku, product] : history.rows->catalogue())
+    for (const crdt::PeerTotals& entry : stock_of(fresh, self, std::string(sku)).peers)
+      adoptions_left_[{self, entry.peer}] -= entry.seized;
   if (any && whole) saw("a fork's suffix was written again by its successor");
   const_cast<History&>(history).reissued = true;
 }
