@@ -40,9 +40,15 @@ std::vector<Boot> parted(const std::vector<Boot>& mine, const std::vector<Boot>&
   return {at, mine.end()};
 }
 
+std::vector<Boot> void_boots(const std::vector<Boot>& mine, const std::vector<Boot>& theirs) {
+  std::vector<Boot> own = parted(mine, theirs), others = parted(theirs, mine);
+  if (others.empty() || own.size() == mine.size()) return own;
+  return !own.empty() && own.front().sequence <= others.front().sequence ? own : others;
+}
+
 void drop_covered(std::vector<Boot>& boots, Sequence covered) {
   std::size_t drop = 0;
-  while (drop + 1 < boots.size() &&
+  while (drop + kBootsKept < boots.size() &&
          (boots[drop + 1].sequence <= covered || boots.size() - drop > kBootsMax))
     ++drop;
   boots.erase(boots.begin(), boots.begin() + static_cast<std::ptrdiff_t>(drop));

@@ -42,8 +42,17 @@ bool continues(const std::vector<Boot>& boots, Sequence head, const std::vector<
 // have. All of `mine` if they share none.
 std::vector<Boot> parted(const std::vector<Boot>& mine, const std::vector<Boot>& theirs);
 
+// Which boots are void when the one that wrote `mine` meets a history with the boots `theirs` that
+// its own is none of: its own, as `parted` says, if one of them began where the two
+// histories part, or before; all that was written since is theirs alone then. Else it parted in the
+// middle of a boot (its directory was copied while it was in use), what it has written since
+// cannot be told from what both have, and those of the copy are void: the copy began with one.
+std::vector<Boot> void_boots(const std::vector<Boot>& mine, const std::vector<Boot>& theirs);
+
 // Drops boots that nobody stands in any more: those whose successor everybody has (`covered`: the
-// least that any replica has acknowledged). The last one stays, and never more than kBootsMax.
+// least that any replica has acknowledged). The last four stay, so that somebody who has an older
+// copy finds where it parted; and never more than kBootsMax.
+inline constexpr std::size_t kBootsKept = 4;
 inline constexpr std::size_t kBootsMax = 64;
 void drop_covered(std::vector<Boot>& boots, Sequence covered);
 

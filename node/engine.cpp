@@ -297,6 +297,9 @@ void Engine::on(Now now, const Caller& caller, Allow&& command) {
 }
 
 void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
+  // A repetition has the answer of the first, whatever has become of the target since.
+  if (auto answer = ledger_.answered(command.key, digest_of(command)))
+    return finish(caller, *std::move(answer));
   const auto to = resolve(readers(now), command.to);
   if (!to && names_retired(state_, command.to))
     return finish(caller, refused(Code::replica_retired,

@@ -28,7 +28,7 @@ void Engine::on_mesh(Now now, std::vector<gossip::MeshEvent>&& events) {
     } else if (auto* lost = std::get_if<gossip::CallsLost>(&event)) {
       for (const std::uint64_t call : lost->ids) on_lost(now, call);
     } else if (auto* forked = std::get_if<gossip::Forked>(&event)) {
-      note_fork(forked->detail, crdt::parted(state_.boots(state_.self()), forked->theirs));
+      note_fork(forked->detail, crdt::void_boots(state_.boots(state_.self()), forked->theirs));
     }
   }
 }

@@ -208,11 +208,19 @@ absl::Status copy_rows(const crdt::State& from, crdt::ReplicaId origin, crdt::St
 
 }  // namespace
 
+bool voids_own(const crdt::State& now, const ForkMark& mark) {
+  const auto& boots = now.boots(now.self());
+  return std::any_of(boots.begin(), boots.end(), [&](const crdt::Boot& boot) {
+    return boot.nonce == mark.boots.front().nonce;
+  });
+}
+
 absl::StatusOr<std::unique_ptr<crdt::State>> successor(const crdt::State& now,
                                                        const crdt::State* base,
                                                        const ForkMark& mark, crdt::ReplicaId fresh,
                                                        std::uint64_t boot) {
   auto state = std::make_unique<crdt::State>(fresh);
+  if (!voids_own(now, mark)) base = &now;
   for (const auto& [origin, head] : now.vector())
     if (origin != now.self())
       if (auto s = copy_rows(now, origin, *state); !s.ok()) return s;

@@ -40,6 +40,11 @@ Reissue reissue(const crdt::State& base, const crdt::State& now);
 // As own rows of `fresh`, which has none yet.
 void put(crdt::State& fresh, Reissue&& rows);
 
+// Whether the void boots are of the history that is here. If not, a copy of this directory was
+// started elsewhere while it was in use, and is void: all that is here stands under the old name,
+// and nothing is written again.
+bool voids_own(const crdt::State& now, const ForkMark& mark);
+
 // The replica that a fork becomes: all rows of others; those of the old replica as they were before
 // the histories parted (none, if `base` is not there: peers bring them); as its own, what the fork
 // has done since, and a member row that names the void boots. Stamped. Error: rows that contradict

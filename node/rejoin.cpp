@@ -84,7 +84,7 @@ absl::Status build(const std::string& data_dir, const ForkMark& mark, crdt::Repl
   auto base = read_directory(base_dir);
   const crdt::State* base_state = base.ok() ? &(*base)->state() : nullptr;
   if (base_state != nullptr && base_state->self() != mark.replica) base_state = nullptr;
-  if (base_state == nullptr)
+  if (base_state == nullptr && voids_own((*now)->state(), mark))
     note("the store as it was at the first void start is not there (" +
          std::string(base.status().message()) + "): what replica " + crdt::to_string(mark.replica) +
          " wrote since cannot be told from what it wrote before, and is NOT kept under the new "
@@ -133,16 +133,19 @@ absl::Status keep_base(RocksStore& store, const std::string& data_dir, std::uint
     }
   }
   std::sort(there.begin(), there.end());
-  for (std::size_t i = 0; i + kBasesMax <= there.size(); ++i)
+  for (std::size_t i = kBasesMax - 1; i < there.size(); ++i)
     fs::remove_all(there[i].second, error);
   const fs::path draft = bases / (name_of(boot) + ".new");
   if (auto s = store.copy_to(draft); !s.ok()) return s;
   return move(draft, bases / name_of(boot));
 }
 
-void drop_bases(const std::string& data_dir) {
+void drop_bases(const std::string& data_dir, std::uint64_t but) {
   std::error_code error;  // what is left over is removed by a later call
-  fs::remove_all(bases_of(data_dir), error);
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(bases_of(data_dir), error))
+    if (entry.path().filename() != name_of(but)) others.push_back(entry.path());
+  for (const fs::path& base : others) fs::remove_all(base, error);
 }
 
 absl::Status mark_fork(const std::string& data_dir, const ForkMark& mark) {

@@ -47,12 +47,13 @@ sigset_t block_stop_signals() {
   return stop;
 }
 
-void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir) {
+void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir,
+                  std::uint64_t boot) {
   const timespec each{.tv_sec = 0, .tv_nsec = 200'000'000};
   bool bases = true;
   while (sigtimedwait(&stop, nullptr, &each) < 0 && !runtime.failed()) {
     if (bases && runtime.confirmed()) {
-      drop_bases(data_dir);
+      drop_bases(data_dir, boot);
       bases = false;
     }
   }
@@ -174,7 +175,7 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   http_made.set_value(http.ok() ? http->get() : nullptr);
   if (http.ok()) {
     spdlog::info("HTTP on {}, gossip on {}", config->http_listen, config->gossip_listen);
-    wait_for_end(stop, runtime, config->data_dir);
+    wait_for_end(stop, runtime, config->data_dir, engine_options.mesh.boot);
     spdlog::info("stopping");
     (*http)->stop();
   }

@@ -33,8 +33,18 @@ Breaker::Breaker(World& world, Checks& checks, const Plan& plan, Told on_lost_di
 }
 
 void Breaker::schedule(Time begin) {
-  for (const PlannedFault& fault : plan_.faults)
+  for (std::size_t i = 0; i < world_.nodes(); ++i)
+    if (world_.is_spare(i)) ++held_down_[i];
+  for (const PlannedFault& fault : plan_.faults) {
+    if (fault.kind == FaultKind::rollback || fault.kind == FaultKind::clone)
+      world_.events().at(begin + fault.copied_ms * kMillisecond, [this, &fault] {
+        const Machine& machine = world_.node(fault.a);
+        if (machine.directory().fork.boots.empty() && !machine.image().empty() &&
+            !checks_.is_forked(machine))
+          copies_[&fault] = {machine.replica(), machine.directory()};
+      });
     world_.events().at(begin + fault.at_ms * kMillisecond, [this, &fault] { this->begin(fault); });
+  }
   watch_over();
 }
 
@@ -51,6 +61,7 @@ void Breaker::watch_over() {
       on_retired_(i);
       machine.lose_disk();
     }
+    if (to_restore_.contains(i) && !machine.stopped_for().empty()) restore(i);
     if (!machine.lives() && held_down_[i] == 0) machine.start();
   }
   world_.events().after(kRestartAfter, [this] { watch_over(); });
@@ -110,6 +121,10 @@ void Breaker::begin(const PlannedFault& fault) {
     case FaultKind::failover_region:
     case FaultKind::retire:
       return decree(fault);
+    case FaultKind::rollback:
+      return roll_back(fault);
+    case FaultKind::clone:
+      return clone(fault);
     case FaultKind::wall_step:
       checks_.saw("a wall clock jumped");
       return a.step_wall_clock(static_cast<std::int64_t>((fault.amount - 0.5) * 1'200'000));
@@ -145,11 +160,54 @@ void Breaker::await_moment(std::size_t node, Time limit, std::function<bool(cons
 
 void Breaker::lose_disk(const PlannedFault& fault) {
   Machine& machine = world_.node(fault.a);
+  // With a fork's disk its suffix would be lost, and nobody would ever say which history is void.
+  if (checks_.is_forked(machine)) return;
   hold_down(fault.a, duration_of(fault));
   machine.crash(PowerLoss::forgets, fault.one_way);
   on_lost_disk_(fault.a);
   machine.lose_disk();
   checks_.saw("a disk was lost");
+}
+
+const Directory* Breaker::copy_for(const PlannedFault& fault) const {
+  const auto copy = copies_.find(&fault);
+  const Machine& machine = world_.node(fault.a);
+  if (copy == copies_.end() || copy->second.first != machine.replica() ||
+      checks_.is_forked(machine) || !machine.directory().fork.boots.empty() ||
+      !machine.stopped_for().empty())
+    return nullptr;
+  return &copy->second.second;
+}
+
+void Breaker::roll_back(const PlannedFault& fault) {
+  const Directory* copy = copy_for(fault);
+  if (copy == nullptr) return;
+  Machine& machine = world_.node(fault.a);
+  hold_down(fault.a, duration_of(fault));
+  machine.crash(loss_of(fault.amount), random_.chance(0.5));
+  if (fault.one_way && copy->image.mark < machine.image().mark) to_restore_[fault.a] = copy->image;
+  machine.put_back(*copy, fault.one_way);
+}
+
+void Breaker::clone(const PlannedFault& fault) {
+  const Directory* copy = copy_for(fault);
+  Machine& spare = world_.node(fault.b);
+  if (copy == nullptr || world_.takes_part(fault.b)) return;
+  if (fault.one_way) {
+    hold_down(fault.a, duration_of(fault));
+    world_.node(fault.a).crash(loss_of(fault.amount), random_.chance(0.5));
+  }
+  spare.put_back(*copy);
+  held_down_[fault.b] = 0;
+  spare.start();
+}
+
+// The node does not start, and says what to do: `holdfast restore`, of the copy that is there.
+void Breaker::restore(std::size_t node) {
+  const auto image = to_restore_.extract(node);
+  on_lost_disk_(node);
+  world_.node(node).restore(image.mapped());
+  checks_.saw("a copy was restored by command");
 }
 
 // An operator looks at a dry run and confirms it; half of them take a while, and half of those say
@@ -265,6 +323,7 @@ void Breaker::change_region_pair(const PlannedFault& fault, const std::function<
 // ── mending ─────────────────────────────────────────────────────────────────────────────────────
 
 void Breaker::mend_node(std::size_t node) {
+  if (!world_.takes_part(node)) return;
   Machine& machine = world_.node(node);
   held_down_[node] = 0;
   machine.disk().slow = 1;

@@ -3,6 +3,7 @@
 // here too: a process that ended by itself is started again a while later.
 
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "sim/checks.h"
@@ -36,6 +37,11 @@ class Breaker {
   void change_region_pair(const PlannedFault& fault, const std::function<void(Pair&)>& worse,
                           const std::function<void(Pair&)>& as_before);
   void lose_disk(const PlannedFault& fault);
+  void roll_back(const PlannedFault& fault);
+  void clone(const PlannedFault& fault);
+  // The copy that was made for this fault; nullptr: none that may be used now.
+  const Directory* copy_for(const PlannedFault& fault) const;
+  void restore(std::size_t node);
   void decree(const PlannedFault& fault);
   void confirm(const PlannedFault& fault, node::Command command);
   void hold_down(std::size_t node, Time for_how_long);
@@ -52,6 +58,8 @@ class Breaker {
   Random random_;
   std::vector<int> held_down_;  // by node: faults that keep it from starting
   std::vector<Pair> healthy_;   // by from × places + to
+  std::map<const PlannedFault*, std::pair<crdt::ReplicaId, Directory>> copies_;
+  std::map<std::size_t, Image> to_restore_;  // by node: its store is not opened any more
   std::uint64_t generation_ = 0;
 };
 

@@ -143,7 +143,8 @@ void Checks::check_closed(const std::string& where, ReplicaId issuer,
     const Units unseen = seized - (entry == nullptr ? 0 : entry->seen);
     const Units debt = product->stock.debt(target);
     // Another's seizure, or what was undone, may have made a debt that the issuer cannot know of.
-    if (unseen > 0 || (debt > 0 && others == 0 && undone(product->sku) == 0))
+    if (unseen > 0 ||
+        (debt > 0 && others == 0 && undone(product->sku) == 0 && budget_[product->sku].forked == 0))
       fail("decree-closed-early", where + product->sku + ": of " + std::to_string(seized) + ", " +
                                       crdt::to_string(target) + " has not seen " +
                                       std::to_string(unseen) + ", and owes " +
@@ -153,9 +154,10 @@ void Checks::check_closed(const std::string& where, ReplicaId issuer,
 
 void Checks::check_debt(const crdt::Product& product, ReplicaId debtor) {
   if (ghost_.retired(debtor)) return;
-  const Units debt = product.stock.debt(debtor);
+  const Units held = product.stock.rights(debtor) + product.stock.unseen(debtor);
+  const Units debt = std::max<Units>(0, -(held + granted_apart(product.sku, debtor)));
   if (debt == 0) return;
-  Units accounted = undone(product.sku);
+  Units accounted = undone(product.sku) + budget_[product.sku].forked;
   if (const crdt::StockCell* cell = product.stock.find(debtor))
     for (const PeerTotals& entry : cell->row.peers) accounted += entry.debt_at_seen;
   if (debt > accounted)
@@ -227,7 +229,8 @@ void Checks::check_settled() {
 void Checks::check_repaid(const crdt::Product& product, ReplicaId debtor) {
   const crdt::BoundedCounter& stock = product.stock;
   const Units debt = stock.debt(debtor, ghost_.retired());
-  if (debt == 0) return;
+  // What it spent last may have been lost with its disk: nobody knows of that debt.
+  if (debt == 0 || !is_known_to_all(product.sku, debtor)) return;
   const bool retired = ghost_.retired(debtor);
   for (const ReplicaId other : live_replicas())
     if (other != debtor && stock.rights(other) > 0 && (!retired || ghost_.heir(debtor) == other))

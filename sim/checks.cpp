@@ -23,7 +23,9 @@ constexpr std::int64_t kKeysKeptMs = 23 * 3'600'000;  // they are dropped after 
 
 constexpr std::int64_t kLifeSlackMs = 5;  // readings are rounded
 
-std::uint64_t content_of(const DecodedRow& row) {
+}  // namespace
+
+std::uint64_t Checks::content_of(const DecodedRow& row) {
   std::string bytes(1, static_cast<char>(row.kind));
   bytes += row.key;
   bytes += '\n';
@@ -38,6 +40,8 @@ std::uint64_t content_of(const DecodedRow& row) {
       row.payload);
   return XXH3_64bits(bytes.data(), bytes.size());
 }
+
+namespace {
 
 // A replica's rights by its own row and the rows of the others in `products`.
 Units rights_with(ReplicaId self, const StockRow& own, const Product* others) {
@@ -94,13 +98,16 @@ void Checks::on_durable(Machine& machine, const node::Batch& batch) {
   std::vector<Copy> copies;
   for (const node::JournalPart& part : value->parts) {
     if (part.origin == machine.replica()) {
-      take_own(machine, *value, part);
+      History* apart = history_at(machine);
+      apart != nullptr ? take_own_apart(machine, *value, part, *apart)
+                       : take_own(machine, *value, part);
     } else {
       if (part.anew) known.durable.drop(part.origin);  // it takes that origin's rows once more
       take_others(machine, part, copies);
     }
     known.durable.raise(part.origin, part.upto);
   }
+  if (history_at(machine) != nullptr) return;
   for (Copy& copy : copies) check_gives_way(at_node(machine), machine.replica(), std::move(copy));
 }
 
@@ -120,6 +127,8 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
     note_changes(self, row, seizing);
     if (row.kind == RowKind::stock) skus.insert(row.key);
     bool gave_way = false;
+    if (const auto* member = std::get_if<crdt::MemberRow>(&row.payload))
+      for (const crdt::Boot& boot : member->boots) boots_[self][boot.sequence] = boot.nonce;
     if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
       const crdt::Hold* before = ghost_.hold_of(row.key, self);
       gave_way = hold->overruled && before != nullptr && !before->row.overruled;
@@ -142,6 +151,7 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
 
 void Checks::take_others(Machine& machine, const node::JournalPart& part,
                          std::vector<Copy>& copies) {
+  if (histories_.contains(part.origin)) return take_forked(machine, part);
   if (part.upto > ghost_.head(part.origin))
     fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(part.origin) +
                                         " up to " + std::to_string(part.upto) + ", of which " +
@@ -291,22 +301,28 @@ void Checks::check_product(const std::string& sku) {
     for (const crdt::PeerTotals& entry : cell->row.peers) replicas.insert(entry.peer);
   }
   const Units budget = budget_[sku].sum();
-  Units sum = 0, short_of = 0;
+  Units sum = 0, short_of = 0, counted = 0;
   for (const ReplicaId replica : replicas) {
     const Units rights = stock.rights(replica);
     sum += rights;
-    short_of += stock.unseen(replica, ghost_.retired()) + stock.debt(replica, ghost_.retired());
-    if (rights < 0 && budget == 0)
+    const Units unseen = stock.unseen(replica, ghost_.retired());
+    const Units debt = stock.debt(replica, ghost_.retired());
+    short_of += unseen + debt;
+    // What a fork gave it is not in the ghost before the fork has written it again.
+    const Units apart = granted_apart(sku, replica);
+    counted += unseen + (apart == 0 ? debt : std::max<Units>(0, -(rights + apart + unseen)));
+    if (rights + apart < 0 && budget == 0)
       fail("rights-below-zero",
            sku + ": " + crdt::to_string(replica) + " has " + std::to_string(rights));
     check_debt(*product, replica);
   }
-  if (short_of > budget)
-    fail("budget", sku + ": unseen and debts are " + std::to_string(short_of) + ", of " +
+  if (counted > budget)
+    fail("budget", sku + ": unseen and debts are " + std::to_string(counted) + ", of " +
                        std::to_string(budget_[sku].decreed) + " decreed, " +
                        std::to_string(budget_[sku].adopted) + " adopted, " +
                        std::to_string(budget_[sku].undone) + " undone, " +
-                       std::to_string(budget_[sku].taken_back) + " taken back");
+                       std::to_string(budget_[sku].taken_back) + " taken back, " +
+                       std::to_string(budget_[sku].forked) + " written again by forks");
   const Units available = stock.available(), allowance = stock.allowance();
   if (sum != available + allowance)
     fail("conservation", sku + ": rights are " + std::to_string(sum) + ", available " +
@@ -344,16 +360,18 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   const Units truth =
       rights_with(self, cell == nullptr ? StockRow{} : cell->row, ghost_.product(product.sku));
   const Units view = product.stock.rights(self);
-  const Units unseen = unseen_with(self, cell, ghost_.product(product.sku));
+  const Units unseen =
+      unseen_with(self, cell, ghost_.product(product.sku)) + granted_apart(product.sku, self);
   if (view > truth + unseen)
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
                                  std::to_string(view) + " and has " + std::to_string(truth) +
                                  ", without " + std::to_string(unseen) + " that were seized");
   // What was undone is in the budget when it is durable.
   const crdt::State& state = machine.engine().state();
-  const bool all_durable = !state.has_unsealed() && state.head(self) == ghost_.head(self);
+  const bool all_durable = !state.has_unsealed() && state.head(self) == rows_of(machine).head(self);
   const auto budget = budget_.find(product.sku);
-  if (view < 0 && all_durable && (budget == budget_.end() || budget->second.sum() == 0))
+  if (view < 0 && all_durable && histories_.empty() &&
+      (budget == budget_.end() || budget->second.sum() == 0))
     fail("rights-below-zero", at_node(machine) + product.sku + ": has " + std::to_string(view));
 }
 
@@ -363,15 +381,20 @@ void Checks::check_rows_up_to_vector(Machine& machine) {
   for (const auto& [origin, head] : state.vector()) {
     const crdt::Sequence before = known.checked[origin];
     if (head == before || origin == machine.replica()) continue;
-    if (head < before) fail("row-lost-below-vector", at_node(machine) + "its vector went back");
-    if (head > ghost_.head(origin))
+    const bool forked = histories_.contains(origin);
+    const crdt::State* rows = forked ? rows_at(origin, head, state.boot_of(origin, head)) : &ghost_;
+    if (head < before && !forked)
+      fail("row-lost-below-vector", at_node(machine) + "its vector went back");
+    if (rows == nullptr || head > rows->head(origin))
       return fail("exported-before-durable", at_node(machine) + "has " + crdt::to_string(origin) +
                                                  " up to " + std::to_string(head) + ", of which " +
                                                  std::to_string(ghost_.head(origin)) +
                                                  " is durable");
-    const crdt::Feed* feed = ghost_.feed(origin);
-    for (auto at = feed->begin_after(before); at != feed->end() && at->first <= head; ++at)
+    const crdt::Feed* feed = rows->feed(origin);
+    for (auto at = feed->begin_after(forked ? 0 : before); at != feed->end() && at->first <= head;
+         ++at)
       check_has(machine, *at->second);
+    known.checked.drop(origin);
     known.checked.raise(origin, head);
   }
 }
@@ -410,6 +433,7 @@ void Checks::on_started(Machine& machine, bool torn) {
   if (known.replica != self) {
     known = {};
     known.replica = self;
+    known.batch = machine.image().mark;  // of a restored copy
   }
   known.checked = {};
   known.granted.clear();
@@ -417,11 +441,12 @@ void Checks::on_started(Machine& machine, bool torn) {
   if (const auto meta = node::decode_meta(machine.image().meta); meta.ok())
     known.life_at_start_ms = std::max(known.life_at_start_ms, meta->life_ms);
   const crdt::State& state = machine.engine().state();
-  if (state.head(self) != ghost_.head(self))
+  const crdt::State& rows = rows_of(machine);
+  if (state.head(self) != rows.head(self))
     fail("durable-row-lost", at_node(machine) + "starts with " + std::to_string(state.head(self)) +
-                                 " writes, of which " + std::to_string(ghost_.head(self)) +
+                                 " writes, of which " + std::to_string(rows.head(self)) +
                                  " were durable");
-  if (const crdt::Feed* feed = ghost_.feed(self))
+  if (const crdt::Feed* feed = rows.feed(self))
     for (auto at = feed->begin_after(0); at != feed->end(); ++at) check_has(machine, *at->second);
   for (const auto& [origin, sequence] : known.durable)
     if (state.head(origin) < sequence)
@@ -436,6 +461,11 @@ void Checks::on_ended(Machine& machine, const std::string& why) {
     saw("a failed fsync ended a process");
   } else if (why.starts_with("this replica was retired")) {
     saw("a retired node came back, and ended");
+  } else if (why.starts_with("this data directory is not the latest of its replica")) {
+    saw("a fork was found out by a peer");
+    if (!histories_.contains(machine.replica())) fail("fork-without-cause", at_node(machine) + why);
+  } else if (refused_.erase(machine.place()) > 0) {
+    saw("a fork was found at its own start");
   } else if (!why.empty()) {
     fail("stopped", at_node(machine) + why);
   }

@@ -30,6 +30,8 @@
 //   row-lost-below-vector  V[o] ≥ n at a node means that it has all of o's rows up to n
 //   decree-not-closed, debt-not-repaid
 //                          in the end, if anybody can close and repay
+//   fork-without-cause, fork-not-reissued, fork-spent-too-much, reissued-too-much
+//                          see check_forks.cpp
 //   durable-row-lost       a node that starts again has all of its own durable rows
 //   life-too-fast          a life goes on as its node's own clock does
 //   early-reply            what shows or depends on a change leaves when that is durable
@@ -46,6 +48,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "crdt/state.h"
 #include "node/codec.h"
+#include "sim/history.h"
 #include "sim/world.h"
 
 namespace holdfast::sim {
@@ -70,7 +73,8 @@ class Checks final : public Watcher {
   const std::optional<Violation>& violation() const { return violation_; }
   const crdt::State& ghost() const { return ghost_; }
   // The standing copy of a reservation, as it is durable somewhere; nullptr: none.
-  const crdt::Hold* hold(const std::string& id) const { return ghost_.hold(id); }
+  const crdt::Hold* hold(const std::string& id) const;
+  bool has_key(const std::string& key) const;
 
   // What an operator was told: by a dry run, before it is confirmed.
   void told_plan(const node::DecreePlan& plan);
@@ -82,6 +86,23 @@ class Checks final : public Watcher {
     const auto at = budget_.find(sku);
     return at == budget_.end() ? 0 : at->second.undone + at->second.taken_back;
   }
+
+  // ── forks (check_forks.cpp) ──
+  // What was written and acknowledged, and is nowhere any more: a machine's disk was put back
+  // before anybody had it. Keys of key rows, ids of reservations.
+  using OnLost = std::function<void(std::size_t node, const std::set<std::string>& keys,
+                                    const std::set<std::string>& holds)>;
+  void when_lost(OnLost on_lost) { on_lost_ = std::move(on_lost); }
+  // Units of this SKU that forks wrote again, ever, as a debt.
+  crdt::Units forked(const std::string& sku) const {
+    const auto at = budget_.find(sku);
+    return at == budget_.end() ? 0 : at->second.forked;
+  }
+  bool any_forks() const { return !histories_.empty(); }
+  // Two histories of this machine's replica are written, or were, and nobody has found out yet.
+  bool is_forked(const Machine& machine) const;
+  // In the end, when all agree: what nobody found out is how it was.
+  void settle_forks();
 
   // Rare situations, and how often they occurred.
   void saw(const std::string& situation) { ++sometimes_[situation]; }
@@ -95,6 +116,9 @@ class Checks final : public Watcher {
   void on_started(Machine& machine, bool torn) override;
   void on_turn(Machine& machine) override;
   void on_durable(Machine& machine, const node::Batch& batch) override;
+  void on_put_back(Machine& machine, const crdt::State& copy, bool fits) override;
+  void on_rejoined(Machine& machine, const node::ForkMark& mark, const crdt::State* base,
+                   const crdt::State& fresh) override;
   void on_reply(Machine& machine, const node::Outcome& outcome, bool released,
                 bool may_be_early) override;
   void on_ended(Machine& machine, const std::string& why) override;
@@ -106,8 +130,8 @@ class Checks final : public Watcher {
     bool estates = false;  // with them `held` and `released` are no sums over holds, `open` is
   };
   struct Budget {  // of one SKU, in units, ever
-    crdt::Units decreed = 0, adopted = 0, undone = 0, taken_back = 0;
-    crdt::Units sum() const { return decreed + adopted + undone + taken_back; }
+    crdt::Units decreed = 0, adopted = 0, undone = 0, taken_back = 0, forked = 0;
+    crdt::Units sum() const { return decreed + adopted + undone + taken_back + forked; }
   };
   struct Seizing {  // what one batch of one origin does, by (target, SKU)
     using By = std::pair<crdt::ReplicaId, std::string>;
@@ -152,6 +176,7 @@ class Checks final : public Watcher {
   void check_grants(Machine& machine, const crdt::Product& product);
   void check_gave_way(const std::string& where, const crdt::Hold& own);
   void check_gives_way(const std::string& where, crdt::ReplicaId self, Copy&& copy);
+  bool is_known_to_all(const std::string& sku, crdt::ReplicaId debtor) const;
   void check_repaid(const crdt::Product& product, crdt::ReplicaId debtor);
   std::set<crdt::ReplicaId> live_replicas() const;
   void check_plans(const std::string& where, const Seizing& seizing);
@@ -159,6 +184,26 @@ class Checks final : public Watcher {
   void check_own_rights(Machine& machine, const crdt::Product& product);
   void check_rows_up_to_vector(Machine& machine);
   void check_has(Machine& machine, const crdt::FeedItem& item);
+  static HoldSums told_by(const crdt::StockRow& row);
+
+  // forks
+  History* history_at(const Machine& machine) const;  // nullptr: it writes the ghost's
+  const crdt::State& rows_of(const Machine& machine) const;
+  static std::uint64_t content_of(const crdt::DecodedRow& row);
+  void take_own_apart(Machine& machine, const node::JournalValue& value,
+                      const node::JournalPart& part, History& history);
+  void take_forked(Machine& machine, const node::JournalPart& part);
+  const crdt::State* rows_at(crdt::ReplicaId origin, crdt::Sequence sequence,
+                             std::uint64_t boot) const;
+  crdt::Units granted_apart(const std::string& sku, crdt::ReplicaId to) const;
+  bool somebody_has(const History& history) const;
+  void exchange(History& history);
+  std::unique_ptr<History> history_from(const crdt::State& copy);
+  void check_spent(const History& history, const std::string& sku);
+  void check_reissued(const History& history, const crdt::State& fresh);
+  void take_reissued(const History& history, const crdt::State& fresh, bool whole);
+  void note_lost(std::size_t node, const crdt::State& rows, crdt::ReplicaId origin,
+                 crdt::Sequence after);
 
   World* world_ = nullptr;
   OnStock on_stock_;
@@ -171,6 +216,10 @@ class Checks final : public Watcher {
   std::map<std::pair<crdt::ReplicaId, crdt::ReplicaId>, crdt::Units>
       adoptions_left_;  // by (issuer, target): open_holds of its decrees, less what was seized
   std::set<crdt::ReplicaId> contested_;
+  std::map<crdt::ReplicaId, std::vector<std::unique_ptr<History>>> histories_;  // but the ghost's
+  std::map<crdt::ReplicaId, std::map<crdt::Sequence, std::uint64_t>> boots_;    // the ghost's
+  std::set<std::size_t> refused_;  // places whose store was put back under its mark
+  OnLost on_lost_;
   std::map<std::string, std::uint64_t> sometimes_;
   std::optional<Violation> violation_;
 };

@@ -6,13 +6,9 @@
 
 namespace holdfast::sim {
 
-namespace {
-
-std::uint64_t checksum(std::uint64_t number, std::string_view bytes) {
+std::uint64_t Disk::checksum(std::uint64_t number, std::string_view bytes) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), number);
 }
-
-}  // namespace
 
 Disk::Disk(Events& events, Image& image, DiskOptions& options, std::uint64_t seed, Hooks hooks)
     : events_(events),

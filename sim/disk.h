@@ -60,6 +60,8 @@ class Disk final : public node::Store {
   // Opens the image: cuts a torn tail off. Error: what is there does not fit together.
   // `torn`: set if a tail was cut.
   static absl::StatusOr<node::Recovered> open(Image& image, bool& torn);
+  // Of a batch, as an Image keeps it.
+  static std::uint64_t checksum(std::uint64_t number, std::string_view bytes);
 
   void write(node::Batch&& batch) override;
   std::size_t pending() const override { return queue_.size(); }

@@ -17,6 +17,7 @@ constexpr std::size_t kFrameWorthATurn = 4096;
 
 struct Machine::Process {
   std::uint64_t life = 0;
+  std::uint64_t boot = 0;
   Time began = 0;
   std::int64_t instant_begin_us = 0;  // what its steady clock showed then
   std::unique_ptr<Disk> disk;
@@ -65,7 +66,12 @@ void Machine::start() {
   ++life_;
   calm_since_ = events_.now();
   Random random(options_.seed, "process", life_);
-  if (image_.empty() && image_.mark == 0) {
+  if (!directory_.fork.boots.empty())
+    if (const absl::Status status = rejoin(); !status.ok()) {
+      stopped_for_ = std::string(status.message());
+      return watcher_.on_ended(*this, stopped_for_);
+    }
+  if (directory_.image.empty() && directory_.image.mark == 0) {
     self_ = crdt::ReplicaId{Random(options_.seed, "replica", disks_).next() | 1};
   }
   auto process = std::make_unique<Process>();
@@ -75,7 +81,7 @@ void Machine::start() {
   process->last_token = life_ << 32;
 
   bool torn = false;
-  const auto opened = Disk::open(image_, torn);
+  const auto opened = Disk::open(directory_.image, torn);
   const auto refuse = [this](const absl::Status& status) {
     stopped_for_ = std::string(status.message());
     watcher_.on_ended(*this, stopped_for_);
@@ -88,12 +94,13 @@ void Machine::start() {
   node::EngineConfig config = options_.engine;
   config.self = config.mesh.self = self_;
   config.mesh.boot = random.next() | 1;
+  process->boot = config.mesh.boot;
   config.seed = random.next();
   process->engine = std::make_unique<node::Engine>(std::move(config));
   const auto count = node::recover(*opened, *process->engine);
   if (!count.ok()) return refuse(count.status());
   process->disk = std::make_unique<Disk>(
-      events_, image_, options_.disk, random.next(),
+      events_, directory_.image, options_.disk, random.next(),
       Disk::Hooks{
           .durable = [this](const node::Batch& batch) { watcher_.on_durable(*this, batch); },
           .failed =
@@ -115,6 +122,7 @@ void Machine::start() {
           .released = [this] { poke(events_.now()); }},
       node::DriverOptions{.inbox_delay_max = options_.inbox_delay_max, .min_free_bytes = 1});
   process_ = std::move(process);
+  keep_base(process_->boot);
   watcher_.on_started(*this, torn);
   process_->engine->start(now());
   poke(events_.now());
@@ -147,7 +155,7 @@ void Machine::resume() {
 
 void Machine::lose_disk() {
   HOLDFAST_CHECK(!lives());
-  image_ = {};
+  directory_ = {};
   stopped_for_.clear();
   ++disks_;
 }
@@ -202,9 +210,14 @@ void Machine::turn() {
       process.driver->turn(std::exchange(process.requests, {}), std::exchange(process.events, {}));
   watcher_.on_turn(*this);
   if (process.engine->fatal()) {
-    stopped_for_ = *process.engine->fatal();
-    return end(stopped_for_, PowerLoss::forgets, false);
+    const std::string why = *process.engine->fatal();
+    directory_.fork = {self_, process.engine->forked()};
+    if (!directory_.fork.boots.empty()) return end(why, PowerLoss::keeps, false);
+    stopped_for_ = why;
+    return end(why, PowerLoss::forgets, false);
   }
+  if (process.engine->confirmed_by_all())
+    std::erase_if(directory_.bases, [&](const auto& base) { return base.first != process.boot; });
   if (wake != crdt::Instant::max()) poke(true_time(wake));
 }
 

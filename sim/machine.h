@@ -13,6 +13,7 @@
 
 #include "api/handlers.h"
 #include "node/driver.h"
+#include "node/fork_mark.h"
 #include "node/recovery.h"
 #include "sim/disk.h"
 #include "sim/network.h"
@@ -41,6 +42,15 @@ struct MachineOptions {
   DiskOptions disk;
   SkewedClock clock;
   std::uint64_t seed = 0;
+  bool keeps_bases = false;  // directories are copied by hand in this run: see Directory
+};
+
+// A data directory. Copied by hand it is another image of one replica: what node/rejoin.h is for.
+struct Directory {
+  Image image;
+  // The store as it was when a boot began, by the boot; the last four at most.
+  std::vector<std::pair<std::uint64_t, Image>> bases;
+  node::ForkMark fork;  // with boots: the next start becomes another replica
 };
 
 struct HttpCall {
@@ -57,6 +67,15 @@ class Watcher {
   virtual ~Watcher() = default;
   virtual void on_started(Machine&, bool torn) { (void)torn; }  // recovered; Engine::start is next
   virtual void on_turn(Machine&) {}
+  // The directory was put back, or is a copy of another's. Before the start.
+  // `fits`: false: it is not going to be opened, its high-water mark shows that it is older.
+  virtual void on_put_back(Machine&, const crdt::State& copy, bool fits) { (void)copy, (void)fits; }
+  // A fork becomes the replica of `fresh`; `base`: what it was when the first void boot began,
+  // nullptr if that is not there any more. Before on_started().
+  virtual void on_rejoined(Machine&, const node::ForkMark& mark, const crdt::State* base,
+                           const crdt::State& fresh) {
+    (void)mark, (void)base, (void)fresh;
+  }
   virtual void on_durable(Machine&, const node::Batch&) {}
   // `released`: it leaves with a batch that is durable. `may_be_early`: a read that need not.
   virtual void on_reply(Machine&, const node::Outcome&, bool released, bool may_be_early) {
@@ -79,7 +98,8 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   std::uint64_t life() const { return life_; }  // counts the processes
   const node::Engine& engine() const;           // requires: lives()
   node::Stats stats();                          // likewise
-  const Image& image() const { return image_; }
+  const Image& image() const { return directory_.image; }
+  const Directory& directory() const { return directory_; }
   DiskOptions& disk() {
     calm_since_ = events_.now();
     return options_.disk;
@@ -106,6 +126,11 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   void resume();
   // The disk is empty: the next start is a new replica. Requires: it does not live.
   void lose_disk();
+  // Its directory is this one from now on, whosever it was. With `mark_stays` the store alone is
+  // put back, beside the high-water mark that was there. Requires: it does not live.
+  void put_back(const Directory& directory, bool mark_stays = false);
+  // `holdfast restore`: a new replica that has the rows of this image. Likewise.
+  void restore(const Image& image);
   void step_wall_clock(std::int64_t ms) { options_.clock.wall_ms += ms; }
   std::int64_t wall_now_ms() const;
 
@@ -133,6 +158,10 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   void poke(Time when);
   void turn();
   void end(const std::string& why, PowerLoss loss, bool silently);
+  absl::StatusOr<std::unique_ptr<node::Engine>> load(const Image& image) const;
+  void write_image(const crdt::State& state, std::int64_t life_ms);
+  absl::Status rejoin();
+  void keep_base(std::uint64_t boot);
   void deliver(std::vector<node::Reply>&& replies);
 
   Events& events_;
@@ -141,7 +170,7 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   Place place_;
   MachineOptions options_;
   // what outlives the process
-  Image image_;
+  Directory directory_;
   crdt::ReplicaId self_;
   std::uint64_t life_ = 0, disks_ = 0;
   std::string stopped_for_;

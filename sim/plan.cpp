@@ -226,6 +226,67 @@ void draw_decrees(Plan& plan) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// A data directory that is put back, or copied and used twice: in a third of the seeds, from a
+// stream of its own. Mostly it is cut off for a while then, and its customers go on.
+void draw_copies(Plan& plan) {
+  Random random(plan.seed, "copies");
+  const std::size_t nodes = plan.nodes;
+  if (nodes < 2 || !random.chance(0.35)) return;
+  plan.world.keeps_bases = true;
+  for (std::size_t node = 1; node < nodes; ++node)
+    plan.world.nodes[node].requires_peer = random.chance(0.25);
+  const bool clones = random.chance(0.5);
+  const std::uint64_t count = 1 + random.below(3);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const bool clone = clones && i == 0;
+    const std::int64_t at = random.between(1'000, std::max<std::int64_t>(1'000, plan.end_ms));
+    const auto age = static_cast<std::int64_t>(random.log_between(1, 600'000));
+    PlannedFault fault{.at_ms = at,
+                       .for_ms = static_cast<std::int64_t>(random.log_between(100, 60'000)),
+                       .kind = clone ? FaultKind::clone : FaultKind::rollback,
+                       .a = random.below(nodes),
+                       .b = clone ? nodes : random.below(nodes),
+                       .amount = random.unit(),
+                       .one_way = random.chance(clone ? 0.5 : 0.2),
+                       .copied_ms = std::max<std::int64_t>(0, at - age)};
+    fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
+    plan.faults.push_back(fault);
+    const std::size_t alone = clone && random.chance(0.5) ? nodes : fault.a;
+    const auto cut_for = static_cast<std::int64_t>(random.log_between(5'000, 120'000));
+    if (random.chance(0.7))
+      for (std::size_t other = 0; other < nodes; ++other)
+        if (other != alone && random.chance(0.8))
+          plan.faults.push_back({.at_ms = std::max<std::int64_t>(0, at - random.between(0, 2'000)),
+                                 .for_ms = std::min(cut_for, plan.end_ms - at),
+                                 .kind = FaultKind::cut,
+                                 .a = alone,
+                                 .b = other});
+    static constexpr std::array<OperationKind, 9> kActs = {
+        OperationKind::reserve,     OperationKind::reserve, OperationKind::reserve_cart,
+        OperationKind::commit,      OperationKind::commit,  OperationKind::release,
+        OperationKind::commit_part, OperationKind::receive, OperationKind::grant};
+    const std::uint64_t acts = 5 + random.below(40);
+    const std::int64_t from = fault.copied_ms - 5'000, until = at + fault.for_ms + cut_for;
+    for (std::uint64_t n = 0; n < acts; ++n)
+      plan.operations.push_back(
+          {.at_ms = std::clamp<std::int64_t>(random.between(from, until), 0, plan.end_ms),
+           .kind = kActs[random.below(kActs.size())],
+           .node = clone && random.chance(0.5) ? nodes : fault.a,
+           .x = static_cast<std::uint32_t>(random.below(1'000'000)),
+           .y = static_cast<std::uint32_t>(random.below(1'000'000))});
+  }
+  if (clones) {
+    NodePlan spare = plan.world.nodes[random.below(nodes)];
+    spare.spare = true;
+    spare.requires_peer = random.chance(0.2);
+    plan.world.nodes.push_back(spare);
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+  std::stable_sort(plan.operations.begin(), plan.operations.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
 template <typename T>
 void leave_out(std::vector<T>& items, const std::vector<std::uint32_t>& omitted) {
   std::vector<T> kept;
@@ -240,6 +301,7 @@ void leave_out(std::vector<T>& items, const std::vector<std::uint32_t>& omitted)
 Plan draw_plan(std::uint64_t seed) {
   Plan plan{.seed = seed};
   draw_world(plan);
+  plan.nodes = plan.world.nodes.size();
   Random random(seed, "plan");
   plan.skus = 1 + random.below(random.chance(0.3) ? 5 : 2);
   plan.ttl_seconds_max = static_cast<std::uint32_t>(random.log_between(2, 300));
@@ -252,6 +314,7 @@ Plan draw_plan(std::uint64_t seed) {
   for (std::size_t i = 0; i < plan.world.nodes.size(); ++i)
     if (random.chance(0.6)) plan.core.push_back(i);
   if (plan.core.empty()) plan.core.push_back(random.below(plan.world.nodes.size()));
+  draw_copies(plan);
   return plan;
 }
 
@@ -274,7 +337,7 @@ PlanSize plan_size(std::uint64_t seed) {
 }
 
 const char* name_of(FaultKind kind) {
-  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds> kNames = {
+  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds + kCopyKinds> kNames = {
       "crash",          "power loss",
       "pause",          "cut",
       "isolate region", "swizzle",
@@ -284,7 +347,8 @@ const char* name_of(FaultKind kind) {
       "failing disk",   "full disk",
       "lost disk",      "wall clock step",
       "failover",       "failover of a region",
-      "retire"};
+      "retire",         "rollback",
+      "clone"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -319,6 +383,11 @@ std::string describe_plan(std::uint64_t seed, const Omissions& omissions) {
                   static_cast<double>(fault.at_ms) / 1000, static_cast<double>(fault.for_ms) / 1000,
                   name_of(fault.kind), fault.a, fault.b, fault.one_way ? ", one way" : "",
                   fault.amount);
+    text += line;
+    if (fault.kind != FaultKind::rollback && fault.kind != FaultKind::clone) continue;
+    text.pop_back();
+    std::snprintf(line, sizeof line, ", copied at %.3f s\n",
+                  static_cast<double>(fault.copied_ms) / 1000);
     text += line;
   }
   for (std::size_t i = 0; i < plan.operations.size(); ++i) {

@@ -34,9 +34,13 @@ enum class FaultKind : std::uint8_t {
   failover,         // b declares a lost
   failover_region,  // b declares a's region lost
   retire,           // b retires a; c is its successor
+  // What hands do to data directories; drawn apart from both. The copy is of `copied_ms`.
+  rollback,  // a's is put back; `one_way`: the store alone, beside the mark, and then restored
+  clone,     // a copy of a's starts at the spare node; `one_way`: after a has died
 };
 inline constexpr std::size_t kFaultKinds = 16;  // of the first, that of themselves happen
 inline constexpr std::size_t kOperatorKinds = 3;
+inline constexpr std::size_t kCopyKinds = 2;
 
 struct PlannedFault {
   std::int64_t at_ms = 0, for_ms = 0;
@@ -44,6 +48,7 @@ struct PlannedFault {
   std::size_t a = 0, b = 0, c = 0;
   double amount = 0;  // 0 … 1, how bad it is
   bool one_way = false;
+  std::int64_t copied_ms = 0;  // of a copied directory: when
 };
 
 enum class OperationKind : std::uint8_t {
@@ -77,6 +82,7 @@ struct PlannedOperation {
 struct Plan {
   std::uint64_t seed = 0;
   WorldOptions world;
+  std::size_t nodes = 0;  // of the world's; a spare may follow
   std::size_t skus = 1;
   std::uint32_t ttl_seconds_max = 60;
   std::vector<PlannedFault> faults;          // ascending by time

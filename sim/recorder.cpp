@@ -39,6 +39,23 @@ void Recorder::on_started(Machine& machine, bool torn) {
 
 void Recorder::on_turn(Machine& machine) { checks_.on_turn(machine); }
 
+void Recorder::on_put_back(Machine& machine, const crdt::State& copy, bool fits) {
+  fold("put back", machine.place(), crdt::to_string(copy.self()));
+  if (trace_)
+    tell(machine, "has a copy of replica " + crdt::to_string(copy.self()) + ", which had written " +
+                      std::to_string(copy.head(copy.self())));
+  checks_.on_put_back(machine, copy, fits);
+}
+
+void Recorder::on_rejoined(Machine& machine, const node::ForkMark& mark, const crdt::State* base,
+                           const crdt::State& fresh) {
+  fold("rejoined", machine.place(), crdt::to_string(fresh.self()));
+  if (trace_)
+    tell(machine, "was a fork of " + crdt::to_string(mark.replica) + ", and becomes " +
+                      crdt::to_string(fresh.self()));
+  checks_.on_rejoined(machine, mark, base, fresh);
+}
+
 void Recorder::on_durable(Machine& machine, const node::Batch& batch) {
   fold("durable", machine.place(), batch.journal);
   if (trace_)

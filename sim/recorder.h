@@ -24,6 +24,9 @@ class Recorder final : public Watcher {
   void on_started(Machine& machine, bool torn) override;
   void on_turn(Machine& machine) override;
   void on_durable(Machine& machine, const node::Batch& batch) override;
+  void on_put_back(Machine& machine, const crdt::State& copy, bool fits) override;
+  void on_rejoined(Machine& machine, const node::ForkMark& mark, const crdt::State* base,
+                   const crdt::State& fresh) override;
   void on_reply(Machine& machine, const node::Outcome& outcome, bool released,
                 bool may_be_early) override;
   void on_ended(Machine& machine, const std::string& why) override;

@@ -10,9 +10,9 @@ const std::vector<std::string>& known_policies() {
 
 const std::vector<std::string>& known_event_kinds() {
   static const std::vector<std::string> names = {
-      "cut",     "slow",      "loss",      "clog",      "crash",      "pause",
-      "restart", "disk_lost", "disk_slow", "disk_full", "clock_step", "receive",
-      "adjust",  "allow",     "grant",     "failover",  "retire"};
+      "cut",     "slow",      "loss",      "clog",      "crash",         "pause",
+      "restart", "disk_lost", "disk_slow", "disk_full", "disk_put_back", "clock_step",
+      "receive", "adjust",    "allow",     "grant",     "failover",      "retire"};
   return names;
 }
 

@@ -121,23 +121,24 @@ struct ScenarioNodes {
 };
 
 enum class EventKind : std::uint8_t {
-  cut,         // nothing passes between `from` and `to`
-  slow,        // latency × factor + extra
-  loss,        // share of frames
-  clog,        // what is sent waits until the end
-  crash,       // processes end; they start again at the end
-  pause,       // processes stand still until the end
-  restart,     // processes end (if they run) and start at once
-  disk_lost,   // processes end and their disks are emptied; they start at the end, as new replicas
-  disk_slow,   // writes take `factor` times as long
-  disk_full,   // no space is left
-  clock_step,  // wall clocks jump by `step`
-  receive,     // `units` of `sku` arrive at `region`
-  adjust,      // `units` (may be negative) are counted in or out at `region`
-  allow,       // `units` (may be negative) more may be oversold, asked at `region`
-  grant,       // `region` gives `units` of its rights to `to_region`
-  failover,    // `region` is declared lost by `by`, and `fraction` of its rights are seized
-  retire,      // a node's replica will never return, says `by`: `successor` ends its holds
+  cut,        // nothing passes between `from` and `to`
+  slow,       // latency × factor + extra
+  loss,       // share of frames
+  clog,       // what is sent waits until the end
+  crash,      // processes end; they start again at the end
+  pause,      // processes stand still until the end
+  restart,    // processes end (if they run) and start at once
+  disk_lost,  // processes end and their disks are emptied; they start at the end, as new replicas
+  disk_slow,  // writes take `factor` times as long
+  disk_full,  // no space is left
+  disk_put_back,  // processes end, and their directories are put back as they were at `copied`
+  clock_step,     // wall clocks jump by `step`
+  receive,        // `units` of `sku` arrive at `region`
+  adjust,         // `units` (may be negative) are counted in or out at `region`
+  allow,          // `units` (may be negative) more may be oversold, asked at `region`
+  grant,          // `region` gives `units` of its rights to `to_region`
+  failover,       // `region` is declared lost by `by`, and `fraction` of its rights are seized
+  retire,         // a node's replica will never return, says `by`: `successor` ends its holds
 };
 const std::vector<std::string>& known_event_kinds();  // in the order of EventKind
 const std::string& to_string(EventKind kind);
@@ -152,6 +153,7 @@ struct ScenarioEvent {
   std::vector<std::size_t> from, to;  // nodes, ascending: cut, slow, loss, clog
   bool both_ways = true;
   std::vector<std::size_t> nodes;  // ascending: faults of nodes
+  Time copied = 0;                 // disk_put_back
   double factor = 1;
   Time extra = 0;
   double share = 0;

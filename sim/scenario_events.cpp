@@ -110,6 +110,14 @@ class EventReader {
       case EventKind::disk_full:
         nodes();
         return lasts();
+      case EventKind::disk_put_back:
+        nodes();
+        lasts();
+        table_.require("copied");
+        event_.copied = read_moment(table_, "copied", scenario_).value_or(0);
+        if (event_.copied >= event_.at && table_.has("copied"))
+          table_.note("copied", "must be before at: yesterday's copy is put back today");
+        return;
       case EventKind::disk_slow:
         nodes();
         lasts();
@@ -262,6 +270,7 @@ int group_of(EventKind kind) {
     case EventKind::crash:
     case EventKind::pause:
     case EventKind::disk_lost:
+    case EventKind::disk_put_back:
       return 0;
     case EventKind::cut:
     case EventKind::slow:

@@ -26,6 +26,12 @@ Time more_latency(const ScenarioEvent& event, Time healthy) {
 
 }  // namespace
 
+bool puts_disks_back(const Scenario& scenario) {
+  return std::any_of(
+      scenario.events.begin(), scenario.events.end(),
+      [](const ScenarioEvent& event) { return event.kind == EventKind::disk_put_back; });
+}
+
 WorldOptions world_of(const Scenario& scenario) {
   WorldOptions world{.seed = scenario.seed,
                      .client_latency = scenario.customers_one_way,
@@ -37,6 +43,7 @@ WorldOptions world_of(const Scenario& scenario) {
   // The alternatives that are no policies of the product don't move rights by themselves.
   const node::RebalancePolicy* policy = node::find_policy(scenario.policy.name);
   world.rebalance.policy = policy != nullptr ? policy : node::find_policy("proportional");
+  world.keeps_bases = puts_disks_back(scenario);
   for (const ScenarioRegion& region : scenario.regions) {
     world.regions.push_back(region.name);
     for (std::size_t i = 0; i < region.nodes; ++i) {
@@ -78,12 +85,26 @@ void set_links(World& world, const Scenario& scenario) {
 // ── faults ──────────────────────────────────────────────────────────────────────────────────────
 
 void FaultTimeline::schedule(Time begin) {
+  if (world_.options().keeps_bases) restart_forks();
   for (const ScenarioEvent& event : scenario_.events) {
     if (is_a_command(event.kind)) continue;
     world_.events().at(begin + event.at, [this, &event] { apply(event, true); });
+    for (const std::size_t node : event.nodes)
+      if (event.kind == EventKind::disk_put_back)
+        world_.events().at(begin + event.copied, [this, &event, node] {
+          copies_[{&event, node}] = world_.node(node).directory();
+        });
     const bool ends = !event.open_ended && event.end > event.at;
     if (ends) world_.events().at(begin + event.end, [this, &event] { apply(event, false); });
   }
+}
+
+// A process that ended as a fork is started once more by whoever watches over it.
+void FaultTimeline::restart_forks() {
+  for (std::size_t node = 0; node < world_.nodes(); ++node)
+    if (Machine& machine = world_.node(node); !machine.directory().fork.boots.empty())
+      machine.start();
+  world_.events().after(kSecond, [this] { restart_forks(); });
 }
 
 void FaultTimeline::apply(const ScenarioEvent& event, bool begins) {
@@ -163,6 +184,11 @@ void FaultTimeline::change_nodes(const ScenarioEvent& event, bool begins) {
       case EventKind::disk_lost:
         if (begins) machine.crash(PowerLoss::forgets, false);
         if (begins && event.kind == EventKind::disk_lost) machine.lose_disk();
+        if (!begins) machine.start();
+        break;
+      case EventKind::disk_put_back:
+        if (begins) machine.crash(PowerLoss::forgets, false);
+        if (begins) machine.put_back(copies_.at({&event, node}));
         if (!begins) machine.start();
         break;
       case EventKind::pause:

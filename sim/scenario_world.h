@@ -1,6 +1,8 @@
 #pragma once
 // A scenario's regions, network and timeline of faults, as a World has them.
 
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "sim/command_answers.h"
@@ -10,6 +12,7 @@
 
 namespace holdfast::sim {
 
+bool puts_disks_back(const Scenario& scenario);
 WorldOptions world_of(const Scenario& scenario);
 // Latencies, jitter, loss and bandwidth of every pair of places.
 void set_links(World& world, const Scenario& scenario);
@@ -25,6 +28,7 @@ class FaultTimeline {
 
  private:
   void apply(const ScenarioEvent& event, bool begins);
+  void restart_forks();
   void change_ways(const ScenarioEvent& event, bool begins);
   void change_way(const ScenarioEvent& event, Place from, Place to, bool begins);
   void change_nodes(const ScenarioEvent& event, bool begins);
@@ -34,6 +38,7 @@ class FaultTimeline {
   World& world_;
   const Scenario& scenario_;
   std::vector<const ScenarioEvent*> open_;
+  std::map<std::pair<const ScenarioEvent*, std::size_t>, Directory> copies_;  // by node
 };
 
 // Faults, commands and bursts, for people.

@@ -39,6 +39,13 @@ const char* const kSituations[] = {
     "a retired node came back, and ended",
     "a key that took effect twice was undone",
     "a reservation was purged",
+    "a disk was put back",
+    "a fork was found out by a peer",
+    "a fork was found at its own start",
+    "a clone ran beside its original",
+    "a fork's suffix was written again by its successor",
+    "what was acknowledged was lost with a disk put back",
+    "a copy was restored by command",
 };
 
 class SeedRun {
@@ -52,6 +59,9 @@ class SeedRun {
             world_, checks_, plan_, [this](std::size_t node) { shoppers_.lost_disk(node); },
             [this](std::size_t node) { shoppers_.retired(node); }) {
     checks_.attach(world_);
+    checks_.when_lost([this](std::size_t node, const auto& keys, const auto& holds) {
+      shoppers_.lost_suffix(node, keys, holds);
+    });
     recorder_.attach(world_);
   }
 
@@ -77,9 +87,9 @@ class SeedRun {
     world_.start_all();
     put_skus();
     const auto known = [this] {
-      for (std::size_t i = 0; i < world_.nodes(); ++i)
+      for (std::size_t i = 0; i < plan_.nodes; ++i)
         if (world_.node(i).engine().state().product_count() < plan_.skus ||
-            world_.node(i).stats().peers_reachable + 1 < world_.nodes())
+            world_.node(i).stats().peers_reachable + 1 < plan_.nodes)
           return false;
       return true;
     };
@@ -117,8 +127,8 @@ class SeedRun {
 
   bool converge(const std::vector<std::size_t>& nodes, const char* who) {
     // A retired replica's finished holds are dropped by each node's own wall clock; those differ.
-    const bool by_clocks = plan_.world.keep_finished < crdt::Millis(3'600'000) &&
-                           !checks_.ghost().retired().empty();
+    const bool by_clocks =
+        plan_.world.keep_finished < crdt::Millis(3'600'000) && !checks_.ghost().retired().empty();
     const Time limit = world_.now() + (by_clocks ? 3'600 : 90) * kSecond;
     while (going() && world_.now() < limit) {
       run_to(world_.now() + kSecond);
@@ -142,8 +152,10 @@ class SeedRun {
     breaker_.mend_all();
     put_skus();  // the catalogue may have been lost with a disk
     std::vector<std::size_t> all;
-    for (std::size_t i = 0; i < world_.nodes(); ++i) all.push_back(i);
+    for (std::size_t i = 0; i < world_.nodes(); ++i)
+      if (world_.takes_part(i)) all.push_back(i);
     if (!converge(all, "the nodes do not agree")) return false;
+    checks_.settle_forks();
     shoppers_.check_progress(all);
     if (!going()) return false;
     // Every hold ends in time: by then its home has lived for its longest time to live.

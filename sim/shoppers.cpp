@@ -63,6 +63,16 @@ void Shoppers::retired(std::size_t node) {
   if (!lost_.empty()) lost_.insert(node);
 }
 
+void Shoppers::lost_suffix(std::size_t node, const std::set<std::string>& keys,
+                           const std::set<std::string>& holds) {
+  rolled_back_.insert(node);
+  for (Asked& asked : asked_)
+    if (!asked.call.key.empty() &&
+        keys.contains(asked.call.method + " " + asked.call.target + "\n" + asked.call.key))
+      asked.lost = true;
+  for (Cart& cart : carts_) cart.lost = cart.lost || holds.contains(cart.id);
+}
+
 // More than one may have decided on it.
 bool Shoppers::contested(const Cart& cart) const {
   if (cart.twice || cart.contested) return true;
@@ -83,7 +93,7 @@ bool Shoppers::decided_by_nobody(const Cart& cart) const {
 }
 
 std::size_t Shoppers::other_node(const PlannedOperation& planned) const {
-  return (planned.node + 1 + planned.x % (world_.nodes() - 1)) % world_.nodes();
+  return (planned.node + 1 + planned.x % (plan_.nodes - 1)) % plan_.nodes;
 }
 
 // One key, by a customer who has no patience: counted once.
@@ -115,6 +125,7 @@ std::size_t Shoppers::known_cart(std::uint32_t x) const {
 }
 
 void Shoppers::carry_out(const PlannedOperation& planned) {
+  if (!world_.takes_part(planned.node)) return;
   const Units few = 1 + planned.y % 6;
   const std::string sku = this->sku(planned.x);
   const auto change = [&](const char* what, const std::string& body, Units units) {
@@ -139,7 +150,7 @@ void Shoppers::carry_out(const PlannedOperation& planned) {
       return change("allowances", R"({"delta":)" + std::to_string(units) + "}", units);
     }
     case OperationKind::grant: {
-      const std::string to = world_.node(planned.y / 7 % world_.nodes()).name();
+      const std::string to = world_.node(planned.y / 7 % plan_.nodes).name();
       return change("grants", R"({"to":")" + to + R"(","quantity":)" + std::to_string(few) + "}",
                     0);
     }
@@ -239,7 +250,9 @@ void Shoppers::ask(Asked asked) {
 void Shoppers::send(std::size_t number) {
   Asked& asked = asked_[number];
   const int attempt = ++asked.attempts;
-  const bool existed = asked.cart != SIZE_MAX && checks_.hold(carts_[asked.cart].id) != nullptr;
+  // One that a copy of a directory has made is known to nobody else before that is found out.
+  const bool existed =
+      asked.cart != SIZE_MAX && checks_.ghost().hold(carts_[asked.cart].id) != nullptr;
   if (attempt > 1 && !asked.call.key.empty() &&
       checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key))
     checks_.saw("a key was repeated on another connection after its effect");
@@ -251,7 +264,8 @@ void Shoppers::send(std::size_t number) {
                 // never be.
                 const bool retired =
                     asked_[number].cart != SIZE_MAX && contested(carts_[asked_[number].cart]);
-                if (response.status == 404 && existed && lost_.empty() && !retired && !purges())
+                if (response.status == 404 && existed && lost_.empty() && !retired && !purges() &&
+                    (asked_[number].cart == SIZE_MAX || !carts_[asked_[number].cart].lost))
                   checks_.fail("acknowledged-and-unknown",
                                asked_[number].call.target + ": " + response.body);
                 on_answer(number, response);
@@ -305,6 +319,7 @@ void Shoppers::on_answer(std::size_t number, const api::Response& response) {
 
 // A retry has the same outcome.
 void Shoppers::check_repeated(const Asked& asked, const api::Response& response) {
+  if (doubtful(asked) || (asked.cart != SIZE_MAX && doubtful(carts_[asked.cart]))) return;
   bool same = true;
   if (!asked.call.key.empty()) {
     // Of a key that took effect twice the lower replica's answer stands.
@@ -334,8 +349,7 @@ void Shoppers::check_durable(const Asked& asked) {
   if (!is_success(asked.status) || !asked.mutates) return;
   bool durable = true;
   if (!asked.call.key.empty()) {
-    durable = checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" +
-                                  asked.call.key) != nullptr;
+    durable = checks_.has_key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key);
   } else if (asked.kind != OperationKind::extend) {
     durable = hold != nullptr && (!commits || hold->row.state == HoldState::committed) &&
               (asked.kind != OperationKind::release || hold->row.state == HoldState::released);
@@ -396,7 +410,7 @@ std::optional<api::Response> Shoppers::call(std::size_t node, const HttpCall& ca
 // An id that no row names is 503, not 404, for as long as a member is away; a lost disk's is for
 // ever.
 bool Shoppers::can_be_resolved(const Cart& cart) const {
-  return !doubtful(cart.node) && (lost_.empty() || checks_.hold(cart.id) != nullptr) &&
+  return !doubtful(cart) && (lost_.empty() || checks_.hold(cart.id) != nullptr) &&
          !decided_by_nobody(cart) && !purged(cart);
 }
 
@@ -404,7 +418,7 @@ void Shoppers::resolve() {
   resolving_ = true;
   for (std::size_t number = 0; number < asked_.size(); ++number) {
     const bool again = asked_[number].attempts > 1 || !asked_[number].clear;
-    if (!again || !asked_[number].mutates || doubtful(asked_[number].node)) continue;
+    if (!again || !asked_[number].mutates || doubtful(asked_[number])) continue;
     if (asked_[number].cart != SIZE_MAX && !can_be_resolved(carts_[asked_[number].cart])) continue;
     for (int tries = 0; tries < 10 && !checks_.violation(); ++tries) {
       const bool was_success = asked_[number].clear && is_success(asked_[number].status);
@@ -430,8 +444,10 @@ void Shoppers::resolve() {
                          (carts_[asked_[number].cart].twice ||
                           checks_.hold(carts_[asked_[number].cart].id) == nullptr);
     // What a retired home sold cannot be returned there: 503, and what to do instead.
-    const bool nowhere =
-        asked_[number].kind == OperationKind::give_back && contested(carts_[asked_[number].cart]);
+    // And a commit may lack rights: 503, until somebody has some to give.
+    const bool nowhere = asked_[number].cart != SIZE_MAX &&
+                         contested(carts_[asked_[number].cart]) &&
+                         (asked_[number].kind == OperationKind::give_back || checks_.any_forks());
     if (!asked_[number].clear && !no_room && !nowhere)
       checks_.fail("no-clear-answer", asked_[number].call.method + " " +
                                           asked_[number].call.target + " at " +
@@ -448,7 +464,7 @@ void Shoppers::audit() {
       if (asked.first != SIZE_MAX) count_twice(asked_[asked.first], asked, figures[asked.sku]);
       continue;
     }
-    const bool sure = asked.clear && !doubtful(asked.node);
+    const bool sure = asked.clear && !doubtful(asked);
     if (asked.clear && !is_success(asked.status) && sure) continue;
     Figures& of = figures[asked.sku];
     if (asked.kind == OperationKind::receive || asked.kind == OperationKind::adjust)
@@ -467,10 +483,10 @@ void Shoppers::audit() {
 // One receipt, asked for at two nodes.
 void Shoppers::count_twice(const Asked& one, const Asked& other, Figures& of) const {
   const auto done = [&](const Asked& asked) {
-    return asked.clear && is_success(asked.status) && !doubtful(asked.node);
+    return asked.clear && is_success(asked.status) && !doubtful(asked);
   };
   const auto refused = [&](const Asked& asked) {
-    return asked.clear && !is_success(asked.status) && !doubtful(asked.node);
+    return asked.clear && !is_success(asked.status) && !doubtful(asked);
   };
   if (!refused(one) || !refused(other)) of.received.add(one.units, done(one) || done(other));
   // Who should undo the second may be gone.
@@ -499,10 +515,10 @@ void Shoppers::count_purged(const Cart& cart, std::map<std::string, Figures>& fi
 }
 
 void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figures) {
-  if (purged(cart) && !doubtful(cart.node)) return count_purged(cart, figures);
+  if (purged(cart) && !doubtful(cart)) return count_purged(cart, figures);
   // Whoever decided on it elsewhere may have lost its disk since.
   const bool contested = this->contested(cart);
-  if (doubtful(cart.node) || decided_by_nobody(cart) || (contested && !lost_.empty())) {
+  if (doubtful(cart) || decided_by_nobody(cart) || (contested && !lost_.empty())) {
     for (const auto& [sku, units] : cart.lines) {
       figures[sku].held.add(units, false);
       figures[sku].sold.add(units, false);
@@ -510,7 +526,7 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
     }
     return;
   }
-  const std::size_t at = (cart.node + cart.id.size()) % world_.nodes();
+  const std::size_t at = (cart.node + cart.id.size()) % plan_.nodes;
   const auto answer = call(at, {"GET", "/v1/reservations/" + cart.id, "", ""}, 10 * kSecond);
   const auto wrong = [&](const std::string& what) {
     checks_.fail(
@@ -562,6 +578,7 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
 void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
   for (const auto& [sku, sums] : figures) {
     for (std::size_t node = 0; node < world_.nodes(); ++node) {
+      if (!world_.takes_part(node)) continue;
       const auto answer = call(node, {"GET", "/v1/skus/" + sku + "/stock", "", ""}, 10 * kSecond);
       if (!answer || answer->status != 200)
         return checks_.fail("account", sku + " cannot be read at node " + std::to_string(node));
@@ -585,8 +602,8 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       const Units left = units("on_hand") - units("held");
       // A debt of a replica that nothing was seized from shows as no rights.
       const Units undone = checks_.undone(sku);
-      const bool exact = lost_.empty() && undone == 0;
-      within("available", left, exact ? left : units("on_hand") + undone);
+      const bool exact = lost_.empty() && undone == 0 && !checks_.any_forks();
+      within("available", left, exact ? left : units("on_hand") + undone + checks_.forked(sku));
       if (exact && units("available") < -units("allowance")) within("available", 0, 0);
     }
   }
@@ -601,6 +618,7 @@ void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
     // A retired one that no peer has heard to its end serves nobody; who is declared lost is given
     // nothing but what it owes.
     if (own.retired(own.self())) continue;
+    if (!world_.node(node).stats().ready) continue;  // it waits for a peer to confirm it
     try_for_too_much(node);
     if (own.decreed(own.self())) continue;
     for (std::size_t i = 0; i < skus_ && !checks_.violation(); ++i) {

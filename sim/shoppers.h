@@ -29,6 +29,9 @@ class Shoppers {
   // Puts the plan's operations into the calendar, from `begin` on.
   void schedule(Time begin);
   void lost_disk(std::size_t node);
+  // What this node said last was lost when its disk was put back: these keys and reservations.
+  void lost_suffix(std::size_t node, const std::set<std::string>& keys,
+                   const std::set<std::string>& holds);
   // The node's replica was retired, and has told others all that it had to say: a new one follows.
   void retired(std::size_t node);
   // Repeats what is not clear until it is. All nodes must be there and well.
@@ -64,6 +67,7 @@ class Shoppers {
     bool returns_in_doubt = false, end_in_doubt = false;   // asked of a node that was lost
     bool twice = false;                                    // at two nodes
     bool contested = false;                                // it was so at some time
+    bool lost = false;                                     // in part: with a disk put back
     std::vector<std::map<std::string, crdt::Units>> sold;  // each end that was told as committed
   };
   struct Asked {
@@ -81,6 +85,7 @@ class Shoppers {
     int status = 0;
     std::string answer;
     bool mutates = true;
+    bool lost = false;  // what was answered was lost with a disk that was put back
   };
 
   std::string sku(std::uint32_t x) const { return "s" + std::to_string(x % skus_); }
@@ -113,6 +118,8 @@ class Shoppers {
   }
   void count_purged(const Cart& cart, std::map<std::string, Figures>& figures) const;
   bool doubtful(std::size_t node) const { return lost_.contains(node); }
+  bool doubtful(const Asked& asked) const { return asked.lost || doubtful(asked.node); }
+  bool doubtful(const Cart& cart) const { return cart.lost || doubtful(cart.node); }
   std::optional<api::Response> call(std::size_t node, const HttpCall& call, Time limit);
   void count_twice(const Asked& one, const Asked& other, Figures& of) const;
   void audit_carts(std::map<std::string, Figures>& figures);
@@ -128,7 +135,8 @@ class Shoppers {
   std::size_t skus_;
   std::vector<Cart> carts_;
   std::vector<Asked> asked_;
-  std::set<std::size_t> lost_;  // nodes
+  std::set<std::size_t> lost_;         // nodes
+  std::set<std::size_t> rolled_back_;  // nodes whose disk was put back, or copied
   std::uint64_t keys_ = 0, probes_ = 0;
   bool resolving_ = false;
 };

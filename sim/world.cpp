@@ -27,12 +27,14 @@ World::World(WorldOptions options, Watcher& watcher)
                            .costs = plan.costs,
                            .disk = plan.disk,
                            .clock = plan.clock,
-                           .seed = Random(options_.seed, "machine", i).next()};
+                           .seed = Random(options_.seed, "machine", i).next(),
+                           .keeps_bases = options_.keeps_bases};
     node::EngineConfig& engine = machine.engine;
     engine.http_address = "http-" + std::to_string(i);
     engine.checkpoint_bytes = options_.checkpoint_bytes;
     engine.open_holds_max = options_.open_holds_max;
     engine.faults_enabled = true;
+    engine.requires_peer = plan.requires_peer;
     engine.rebalance = options_.rebalance;
     engine.keep_finished = options_.keep_finished;
     gossip::MeshConfig& mesh = engine.mesh;
@@ -58,7 +60,8 @@ World::World(WorldOptions options, Watcher& watcher)
 }
 
 void World::start_all() {
-  for (const auto& machine : machines_) machine->start();
+  for (const auto& machine : machines_)
+    if (!is_spare(machine->place())) machine->start();
 }
 
 bool World::run_until(const std::function<bool()>& done, Time limit) {

@@ -22,6 +22,8 @@ struct NodePlan {
   SkewedClock clock;
   DiskOptions disk;
   std::optional<std::uint64_t> inbox_max;  // none: the world's
+  bool requires_peer = false;              // node.start_requires_peer
+  bool spare = false;  // it has no directory, and is not started with the others
 };
 
 struct WorldOptions {
@@ -39,6 +41,7 @@ struct WorldOptions {
   std::uint32_t open_holds_max = 5'000'000;
   node::RebalanceOptions rebalance;
   crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
+  bool keeps_bases = false;                      // directories are copied by hand in this run
 };
 
 class World {
@@ -54,6 +57,9 @@ class World {
   std::size_t nodes() const { return machines_.size(); }
   Machine& node(std::size_t index) { return *machines_[index]; }
   const Machine& node(std::size_t index) const { return *machines_[index]; }
+  bool is_spare(std::size_t node) const { return options_.nodes[node].spare; }
+  // A node, or a spare that has been given a directory.
+  bool takes_part(std::size_t node) const { return !is_spare(node) || machines_[node]->life() > 0; }
   std::size_t region_of(std::size_t node) const { return region_of_[node]; }
   const std::vector<std::size_t>& nodes_of(std::size_t region) const { return nodes_of_[region]; }
   // Where the customers of a region are.

@@ -170,4 +170,20 @@ TEST_SUITE("boots") {
     CHECK(forks > 3'000);
     CHECK(same > 3'000);
   }
+
+  TEST_CASE("boots: void are those of a history that began where the two parted") {
+    const std::vector<Boot> copied{{1, 11}, {8, 12}};
+    // A disk that was put back, as it was at 20; and one that went back before a boot.
+    CHECK(void_boots({{1, 11}, {8, 12}, {21, 13}}, copied) == std::vector<Boot>{{21, 13}});
+    CHECK(void_boots({{1, 11}, {5, 13}}, copied) == std::vector<Boot>{{5, 13}});
+    // Both were started on the same copy.
+    CHECK(void_boots({{1, 11}, {8, 12}, {21, 13}}, {{1, 11}, {8, 12}, {21, 14}}) ==
+          std::vector<Boot>{{21, 13}});
+    // Copied in the middle of boot 12: with nothing, and with another boot, since then.
+    CHECK(void_boots(copied, {{1, 11}, {8, 12}, {15, 14}}) == std::vector<Boot>{{15, 14}});
+    CHECK(void_boots({{1, 11}, {8, 12}, {30, 13}}, {{8, 12}, {15, 14}, {17, 15}}) ==
+          std::vector<Boot>{{15, 14}, {17, 15}});
+    // They share none that both remember.
+    CHECK(void_boots({{21, 13}}, {{30, 14}}) == std::vector<Boot>{{21, 13}});
+  }
 }

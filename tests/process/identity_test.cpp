@@ -173,6 +173,10 @@ TEST_SUITE("process/identity") {
     CHECK(own_replica(cluster[0]) == old);
     sell(cluster[0], "kept", 40);
     CHECK(cluster[0].running());
+    for (int i = 0; i < 5; ++i) {  // in a restart loop, say
+      REQUIRE(cluster[0].stop() == 0);
+      cluster[0].start();
+    }
     cluster[1].resume();
     wait_for_fork(cluster[0]);
     CHECK(fs::exists(data / "fork"));

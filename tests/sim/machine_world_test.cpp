@@ -263,6 +263,54 @@ TEST_CASE("machine: it does not start with less on its disk than it had released
   CHECK(machine.lives());
 }
 
+TEST_CASE("machine: put back by hand it is found out, and what it did since is written again") {
+  WorldOptions options = three_nodes();
+  options.keeps_bases = true;
+  Shop shop(std::move(options));
+  Machine& machine = shop.world.node(0);
+  shop.pass(kSecond);
+  const Directory yesterday = machine.directory();
+  const auto before = machine.replica();
+  CHECK(shop.receive(0, 7).status == 201);
+  shop.pass(5 * kSecond);
+  machine.crash(PowerLoss::forgets, false);
+  SUBCASE("whole") {
+    machine.put_back(yesterday);
+    for (std::size_t other = 1; other < shop.world.nodes(); ++other) {
+      shop.world.network().cut(0, other);
+      shop.world.network().cut(other, 0);
+    }
+    machine.start();
+    CHECK(shop.receive(0, 5).status == 201);
+    CHECK(machine.lives());
+    for (std::size_t other = 1; other < shop.world.nodes(); ++other) {
+      shop.world.network().mend(0, other);
+      shop.world.network().mend(other, 0);
+    }
+    shop.pass(15 * kSecond);
+    REQUIRE_FALSE(machine.lives());
+    CHECK(machine.directory().fork.replica == before);
+    machine.start();
+    CHECK(machine.replica() != before);
+    shop.pass(15 * kSecond);
+    REQUIRE(shop.product(1) != nullptr);
+    const auto& stock = shop.product(1)->stock;
+    CHECK(stock.on_hand() == 10 + 7 + 5);
+    CHECK(stock.find(machine.replica())->row.received == 5);
+    CHECK(machine.engine().state().retired(before));
+  }
+  SUBCASE("the store alone: its mark refuses it, and a restore is another replica") {
+    machine.put_back(yesterday, true);
+    machine.start();
+    CHECK(machine.stopped_for() == "the store holds less than its high-water mark");
+    machine.restore(yesterday.image);
+    machine.start();
+    REQUIRE(machine.lives());
+    CHECK(machine.replica() != before);
+    CHECK(shop.product(0)->stock.rights(machine.replica()) == 0);
+  }
+}
+
 TEST_CASE("machine: a write that fails ends the process; a full disk refuses new work") {
   Shop shop;
   Machine& machine = shop.world.node(0);

@@ -439,10 +439,11 @@ TEST_SUITE("scenario: bad input") {
 
   TEST_CASE("events") {
     const Parts unknown{.more = event("at = \"1m\"\nkind = \"earthquake\"")};
-    refused(unknown, "kind",
-            "event.kind: must be one of cut, slow, loss, clog, crash, pause, restart, disk_lost, "
-            "disk_slow, disk_full, clock_step, receive, adjust, allow, grant, failover, "
-            "retire, is \"earthquake\"");
+    refused(
+        unknown, "kind",
+        "event.kind: must be one of cut, slow, loss, clog, crash, pause, restart, disk_lost, "
+        "disk_slow, disk_full, disk_put_back, clock_step, receive, adjust, allow, grant, failover, "
+        "retire, is \"earthquake\"");
     refused({.more = event("kind = \"restart\"\nnodes = \"us\"")}, "[[event]]",
             "event.at: is missing: set it");
     refused({.more = event("at = \"1h\"\nkind = \"restart\"\nnodes = \"us\"")}, "at = \"1h\"",

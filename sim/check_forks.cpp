@@ -1,0 +1,525 @@
+// Data directories that were put back or copied: several histories under one name.
+//
+//   fork-without-cause   a replica that ended as a fork has another history
+//   copies-differ        what a node takes of such an origin is of one history
+//   fork-spent-too-much  before it is found out, a fork spends no more than P: the rights in the
+//                        copy, and what was granted to it since
+//   reissued-too-much    what it writes again under another name (F) is at most P and the units in
+//                        holds that were open in the copy
+//   fork-not-reissued    every change of its totals, every key, every hold that it made and every
+//                        end of an older one is written again
+//
+// The ghost has, of each origin, the history that stands. One that goes on beside it, or went on,
+// is kept whole (History), until the replica that it became has written again what it did: that is
+// in the ghost like all rows, and a debt of it in the budget as `forked`.
+
+#include <algorithm>
+
+#include "sim/checks.h"
+
+namespace holdfast::sim {
+
+using crdt::DecodedRow;
+using crdt::HoldRow;
+using crdt::HoldState;
+using crdt::ReplicaId;
+using crdt::RowKind;
+using crdt::Sequence;
+using crdt::State;
+using crdt::StockRow;
+using crdt::Units;
+
+namespace {
+
+const StockRow& stock_of(const State& rows, ReplicaId origin, const std::string& sku) {
+  static const StockRow kNone;
+  const crdt::Product* product = rows.product(sku);
+  const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(origin);
+  return cell == nullptr ? kNone : cell->row;
+}
+
+// What a row does to its origin's rights.
+Units own_rights(const StockRow& row) {
+  Units rights = row.received - row.withdrawn + row.allowance_added - row.allowance_removed -
+                 (row.held - row.released) + row.returned + row.voided;
+  for (const crdt::PeerTotals& entry : row.peers) rights += entry.seized - entry.granted;
+  return rights;
+}
+
+Units granted_to(const State& rows, const std::string& sku, ReplicaId to) {
+  const crdt::Product* product = rows.product(sku);
+  if (product == nullptr) return 0;
+  Units granted = 0;
+  for (const auto& cell : product->stock.cells())
+    if (const crdt::PeerTotals* entry = cell->row.find(to)) granted += entry->granted;
+  return granted;
+}
+
+DecodedRow decoded(const crdt::FeedItem& item) {
+  std::string bytes;
+  crdt::append_item(item, bytes);
+  return *crdt::decode_row(bytes);
+}
+
+void copy_rows(const State& from, ReplicaId origin, State& to) {
+  if (const crdt::Feed* feed = from.feed(origin))
+    for (auto at = feed->begin_after(0); at != feed->end(); ++at)
+      (void)to.merge(origin, decoded(*at->second));
+  to.advance(origin, from.head(origin));
+}
+
+std::unique_ptr<State> rows_of_origin(const State& from, ReplicaId origin) {
+  auto rows = std::make_unique<State>(ReplicaId{1});
+  copy_rows(from, origin, *rows);
+  return rows;
+}
+
+bool was_at(const std::map<Sequence, std::uint64_t>& boots, Sequence sequence, std::uint64_t boot) {
+  const auto after = boots.upper_bound(sequence);
+  return boot == 0 || (after != boots.begin() && std::prev(after)->second == boot);
+}
+
+std::string at_node(const Machine& machine) { return machine.name() + ": "; }
+
+}  // namespace
+
+// ── who is where ────────────────────────────────────────────────────────────────────────────────
+
+History* Checks::history_at(const Machine& machine) const {
+  const auto of = histories_.find(machine.replica());
+  if (of == histories_.end()) return nullptr;
+  for (const auto& history : of->second)
+    if (history->place == machine.place()) return history.get();
+  return nullptr;
+}
+
+const State& Checks::rows_of(const Machine& machine) const {
+  const History* apart = history_at(machine);
+  return apart == nullptr ? ghost_ : *apart->rows;
+}
+
+bool Checks::is_forked(const Machine& machine) const {
+  const auto of = histories_.find(machine.replica());
+  return of != histories_.end() &&
+         std::any_of(of->second.begin(), of->second.end(),
+                     [](const auto& history) { return !history->reissued; });
+}
+
+const crdt::Hold* Checks::hold(const std::string& id) const {
+  if (const crdt::Hold* hold = ghost_.hold(id)) return hold;
+  for (const auto& [origin, all] : histories_)
+    for (const auto& history : all)
+      if (history->place && !history->reissued)
+        if (const crdt::Hold* hold = history->rows->hold(id)) return hold;
+  return nullptr;
+}
+
+bool Checks::has_key(const std::string& key) const {
+  if (ghost_.key(key) != nullptr) return true;
+  for (const auto& [origin, all] : histories_)
+    for (const auto& history : all)
+      if (history->rows->key(key) != nullptr) return true;
+  return false;
+}
+
+// The history in which `boot` wrote `sequence`; nullptr: none.
+const State* Checks::rows_at(ReplicaId origin, Sequence sequence, std::uint64_t boot) const {
+  const auto boots = boots_.find(origin);
+  if (boots == boots_.end()) return &ghost_;
+  if (sequence <= ghost_.head(origin) && was_at(boots->second, sequence, boot)) return &ghost_;
+  for (const auto& history : histories_.at(origin))
+    if (sequence <= history->rows->head(origin) && was_at(history->line.boots, sequence, boot))
+      return history->rows.get();
+  return nullptr;
+}
+
+// Some other machine has rows of the ghost's history that this one lacks.
+bool Checks::somebody_has(const History& history) const {
+  for (std::size_t i = 0; i < world_->nodes(); ++i) {
+    const Machine& machine = world_->node(i);
+    if (i == history.place) continue;
+    if (machine.replica() == history.origin) return true;
+    Sequence has = 0;
+    std::uint64_t boot = 0;
+    if (machine.lives()) {
+      const State& state = machine.engine().state();
+      has = state.head(history.origin);
+      boot = state.boot_of(history.origin, has);
+    } else if (const auto known = known_.find(i); known != known_.end()) {
+      has = known->second.durable[history.origin];
+    }
+    const auto boots = boots_.find(history.origin);
+    if (has > history.parted && has <= ghost_.head(history.origin) &&
+        (boots == boots_.end() || was_at(boots->second, has, boot)))
+      return true;
+  }
+  return false;
+}
+
+// What forks gave, in rows that are not in the ghost, under whatever name.
+Units Checks::granted_apart(const std::string& sku, ReplicaId to) const {
+  Units granted = 0;
+  for (const auto& [origin, all] : histories_)
+    for (const auto& history : all) {
+      if (history->reissued) continue;
+      const auto* now = stock_of(*history->rows, origin, sku).find(to);
+      const auto* then = stock_of(*history->base, origin, sku).find(to);
+      if (now != nullptr) granted += now->granted - (then == nullptr ? 0 : then->granted);
+    }
+  return granted;
+}
+
+// ── what is written and taken ───────────────────────────────────────────────────────────────────
+
+void Checks::take_own_apart(Machine& machine, const node::JournalValue& value,
+                            const node::JournalPart& part, History& history) {
+  auto rows = crdt::decode_rows(part.rows);
+  if (!rows.ok()) return fail("not-monotone", at_node(machine) + "rows that cannot be read");
+  const ReplicaId self = machine.replica();
+  std::set<std::string> skus;
+  for (DecodedRow& row : *rows) {
+    const std::string where = at_node(machine) + row.key + ": ";
+    if (row.sequence <= history.rows->head(self) || row.sequence > part.upto)
+      fail("not-monotone", where + "sequence " + std::to_string(row.sequence) +
+                               " was written after " + std::to_string(history.rows->head(self)));
+    history.line.contents[row.sequence] = content_of(row);
+    if (const auto* stock = std::get_if<StockRow>(&row.payload)) {
+      check_stock_row(stock_of(*history.rows, self, row.key), *stock, where);
+      skus.insert(row.key);
+    } else if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
+      const crdt::Hold* before = history.rows->hold_of(row.key, self);
+      if (before != nullptr) check_hold_row(before->row, *hold, value.life_ms, where);
+    } else if (const auto* member = std::get_if<crdt::MemberRow>(&row.payload)) {
+      for (const crdt::Boot& boot : member->boots) history.line.boots[boot.sequence] = boot.nonce;
+    } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
+      if (key->state != 0) budget_[key->sku].undone += std::max<Units>(0, key->units);
+    } else if (const auto* decree = std::get_if<crdt::DecreeRow>(&row.payload)) {
+      contested_.insert(decree->target);
+    }
+    if (auto merged = history.rows->merge(self, std::move(row)); !merged.ok())
+      fail("not-monotone", where + std::string(merged.status().message()));
+  }
+  history.rows->advance(self, part.upto);
+  for (const std::string& sku : skus) check_spent(history, sku);
+}
+
+// Of an origin with several histories: all that is taken together is of one.
+void Checks::take_forked(Machine& machine, const node::JournalPart& part) {
+  const auto rows = crdt::decode_rows(part.rows);
+  if (!rows.ok()) return fail("copies-differ", at_node(machine) + "rows that cannot be read");
+  const auto is_of = [&](Sequence head, const auto& content_at) {
+    return part.upto <= head && std::all_of(rows->begin(), rows->end(), [&](const auto& row) {
+             return content_at(row.sequence) == content_of(row);
+           });
+  };
+  bool found = is_of(ghost_.head(part.origin), [&](Sequence sequence) {
+    const auto at = contents_.find({part.origin, sequence});
+    return at == contents_.end() ? 0 : at->second;
+  });
+  for (const auto& history : histories_.at(part.origin))
+    found = found || is_of(history->rows->head(part.origin), [&](Sequence sequence) {
+              const auto at = history->line.contents.find(sequence);
+              return at == history->line.contents.end() ? 0 : at->second;
+            });
+  if (!found)
+    fail("copies-differ", at_node(machine) + "what it has of " + crdt::to_string(part.origin) +
+                              " up to " + std::to_string(part.upto) +
+                              " is of no history of it, or not durable there");
+}
+
+void Checks::check_spent(const History& history, const std::string& sku) {
+  const auto at = history.bounds.find(sku);
+  const History::Bound bound = at == history.bounds.end() ? History::Bound{} : at->second;
+  const Units spent = own_rights(stock_of(*history.base, history.origin, sku)) -
+                      own_rights(stock_of(*history.rows, history.origin, sku));
+  const Units since =
+      granted_to(ghost_, sku, history.origin) + granted_apart(sku, history.origin) - bound.granted;
+  const Units most = std::max<Units>(0, bound.rights) + since + budget_[sku].sum();
+  if (spent > most)
+    fail("fork-spent-too-much", sku + ": a fork of " + crdt::to_string(history.origin) + " spent " +
+                                    std::to_string(spent) + ", of " + std::to_string(bound.rights) +
+                                    " in the copy and " + std::to_string(since) + " granted since");
+}
+
+// As it was when the copy was made.
+std::unique_ptr<History> Checks::history_from(const State& copy) {
+  const ReplicaId origin = copy.self();
+  auto history = std::make_unique<History>();
+  history->origin = origin;
+  history->parted = copy.head(origin);
+  history->base = rows_of_origin(copy, origin);
+  history->rows = rows_of_origin(copy, origin);
+  for (Sequence sequence = 1; sequence <= history->parted; ++sequence)
+    if (const auto at = contents_.find({origin, sequence}); at != contents_.end())
+      history->line.contents[sequence] = at->second;
+  for (const auto& [sequence, boot] : boots_[origin])
+    if (sequence <= history->parted) history->line.boots[sequence] = boot;
+  for (const auto& [sku, product] : copy.catalogue())
+    history->bounds[std::string(sku)] = {.rights = product->stock.rights(origin),
+                                         .granted = granted_to(copy, std::string(sku), origin)};
+  for (const auto& [at, hold] : copy.holds())
+    if (hold->origin == origin && hold->row.state == HoldState::held)
+      for (const crdt::HoldLine& line : hold->row.lines)
+        history->bounds[line.sku].open += line.held;
+  return history;
+}
+
+// ── copies ──────────────────────────────────────────────────────────────────────────────────────
+
+void Checks::on_put_back(Machine& machine, const State& copy, bool fits) {
+  const ReplicaId origin = copy.self();
+  Known& known = known_[machine.place()];
+  if (!fits) {
+    refused_.insert(machine.place());
+    return;
+  }
+  known = {};
+  known.replica = origin;
+  for (const auto& [replica, head] : copy.vector()) known.durable.raise(replica, head);
+  if (const auto meta = node::decode_meta(machine.image().meta); meta.ok()) {
+    known.batch = meta->batch;
+    known.life_ms = meta->life_ms;
+  }
+  for (const auto& [batch, entry] : machine.image().journal)
+    if (const auto value = node::decode_journal_value(entry.bytes); value.ok()) {
+      known.batch = std::max(known.batch, batch);
+      known.life_ms = std::max(known.life_ms, value->life_ms);
+    }
+  bool alone = true;
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    alone = alone && (i == machine.place() || world_->node(i).replica() != origin);
+  const Sequence parted = copy.head(origin);
+  if (alone && parted == ghost_.head(origin)) return;  // as after any crash
+  auto history = history_from(copy);
+  history->place = machine.place();
+  contested_.insert(origin);
+  History& made = *history;
+  histories_[origin].push_back(std::move(history));
+  if (!alone) return saw("a clone ran beside its original");
+  saw("a disk was put back");
+  Sequence kept = parted;  // of what was written since, that others have
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (i != machine.place())
+      if (const auto other = known_.find(i); other != known_.end())
+        kept = std::max(kept, other->second.durable[origin]);
+  note_lost(machine.place(), ghost_, origin, kept);
+  if (!somebody_has(made)) exchange(made);
+}
+
+void Checks::note_lost(std::size_t node, const State& rows, ReplicaId origin, Sequence after) {
+  std::set<std::string> keys, holds;
+  const crdt::Feed* feed = rows.feed(origin);
+  if (feed == nullptr || rows.head(origin) <= after) return;
+  for (auto at = feed->begin_after(after); at != feed->end(); ++at) {
+    const std::string key(crdt::row_key(*at->second));
+    if (at->second->kind == RowKind::key) keys.insert(key);
+    if (at->second->kind == RowKind::hold) holds.insert(key);
+  }
+  if (!keys.empty() || !holds.empty()) saw("what was acknowledged was lost with a disk put back");
+  if (on_lost_) on_lost_(node, keys, holds);
+}
+
+// The ghost's history of this origin and the other one take each other's place.
+void Checks::exchange(History& history) {
+  const ReplicaId origin = history.origin;
+  auto was = rows_of_origin(ghost_, origin);
+  Line line{.contents = {}, .boots = boots_[origin]};
+  for (Sequence sequence = 1; sequence <= ghost_.head(origin); ++sequence)
+    if (const auto at = contents_.find({origin, sequence}); at != contents_.end()) {
+      line.contents[sequence] = at->second;
+      contents_.erase(at);
+    }
+  ghost_.drop_origin(origin);
+  copy_rows(*history.rows, origin, ghost_);
+  boots_[origin] = history.line.boots;
+  for (const auto& [sequence, content] : history.line.contents)
+    contents_[{origin, sequence}] = content;
+  std::erase_if(sums_, [&](const auto& entry) { return entry.first.first == origin; });
+  for (const auto& [sku, product] : history.rows->catalogue())
+    sums_[{origin, std::string(sku)}] = told_by(stock_of(*history.rows, origin, std::string(sku)));
+  const std::optional<std::size_t> here = history.place;
+  history.place.reset();
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (i != here && world_->node(i).replica() == origin) history.place = i;
+  history.rows = std::move(was);
+  history.line = std::move(line);
+}
+
+Checks::HoldSums Checks::told_by(const StockRow& row) {
+  return {.open = row.held - row.released - row.sold,
+          .sold = row.sold,
+          .returned = row.returned,
+          .voided = row.voided,
+          .held = row.held,
+          .released = row.released};
+}
+
+// ── forks that become other replicas ────────────────────────────────────────────────────────────
+
+void Checks::on_rejoined(Machine& machine, const node::ForkMark& mark, const State* base,
+                         const State& fresh) {
+  const ReplicaId origin = mark.replica;
+  const ReplicaId self = fresh.self();
+  const auto of = histories_.find(origin);
+  if (of == histories_.end()) return;  // said already
+  History* own = nullptr;
+  for (const auto& history : of->second)
+    if (history->place == machine.place()) own = history.get();
+  const bool mine_void =
+      own != nullptr
+          ? was_at(own->line.boots, mark.boots.front().sequence, mark.boots.front().nonce)
+          : was_at(boots_[origin], mark.boots.front().sequence, mark.boots.front().nonce);
+  if (mine_void && own == nullptr) {  // what it wrote stood, and does not any more
+    for (const auto& history : of->second)
+      if (!history->reissued && (own == nullptr || history->place)) own = history.get();
+    if (own == nullptr && base == nullptr)
+      return fail("fork-without-cause", at_node(machine) + "all other histories are over");
+    if (own == nullptr) {  // both found out at once, and both are void
+      of->second.push_back(history_from(*base));
+      own = of->second.back().get();
+    }
+    exchange(*own);
+  } else if (!mine_void && own != nullptr) {  // and the other way round
+    exchange(*own);
+    own = nullptr;
+  }
+  if (own != nullptr) {
+    own->place.reset();
+    if (base == nullptr) {
+      saw("a fork's suffix was lost: its base was gone");
+      note_lost(machine.place(), *own->rows, origin, own->parted);
+    } else {
+      if (base->head(origin) != own->parted)
+        fail("fork-not-reissued", at_node(machine) + "parted after " + std::to_string(own->parted) +
+                                      ", and writes again what came after " +
+                                      std::to_string(base->head(origin)));
+      check_reissued(*own, fresh);
+    }
+    take_reissued(*own, fresh, base != nullptr);
+  } else {
+    copy_rows(fresh, self, ghost_);
+  }
+  Known& known = known_[machine.place()];
+  known = {};
+  known.replica = self;
+  known.batch = machine.image().mark;
+  for (const auto& [replica, head] : fresh.vector()) known.durable.raise(replica, head);
+  for (const auto& [batch, entry] : machine.image().journal)
+    if (const auto value = node::decode_journal_value(entry.bytes); value.ok())
+      known.life_ms = std::max(known.life_ms, value->life_ms);
+  for (const crdt::Boot& boot : fresh.boots(self)) boots_[self][boot.sequence] = boot.nonce;
+  if (const crdt::Feed* feed = fresh.feed(self))
+    for (auto at = feed->begin_after(0); at != feed->end(); ++at)
+      contents_[{self, at->first}] = content_of(decoded(*at->second));
+  for (const auto& [sku, product] : ghost_.catalogue()) check_product(std::string(sku));
+}
+
+void Checks::check_reissued(const History& history, const State& fresh) {
+  const ReplicaId origin = history.origin, self = fresh.self();
+  const std::string where = crdt::to_string(origin) + " as " + crdt::to_string(self) + ": ";
+  const auto lacks = [&](const std::string& what) {
+    fail("fork-not-reissued", where + what + " is not written again");
+  };
+  const crdt::Feed* feed = history.rows->feed(origin);
+  for (auto at = feed->begin_after(history.parted); at != feed->end(); ++at) {
+    const std::string key(crdt::row_key(*at->second));
+    if (at->second->kind == RowKind::key && fresh.own_key(key) == nullptr) lacks("key " + key);
+    if (at->second->kind == RowKind::hold) {
+      const auto& now = static_cast<const crdt::Hold&>(*at->second).row;
+      const crdt::Hold* then = history.base->hold_of(key, origin);
+      const crdt::Hold* again = fresh.own_hold(key);
+      const bool made = then == nullptr && !now.estate_of;
+      const bool ended = then != nullptr && then->row.state == HoldState::held &&
+                         now.state != HoldState::held && !now.estate_of;
+      if ((made || ended) &&
+          (again == nullptr || again->row.state != now.state || again->row.lines != now.lines))
+        lacks("reservation " + key);
+    }
+    if (at->second->kind != RowKind::stock) continue;
+    const StockRow &was = stock_of(*history.base, origin, key),
+                   &now = stock_of(*history.rows, origin, key), &is = stock_of(fresh, self, key);
+    using Total = Units StockRow::*;
+    for (const Total total : {&StockRow::received, &StockRow::withdrawn, &StockRow::allowance_added,
+                              &StockRow::allowance_removed, &StockRow::released, &StockRow::sold,
+                              &StockRow::returned, &StockRow::voided})
+      if (is.*total != now.*total - was.*total) lacks("a change of the stock of " + key);
+    if (is.held < now.held - was.held) lacks("what is held of " + key);
+    for (const crdt::PeerTotals& entry : now.peers) {
+      const crdt::PeerTotals *before = was.find(entry.peer), *after = is.find(entry.peer);
+      if ((after == nullptr ? 0 : after->granted) !=
+          entry.granted - (before == nullptr ? 0 : before->granted))
+        lacks("a grant of " + key);
+    }
+  }
+}
+
+// Into the ghost, with what it may cost.
+void Checks::take_reissued(const History& history, const State& fresh, bool whole) {
+  const ReplicaId origin = history.origin, self = fresh.self();
+  bool any = false;
+  for (const auto& [sku_view, product] : history.rows->catalogue()) {
+    const std::string sku(sku_view);
+    const StockRow& row = stock_of(fresh, self, sku);
+    const auto at = history.bounds.find(sku);
+    const History::Bound bound = at == history.bounds.end() ? History::Bound{} : at->second;
+    const Units since =
+        granted_to(ghost_, sku, origin) + granted_apart(sku, origin) - bound.granted;
+    const Units forked = std::max<Units>(0, -own_rights(row));
+    const Units most = std::max<Units>(0, bound.rights) + since + bound.open + budget_[sku].sum();
+    if (forked > most)
+      fail("reissued-too-much", sku + ": a fork of " + crdt::to_string(origin) + " writes again " +
+                                    std::to_string(forked) + ", of " +
+                                    std::to_string(bound.rights) + " in the copy, " +
+                                    std::to_string(since) + " granted since and " +
+                                    std::to_string(bound.open) + " in open holds");
+    budget_[sku].forked += forked;
+    for (const crdt::PeerTotals& entry : row.peers) {
+      budget_[sku].decreed += entry.seized;
+      any = any || entry.granted > 0;
+    }
+    // What it gave and nobody wrote again is nobody's debt but that of whoever sold it.
+    if (!whole)
+      for (const crdt::PeerTotals& entry : stock_of(*history.rows, origin, sku).peers) {
+        const crdt::PeerTotals* then = stock_of(*history.base, origin, sku).find(entry.peer);
+        budget_[sku].forked += entry.granted - (then == nullptr ? 0 : then->granted);
+      }
+    any = any || forked > 0 || row.received > 0 || row.released > 0;
+    sums_[{self, sku}] = told_by(row);
+  }
+  copy_rows(fresh, self, ghost_);
+  // Of its decrees: what adoptions may still seize.
+  for (const auto& [key, decree] : ghost_.decrees())
+    if (decree->origin == self)
+      adoptions_left_[{self, decree->row.target}] += decree->row.open_holds + decree->row.seized;
+  for (const auto& [sku, product] : history.rows->catalogue())
+    for (const crdt::PeerTotals& entry : stock_of(fresh, self, std::string(sku)).peers)
+      adoptions_left_[{self, entry.peer}] -= entry.seized;
+  if (any && whole) saw("a fork's suffix was written again by its successor");
+  const_cast<History&>(history).reissued = true;
+}
+
+// All of its last writes are at every machine that lives.
+bool Checks::is_known_to_all(const std::string& sku, ReplicaId debtor) const {
+  const crdt::Product* product = ghost_.product(sku);
+  const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(debtor);
+  if (cell == nullptr) return true;
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (const Machine& machine = world_->node(i); machine.lives())
+      if (machine.engine().state().head(debtor) < cell->sequence) return false;
+  return true;
+}
+
+void Checks::settle_forks() {
+  for (const auto& [origin, all] : histories_)
+    for (const auto& history : all) {
+      if (history->reissued || !history->place) continue;
+      const Machine& machine = world_->node(*history->place);
+      if (!machine.lives() || machine.replica() != origin || somebody_has(*history)) continue;
+      saw("a disk put back was never found out");
+      const std::size_t place = *history->place;
+      exchange(*history);
+      note_lost(place, *history->rows, origin, history->parted);
+    }
+}
+
+}  // namespace holdfast::sim
