@@ -11,10 +11,10 @@
 //
 // Proportional. A replica's target is its part of all rights, by demand. Of a SKU that few have
 // asked for that says little: the fewer, the more counts the replica's part of the demand for all
-// SKUs (as if `prior` units a second had been asked for in those proportions). Before that, what one
-// customer takes is set aside for each replica at which one is expected before all is sold, the
+// SKUs (as if `prior` units a second had been asked for in those proportions). Before that, what
+// one customer takes is set aside for each replica at which one is expected before all is sold, the
 // busiest first; where there is not enough for that, nothing stays: a cart finds units where they
-// are together. While nobody knows what a customer takes, the last `gather_below` units are gathered.
+// are together. While nobody knows what a customer takes, the last `gather_below` are gathered.
 //
 // It pulls when it has less than half of its target, or than is set aside for it, from those that
 // have more than theirs, and nobody gives what brings them below their own target. So after a pull
