@@ -48,6 +48,17 @@ void add_local_cluster(CLI::App* app, LocalClusterOptions& cluster) {
 
 namespace {
 
+// CLI::Range lets "nan" pass.
+CLI::Validator share(double least) {
+  return CLI::Validator(
+      [least](std::string& text) {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= 1) return "";
+        return least == 0 ? "must be a number from 0 to 1" : "must be a number above 0, at most 1";
+      },
+      least == 0 ? "FLOAT in [0 - 1]" : "FLOAT in (0 - 1]");
+}
+
 void add_cluster(CLI::App& root, Arguments& a) {
   auto* cluster = node_command(root, a, "cluster", "Show the nodes as one of them sees them",
                                "holdfast cluster --url http://127.0.0.1:8081",
@@ -69,17 +80,6 @@ void add_cluster(CLI::App& root, Arguments& a) {
   clear->add_option("TARGET", a.fault.target, "A region, or a node's name")->required();
   node_command(*faults, a, "list", "Show the link faults of this node",
                "holdfast cluster faults list", [&a] { return faults_list(a.node); });
-}
-
-// CLI::Range lets "nan" pass.
-CLI::Validator share(double least) {
-  return CLI::Validator(
-      [least](std::string& text) {
-        double value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= 1) return "";
-        return least == 0 ? "must be a number from 0 to 1" : "must be a number above 0, at most 1";
-      },
-      least == 0 ? "FLOAT in [0 - 1]" : "FLOAT in (0 - 1]");
 }
 
 std::string plan_digest(const std::string& text) {
