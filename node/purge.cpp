@@ -22,6 +22,15 @@ bool held_elsewhere(const crdt::State& state, const Hold& hold) {
   return false;
 }
 
+// It ended, or stands in for, a retired replica's copy, of which nothing is here: that origin was
+// dropped, and is being taken anew. Its heir would end that copy once more if it forgot this.
+bool root_is_away(const crdt::State& state, const crdt::HoldRow& row) {
+  const auto away = [&](ReplicaId root) { return root && state.head(root) == 0; };
+  return away(row.estate_of) ||
+         std::any_of(row.freed.begin(), row.freed.end(),
+                     [&](const crdt::FreedHold& freed) { return away(freed.of); });
+}
+
 }  // namespace
 
 void Purge::tick(Instant now, Times times) {
@@ -100,7 +109,8 @@ Purge::Verdict Purge::judge(const crdt::FeedItem& item, Sequence acknowledged, T
   if (hold.dirty || hold.sequence > acknowledged) return Verdict::stay;
   if (hold.row.ended_at > times.wall_ms) return Verdict::move;
   if (hold.row.ended_at > times.wall_ms - keep_.count()) return Verdict::stay;
-  return held_elsewhere(state_, hold) ? Verdict::move : Verdict::drop;
+  return held_elsewhere(state_, hold) || root_is_away(state_, hold.row) ? Verdict::move
+                                                                        : Verdict::drop;
 }
 
 bool Purge::may_move(const Hold& hold, Instant now) const {

@@ -83,7 +83,8 @@ class HoldsSince {
   }
 
   // Of holds that have ended and were purged since, nobody can tell how: they end once more, by the
-  // heir.
+  // heir. One that says what its replica has ended as an heir (`freed`, `estate_of`) is never among
+  // them: it is kept as long as that end stands (purge.h), however long the fork was alone.
   void take_purged() {
     const auto& all = base_.holds();
     for (auto at = all.lower_bound({base_.self(), 0}); at != all.end(); ++at) {

@@ -321,4 +321,56 @@ TEST_SUITE("purge of an engine") {
       for (const std::size_t node : {0u, 1u}) crash_and_compare(cluster, node, 0);
     });
   }
+
+  TEST_CASE("what an heir has ended is not forgotten while the retired one's rows are away") {
+    using holdfast::crdt::HoldRow;
+    constexpr Times kLong{.life_ms = 0, .wall_ms = 1'000'000};
+    for (const bool stands_in : {false, true}) {
+      const ReplicaId gone{3};
+      holdfast::crdt::State state(ReplicaId{1});  // alone: nobody else has to know an end
+      const auto add = [&](const std::string& id, std::uint32_t units) {
+        HoldRow row{.state = HoldState::released, .ended_at = 1};
+        row.lines.push_back({.sku = "a", .requested = units, .held = units});
+        return &state.add_hold(id, std::move(row));
+      };
+      add("other", 1);
+      state.change_hold(*add("r", 2), [&](HoldRow& row) {
+        if (stands_in) row.estate_of = row.adopted_from = gone;
+        if (!stands_in) row.freed = {{gone, {2}}};
+      });
+      std::string rows;
+      state.seal(rows);
+      Purge purge(state, kKeep);
+      holdfast::crdt::Instant now{};
+      const auto look = [&] {
+        now = std::max(now, purge.wake_at());
+        purge.tick(now, kLong);
+        std::string moved;
+        state.seal(moved);
+      };
+      for (int i = 0; i < 4; ++i) look();
+      CHECK(state.own_hold("other") == nullptr);
+      CHECK(state.own_hold("r") != nullptr);
+      // They are here again, and its copy is held.
+      HoldRow copy;
+      copy.lines.push_back({.sku = "a", .requested = 2, .held = 2});
+      const auto take = [&](HoldState as, holdfast::crdt::Sequence sequence) {
+        copy.state = as;
+        REQUIRE(state
+                    .merge(gone, {.kind = holdfast::crdt::RowKind::hold,
+                                  .key = "r",
+                                  .sequence = sequence,
+                                  .payload = copy})
+                    .ok());
+        state.advance(gone, sequence);
+      };
+      take(HoldState::held, 4);
+      for (int i = 0; i < 4; ++i) look();
+      CHECK(state.own_hold("r") != nullptr);
+      take(HoldState::released, 5);
+      now += 2 * kKeep;
+      for (int i = 0; i < 4; ++i) look();
+      CHECK(state.own_hold("r") == nullptr);
+    }
+  }
 }
