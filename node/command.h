@@ -319,7 +319,7 @@ struct DecreeAccount {
   Units unseen = 0;        // of the target's rights seized and not seen by it yet, in this view
   Units debt = 0;          // of the target, in this view
   Units spent_unseen = 0;  // what it had sold of `seized` when it saw that
-  Units realized = 0;      // of that, beyond stock and allowance at that moment
+  Units realized = 0;      // of that, beyond stock and allowance: the issuer's view (decrees.h)
   Units repaid = 0;
 };
 struct DecreeAccounts {

@@ -8,6 +8,14 @@
 // already (`debt_at_seen`); it sells again when its debt is repaid, and asks for that itself. The
 // issuer closes the decree when everything was seen and no debt is left.
 //
+// Its account says what is `realized`: of each SKU, when the issuer learns of debt_at_seen, the
+// part of that which is beyond stock and allowance in the issuer's view: min(spent, −(available +
+// allowance)). So 0 ≤ realized ≤ spent_unseen. It is exact if the issuer has all sales and receipts
+// of others then, and only one decree counts that shortfall. Sales that it has not heard of are
+// lacking from it. Of two issuers that decreed one target at once each counts by its own view:
+// their sum may be too low (neither saw the other's sales), or count one shortfall twice. Nothing
+// rests on it: spent_unseen and repaid are exact.
+//
 // A retirement seizes everything that is left in the same way, and stands for ever; estate.h ends
 // the retired replica's holds.
 //

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/node/support/shop.h"
+#include "tests/support/property.h"
 
 using namespace holdfast::node;
 using namespace holdfast::tests;
@@ -286,6 +287,55 @@ TEST_SUITE("decrees: the target sells on, and is back") {
     CHECK(account.repaid == 12);
     CHECK(shop.truth().budget() == 0);
     CHECK(shop.truth().available() == 38);
+  }
+
+  TEST_CASE(
+      "realized: exact where the issuer knows the others' sales, never beyond what was spent") {
+    check_property("one issuer that knows", [] {
+      const Units there = *rc::gen::inRange<Units>(1, 30), near = *rc::gen::inRange<Units>(0, 20);
+      const Units spent = *rc::gen::inRange<Units>(0, there + 1);
+      Shop shop({near, 0, there});
+      shop.lose(2);
+      RC_ASSERT(shop.failover(0, "region-2").code == Code::created);
+      shop.cluster.run_for(1'000);
+      if (spent > 0) shop.sell(2, "there", spent);
+      for (const std::size_t node : {0u, 1u}) {
+        const Units rights = shop.cluster.rights(node, "a");
+        const Units sold = rights == 0 ? 0 : *rc::gen::inRange<Units>(0, rights + 1);
+        if (sold > 0) shop.sell(node, "here-" + std::to_string(node), sold);
+      }
+      shop.cluster.run_for(1'000);
+      const Units beyond = std::max<Units>(0, -shop.truth().available());
+      shop.back();
+      const DecreeAccount account = shop.account(0, 2);
+      RC_ASSERT(account.spent_unseen == spent);
+      RC_ASSERT(account.realized == std::min(spent, beyond));
+    });
+  }
+
+  TEST_CASE("realized: sales that the issuer has not heard of are lacking from it") {
+    Shop shop({0, 0, 10});
+    shop.lose(2);
+    shop.cluster.cut(0, 1);
+    shop.cluster.run_for(4'000);
+    for (const std::size_t node : {0u, 1u})
+      CHECK(shop.failover(node, "region-2").code == Code::created);
+    shop.sell(2, "there", 4);
+    for (const std::size_t node : {0u, 1u}) shop.sell(node, "here-" + std::to_string(node), 10);
+    CHECK(shop.truth().available() == -14);
+    shop.cluster.heal(0, 2);
+    CHECK(shop.cluster.run_until([&] { return shop.account(0, 2).spent_unseen == 4; }, 20'000));
+    CHECK(shop.account(0, 2).realized == 4);  // of 14, but it spent no more
+    shop.back();
+    Units spent = 0, realized = 0;
+    for (const DecreeAccount& one : shop.accounts(0)) {
+      CHECK(one.realized <= one.spent_unseen);
+      spent += one.spent_unseen;
+      realized += one.realized;
+    }
+    CHECK(spent == 14);
+    CHECK(realized >= 4);
+    CHECK(realized <= 14);
   }
 
   TEST_CASE("a region that was dead returns without debt") {
