@@ -239,7 +239,8 @@ class Engine {
   crdt::Sequence boot_sequence_ = 0;
   std::set<ReplicaId> confirmed_by_;
   bool confirmed_by_all_ = false;
-  std::optional<crdt::Instant> former_self_due_;
+  std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
+  bool former_self_lives_ = false;                // as it was at the last look
   crdt::Instant wake_at_ = crdt::Instant::max();
 
   std::vector<Reply> reads_, replies_;

@@ -95,14 +95,22 @@ void Engine::retire_former_self(Now now) {
   const crdt::Member* own = state_.member(state_.self());
   const ReplicaId former = own == nullptr ? ReplicaId{} : own->row.forked_from;
   if (!former || state_.retired(former)) return;
-  const bool ready = !mesh_.reachable_peers().empty() && !mesh_.reachable(former) &&
-                     !mesh_.lacks(former, state_) && state_.member(former) != nullptr;
-  if (!ready) {
-    former_self_due_.reset();
+  const bool lives = mesh_.reachable(former);
+  const bool ready = lives || (!mesh_.reachable_peers().empty() && !mesh_.lacks(former, state_) &&
+                               state_.member(former) != nullptr);
+  if (!ready || lives != former_self_lives_) former_self_due_.reset();
+  former_self_lives_ = lives;
+  if (!ready) return wake(now.instant + kLookEvery);
+  if (!former_self_due_) former_self_due_ = now.instant + kLookForOriginal;
+  if (now.instant < *former_self_due_)
+    return wake(std::min(*former_self_due_, now.instant + kLookEvery));
+  if (lives) {  // said once, until it is gone
+    former_self_due_ = crdt::Instant::max();
+    notes_.push_back({true, "replica " + crdt::to_string(former) +
+                                ", which this one was a copy of, is in use: it goes on beside this "
+                                "one"});
     return wake(now.instant + kLookEvery);
   }
-  if (!former_self_due_) former_self_due_ = now.instant + kLookForOriginal;
-  if (now.instant < *former_self_due_) return wake(*former_self_due_);
   const Outcome outcome = decrees_.retire(
       {.replica = crdt::to_string(former), .successor = crdt::to_string(state_.self())}, times_);
   urgent_ = true;

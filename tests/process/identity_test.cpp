@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -225,7 +224,11 @@ TEST_SUITE("process/identity") {
     clone.start();
     CHECK(own_replica(clone) != original);
     REQUIRE(eventually([&] { return knows(clone, "original", "committed"); }));
-    std::this_thread::sleep_for(Millis(8'000));
+    REQUIRE(eventually(
+        [&] {
+          return clone.log().find("is in use: it goes on beside this one") != std::string::npos;
+        },
+        Millis(30'000)));
     CHECK(state_of(cluster[1], original) == "live");
     sell(cluster[0], "goes-on", 10);
     cluster.wait_converged();
