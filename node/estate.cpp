@@ -19,6 +19,22 @@ std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
   return of;
 }
 
+const crdt::HoldLine* line_of(const crdt::HoldRow& row, const std::string& sku) {
+  for (const crdt::HoldLine& line : row.lines)
+    if (line.sku == sku) return &line;
+  return nullptr;
+}
+
+// A line of nothing, if it has none of that SKU: so that it can say what was freed of it.
+void make_line(crdt::HoldRow& row, const std::string& sku) {
+  if (line_of(row, sku) != nullptr) return;
+  const auto at = std::find_if(row.lines.begin(), row.lines.end(),
+                               [&](const crdt::HoldLine& line) { return line.sku > sku; });
+  const auto index = at - row.lines.begin();
+  row.lines.insert(at, crdt::HoldLine{.sku = sku});
+  for (FreedHold& freed : row.freed) freed.units.insert(freed.units.begin() + index, 0);
+}
+
 }  // namespace
 
 Units told_of(const crdt::HoldRow& row, std::size_t line) {
@@ -85,9 +101,11 @@ void Estate::take_over(const Hold& copy, Times now) {
       ledger_.prolong(*own, copy.row, now);
     return;
   }
-  if (own->row.digest != copy.row.digest) return;  // a conflict, see copies.h
+  // With another body both stand (copies.h), but nobody else could end the retired one's.
+  const bool same_body =
+      own->row.digest == copy.row.digest && own->row.lines.size() == copy.row.lines.size();
   const bool gave_way = own->row.overruled && own->row.state == HoldState::released;
-  if (!gave_way || own->row.estate_of) return free_beside(copy, *own);
+  if (!same_body || !gave_way || own->row.estate_of) return free_beside(copy, *own);
   state_.change_hold(*own, [&](crdt::HoldRow& row) { stand_in(copy, row, now); });
   ledger_.watch(*own);
   copies_.settle(own->id, now);
@@ -105,14 +123,18 @@ void Estate::stand_in(const Hold& copy, crdt::HoldRow& row, Times now) const {
 
 // This replica has a copy already: the retired one's units come back, whatever becomes of its own.
 void Estate::free_beside(const Hold& copy, Hold& own) {
-  FreedHold freed{.of = copy.origin};
-  for (const crdt::HoldLine& line : copy.row.lines) {
-    freed.units.push_back(line.held);
+  for (const crdt::HoldLine& line : copy.row.lines)
     if (line.held > 0)
       state_.change_stock(*state_.product(line.sku),
                           [&](crdt::StockRow& row) { row.released += line.held; });
-  }
   state_.change_hold(own, [&](crdt::HoldRow& row) {
+    for (const crdt::HoldLine& line : copy.row.lines)
+      if (line.held > 0) make_line(row, line.sku);
+    FreedHold freed{.of = copy.origin};
+    for (const crdt::HoldLine& line : row.lines) {
+      const crdt::HoldLine* there = line_of(copy.row, line.sku);
+      freed.units.push_back(there == nullptr ? 0 : there->held);
+    }
     const auto at = std::find_if(row.freed.begin(), row.freed.end(),
                                  [&](const FreedHold& one) { return one.of > freed.of; });
     row.freed.insert(at, std::move(freed));

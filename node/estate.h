@@ -5,7 +5,8 @@
 // life. From then on it is an own hold like others: it is committed, released, extended and expires
 // here, in this replica's totals. Only that its units are in the retired one's `held`, not in this
 // one's. An heir that has a copy of that id already (its own, or of another retired replica)
-// releases the units beside it (`freed`).
+// releases the units beside it (`freed`); so it does if that copy has another body, with a line of
+// nothing for each SKU that only the retired one's has.
 //
 // If another end of the same copy becomes visible later (the retired one's own, or an earlier
 // heir's), this one is taken back: its units are held here after all (`held` grows by them, which

@@ -261,7 +261,8 @@ Outcome Ledger::shown(const Hold& hold, Code code) const {
     view->home_node = member->row.node;
     view->home_region = member->row.region;
   }
-  view->lines = hold.row.lines;
+  for (const HoldLine& line : hold.row.lines)
+    if (line.requested > 0) view->lines.push_back(line);  // others say what was freed (estate.h)
   view->created_at = hold.row.created_at;
   view->expires_at = hold.row.expires_at;
   view->ended_at = hold.row.ended_at;

@@ -276,6 +276,39 @@ TEST_SUITE("estates") {
     check_whole(shop, 26, 4);
   }
 
+  TEST_CASE("a copy of another body does not keep the retired one's units for ever") {
+    for (const bool returns : {false, true}) {
+      Shop shop({10, 10, 10}, {}, {"a", "b"});
+      shop.receive(2, 10, "b");
+      CHECK(shop.cluster.converge());
+      shop.lose(2);
+      shop.hold(2, "r", 4, "b", 30);
+      shop.hold(0, "r", 3, "a");
+      shop.cluster.heal(1, 2);
+      CHECK(shop.cluster.run_until([&] { return shop.cluster.stats(0).conflicts == 1; }, 20'000));
+      shop.cluster.cut(1, 2);
+      if (!returns) shop.cluster.crash(2);
+      shop.cluster.run_for(4'000);
+      CHECK(shop.retire(1, 2, 0) == Code::created);
+      CHECK(shop.cluster.run_until([&] { return own(shop, 0, "r").freed.size() == 1; }, 20'000));
+      const Outcome shown = shop.cluster.call(0, GetReservation{"r"});
+      REQUIRE(reservation(shown).lines.size() == 1);
+      CHECK(shop.commit(0, "r") == Code::ok);
+      if (returns) {  // with an end of its own
+        shop.cluster.run_for(40'000);
+        REQUIRE(shop.cluster.state(2).own_hold("r")->row.state == HoldState::expired);
+        shop.cluster.heal_all();
+        CHECK(until_over(shop, 2));
+        CHECK(shop.cluster.run_until([&] { return own(shop, 0, "r").freed.empty(); }, 20'000));
+      }
+      CHECK(shop.same());
+      for (const char* sku : {"a", "b"}) CHECK(shop.truth(sku).held == 0);
+      CHECK(shop.truth("a").sold == 3);
+      CHECK(shop.cluster.run_until([&] { return shop.truth("b").budget() == 0; }, 30'000));
+      CHECK(shop.truth("b").available() == 10);
+    }
+  }
+
   TEST_CASE("what a retired replica had spent is repaid by its heir") {
     Shop shop({10, 10, 10});
     shop.lose(2);
