@@ -4,10 +4,11 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include "tests/node/support/temporary_directory.h"
 
 namespace holdfast::node {
 namespace {
@@ -22,25 +23,16 @@ constexpr const char* kMinimal =
 
 class Files {
  public:
-  Files() {
-    char name[] = "/tmp/holdfast-config-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Files() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
   std::string write(const std::string& name, const std::string& text, mode_t mode = 0600) {
-    const std::string path = path_ + "/" + name;
+    const std::string path = directory_.path + "/" + name;
     std::ofstream(path, std::ios::binary) << text;
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     return path;
   }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return directory_.path; }
 
  private:
-  std::string path_;
+  tests::TemporaryDirectory directory_;
 };
 
 absl::StatusOr<Config> load(const std::string& text,

@@ -43,6 +43,16 @@ struct Regions {
     }
     return false;
   }
+  // A cart at node 0 is not answered before that node's disk has it, and then at once.
+  Outcome answered_after_disk_of(std::size_t node) {
+    cluster.hold_disk(node);
+    const auto token = cluster.submit(0, cart("r", Durability::region));
+    cluster.run_for(500);
+    CHECK_FALSE(cluster.answered(token));
+    cluster.free_disk(node);
+    cluster.run_for(50);
+    return cluster.take(token);
+  }
   Cluster cluster;
 };
 
@@ -113,27 +123,12 @@ TEST_SUITE("durability") {
   }
 
   TEST_CASE("a frame that has come is not a disk that has it") {
-    Regions regions;
-    Cluster& cluster = regions.cluster;
-    cluster.hold_disk(1);
-    const auto token = cluster.submit(0, regions.cart("r", Durability::region));
-    cluster.run_for(500);
-    CHECK_FALSE(cluster.answered(token));
-    cluster.free_disk(1);
-    cluster.run_for(50);
-    expect(cluster.take(token), Code::created, Durability::region);
+    expect(Regions().answered_after_disk_of(1), Code::created, Durability::region);
   }
 
   TEST_CASE("one's own disk comes first") {
     Regions regions({.durability_wait = Millis(0)});
-    Cluster& cluster = regions.cluster;
-    cluster.hold_disk(0);
-    const auto token = cluster.submit(0, regions.cart("r", Durability::region));
-    cluster.run_for(500);
-    CHECK_FALSE(cluster.answered(token));
-    cluster.free_disk(0);
-    cluster.run_for(50);
-    expect(cluster.take(token), Code::accepted, Durability::node);
+    expect(regions.answered_after_disk_of(0), Code::accepted, Durability::node);
   }
 
   TEST_CASE("no such node at all: 202 at once") {

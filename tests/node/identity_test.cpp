@@ -35,6 +35,13 @@ struct Stage : Cluster {
   void isolate(std::size_t node) {
     for (std::size_t other = 0; other < size(); ++other) cut(node, other);
   }
+  // The node's disk is an earlier one, and it starts on that, alone.
+  void start_alone_on(std::size_t node, const MemoryDisk& disk) {
+    crash(node);
+    put_back(node, disk);
+    isolate(node);
+    restart(node);
+  }
   // Everybody agrees, and says that `old` is retired.
   void agree_on_retirement(ReplicaId old) {
     REQUIRE(run_until(
@@ -80,10 +87,7 @@ TEST_SUITE("identity") {
       const ReplicaId old = cluster.replica(0);
       cluster.sell(0, "lost", 30);
       REQUIRE(cluster.converge());
-      cluster.crash(0);
-      cluster.put_back(0, yesterday);
-      cluster.isolate(0);
-      cluster.restart(0);
+      cluster.start_alone_on(0, yesterday);
       cluster.sell(0, "kept", 20);
       cluster.hold(0, "kept-open", 5);
       REQUIRE(cluster.call(0, Commit{.id = "older"}).succeeded());
@@ -129,10 +133,7 @@ TEST_SUITE("identity") {
     const ReplicaId old = cluster.replica(0);
     cluster.sell(0, "lost", 50);
     REQUIRE(cluster.converge());
-    cluster.crash(0);
-    cluster.put_back(0, yesterday);
-    cluster.isolate(0);
-    cluster.restart(0);
+    cluster.start_alone_on(0, yesterday);
     cluster.sell(0, "kept", 60);
     CHECK(cluster.call(0, Reserve{.id = "more", .lines = {{"a", 1}}, .wait_ms = 0}).code ==
           Code::insufficient_stock);
@@ -219,11 +220,8 @@ TEST_SUITE("identity") {
     Stage cluster(3);
     cluster.stock_up(0, 100);
     const ReplicaId original = cluster.replica(0);
-    cluster.crash(2);
-    cluster.put_back(2, cluster.disk(0));
+    cluster.start_alone_on(2, cluster.disk(0));
     REQUIRE(cluster.replica(2) == original);
-    cluster.isolate(2);
-    cluster.restart(2);
     cluster.sell(2, "by-the-copy", 20);
     cluster.sell(0, "original", 10);
     REQUIRE(

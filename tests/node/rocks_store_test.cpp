@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/node/support/temporary_directory.h"
+
 extern char** environ;
 
 namespace holdfast::node {
@@ -29,18 +31,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kPatience = 20s;
 
-struct Directory {
-  Directory() {
-    char name[] = "/tmp/holdfast-store-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~Directory() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  std::string path;
-};
+using Directory = tests::TemporaryDirectory;
 
 // What the store has released, for a test to wait on.
 class Released {

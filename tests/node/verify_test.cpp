@@ -2,36 +2,22 @@
 // one, but not of one piece, written through the store.
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <string>
 
 #include "node/ledger.h"
 #include "node/new_store.h"
+#include "tests/node/support/temporary_directory.h"
 
 namespace holdfast::node {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr Times kNow{.life_ms = 1'000, .wall_ms = 1'700'000'000'000};
 
-struct Directory {
-  Directory() {
-    char name[] = "/tmp/holdfast-verify-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~Directory() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  std::string path;
-};
+using Directory = tests::TemporaryDirectory;
 
 struct Ended {
   int status = -1;
