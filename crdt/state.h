@@ -210,8 +210,9 @@ class State {
   // the rows since the last floor.
   void raise_floor(ReplicaId origin, Sequence floor);
   // All rows of `origin` up to `to` have been merged from one peer that has nothing else of it, and
-  // these are the ids of the holds among them. Of others that are here, at or below the floor and
-  // `to`, the end was purged while this replica was away: drops them. Those that were dropped.
+  // these are the ids of the holds among them. Of others that are here, at or below `to`, the end
+  // was purged while this replica was away, and of a retired origin no floor says so: drops them.
+  // Those that were dropped.
   using HoldIds = absl::flat_hash_set<std::string>;
   std::vector<HoldVersion> drop_absent(ReplicaId origin, Sequence to, const HoldIds& present);
   // That again, at recovery: unless a later version is here.

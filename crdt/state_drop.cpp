@@ -174,9 +174,8 @@ void State::raise_floor(ReplicaId from, Sequence floor) {
 
 std::vector<HoldVersion> State::drop_absent(ReplicaId from, Sequence to, const HoldIds& present) {
   Origin& entry = origin(from);
-  const Sequence upto = std::min(to, entry.floor);
   std::vector<Hold*> absent;
-  for (auto at = entry.feed.begin_after(0); at != entry.feed.end() && at->first <= upto; ++at) {
+  for (auto at = entry.feed.begin_after(0); at != entry.feed.end() && at->first <= to; ++at) {
     if (at->second->kind != RowKind::hold) continue;
     auto* hold = static_cast<Hold*>(at->second);
     if (!present.contains(hold->id)) absent.push_back(hold);

@@ -36,7 +36,8 @@ struct Replica {
     std::string rows;
     state.seal(rows);
   }
-  std::unique_ptr<State> copy() const {
+  // As it is now; and then its next boot, which is going to be void.
+  std::unique_ptr<State> copy() {
     auto copied = std::make_unique<State>(kOld);
     const auto* feed = state.feed(kOld);
     for (auto at = feed->begin_after(0); at != feed->end(); ++at) {
@@ -45,6 +46,9 @@ struct Replica {
       REQUIRE(copied->merge(kOld, *holdfast::crdt::decode_row(bytes)).ok());
     }
     copied->advance(kOld, state.head(kOld));
+    state.put_member(
+        {.region = "eu", .node = "eu-1", .boots = {{1, 11}, {copied->head(kOld) + 1, 22}}});
+    seal();
     return copied;
   }
   void hold(const std::string& id, const std::string& sku, Units units) {

@@ -197,7 +197,7 @@ void Cluster::rejoin(std::size_t index) {
   const auto now = load(node.disk);
   const auto base_disk = node.bases.find(node.mark.boots.front().nonce);
   const auto base = base_disk == node.bases.end() ? nullptr : load(base_disk->second);
-  const ReplicaId fresh{node.self.value + 1};
+  const ReplicaId fresh{node.self.value + 1 + index};  // two may be forks of one
   const auto state =
       successor(now->state(), base ? &base->state() : nullptr, node.mark, fresh, random_() | 1);
   if (!state.ok()) throw std::logic_error(std::string(state.status().message()));
