@@ -122,8 +122,14 @@ Hold* State::hold(std::string_view id) const {
 
 bool State::superseded(const Hold& copy) const {
   if (!copy.copied || copy.row.state != HoldState::held) return false;
-  for (const Hold* other = first_copy(copy.id); other != nullptr; other = other->next_copy.get())
-    if (other != &copy && stands_for(other->row, copy.origin)) return true;
+  // A retired heir's place is taken by the next, under the name of the same root.
+  const ReplicaId root = retired(copy.origin) ? copy.row.estate_of : ReplicaId{};
+  for (const Hold* other = first_copy(copy.id); other != nullptr; other = other->next_copy.get()) {
+    if (other == &copy) continue;
+    if (stands_for(other->row, copy.origin)) return true;
+    const bool goes_on = !retired(other->origin) || other->row.state != HoldState::held;
+    if (root && goes_on && stands_for(other->row, root)) return true;
+  }
   return false;
 }
 
@@ -359,6 +365,7 @@ void State::put_decree(DecreeRow row) {
 }
 
 void State::index_decrees() {
+  const ReplicaSet before = retired_;
   decreed_.clear();
   retired_.clear();
   successors_.clear();
@@ -372,6 +379,15 @@ void State::index_decrees() {
   }
   for (const auto& [key, decree] : decrees_)
     if (is_open(*decree)) decreed_.insert(decree->row.target);
+  for (const ReplicaId replica : retired_)
+    if (!before.contains(replica)) recount_stand_ins(replica);
+}
+
+// What a replica that was retired just now stood in for may have another heir here already.
+void State::recount_stand_ins(ReplicaId retired) {
+  for (auto at = holds_by_number_.lower_bound({retired, 0});
+       at != holds_by_number_.end() && at->first.first == retired; ++at)
+    if (at->second->row.estate_of) recount(*at->second);
 }
 
 bool State::is_open(const Decree& decree) const {

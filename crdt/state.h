@@ -250,6 +250,7 @@ class State {
   void note_seizures(const StockCell& cell);
   void count_open(Hold& hold, bool open);
   void recount(Hold& changed);
+  void recount_stand_ins(ReplicaId retired);
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   void note_former_fork(const Member& member);

@@ -43,6 +43,12 @@ std::uint64_t Checks::content_of(const DecodedRow& row) {
 
 namespace {
 
+const crdt::HoldLine* line_of(const HoldRow& row, const std::string& sku) {
+  for (const crdt::HoldLine& line : row.lines)
+    if (line.sku == sku) return &line;
+  return nullptr;
+}
+
 // A replica's rights by its own row and the rows of the others in `products`.
 Units rights_with(ReplicaId self, const StockRow& own, const Product* others) {
   Units rights = own.received - own.withdrawn + own.allowance_added - own.allowance_removed -
@@ -216,14 +222,20 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
                             const std::string& where) {
   // A copy that had given way, and takes the place of one whose home is retired now.
   const bool taken_up = before.overruled && before.state == HoldState::released && after.estate_of;
-  bool same = before.digest == after.digest && before.lines.size() == after.lines.size() &&
+  bool same = before.digest == after.digest && before.lines.size() <= after.lines.size() &&
               before.number == after.number && before.created_at == after.created_at;
-  for (std::size_t i = 0; same && i < after.lines.size(); ++i) {
-    const crdt::HoldLine &was = before.lines[i], &is = after.lines[i];
-    same = was.sku == is.sku && (was.held == is.held || taken_up) && is.committed <= is.held &&
-           is.returned >= was.returned && is.returned <= is.committed;
-    if (before.state != HoldState::held && !taken_up) same = same && was.committed == is.committed;
+  std::size_t known = 0;
+  for (const crdt::HoldLine& is : after.lines) {
+    const crdt::HoldLine* was = line_of(before, is.sku);
+    known += was != nullptr;
+    // A line of nothing says what was freed beside it.
+    const crdt::HoldLine none{.sku = is.sku};
+    if (was == nullptr) was = &none;
+    same = same && (was->held == is.held || taken_up) && is.committed <= is.held &&
+           is.returned >= was->returned && is.returned <= is.committed;
+    if (before.state != HoldState::held && !taken_up) same = same && was->committed == is.committed;
   }
+  same = same && (known == before.lines.size() || taken_up);
   if (!same) fail("hold-ended-twice", where + "what was held or sold has changed");
   if (before.state != HoldState::held && !taken_up &&
       (after.state != before.state || after.ended_at != before.ended_at))
@@ -259,8 +271,10 @@ void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& 
   for (std::size_t i = 0; i < after.lines.size(); ++i) {
     HoldSums& sums = sums_[{origin, after.lines[i].sku}];
     const HoldSums now = counted(after, i);
-    const bool known = before != nullptr && i < before->lines.size();
-    const HoldSums was = known ? counted(*before, i) : HoldSums{};
+    const crdt::HoldLine* line = before == nullptr ? nullptr : line_of(*before, after.lines[i].sku);
+    const HoldSums was =
+        line == nullptr ? HoldSums{}
+                        : counted(*before, static_cast<std::size_t>(line - before->lines.data()));
     sums.open += now.open - was.open;
     sums.sold += now.sold - was.sold;
     sums.returned += now.returned - was.returned;
@@ -314,7 +328,6 @@ void Checks::check_product(const std::string& sku) {
     if (rights + apart < 0 && budget == 0)
       fail("rights-below-zero",
            sku + ": " + crdt::to_string(replica) + " has " + std::to_string(rights));
-    check_debt(*product, replica);
   }
   if (counted > budget)
     fail("budget", sku + ": unseen and debts are " + std::to_string(counted) + ", of " +
@@ -323,6 +336,7 @@ void Checks::check_product(const std::string& sku) {
                        std::to_string(budget_[sku].undone) + " undone, " +
                        std::to_string(budget_[sku].taken_back) + " taken back, " +
                        std::to_string(budget_[sku].forked) + " written again by forks");
+  for (const ReplicaId replica : replicas) check_debt(*product, replica);
   const Units available = stock.available(), allowance = stock.allowance();
   if (sum != available + allowance)
     fail("conservation", sku + ": rights are " + std::to_string(sum) + ", available " +

@@ -123,6 +123,7 @@ TEST_CASE("accounts of decrees") {
                               .generation = 2,
                               .fraction = 0.5,
                               .issued_at = 1'709'208'000'000,
+                              .open = true,
                               .seized = 40,
                               .open_holds = 3,
                               .unseen = 1,
@@ -136,6 +137,7 @@ TEST_CASE("accounts of decrees") {
         R"("issuer_node":"us-1","fraction":0.5,"issued_at":"2024-02-29T12:00:00.000Z",)"
         R"("closed_at":null,"seized":40,"open_holds":3,"unseen":1,"spent_unseen":20,)"
         R"("realized":7,"repaid":15,"debt":5}]})");
+  account.open = false;
   account.closed_at = account.issued_at + 1;
   node::DecreeAccount retirement{.kind = crdt::DecreeKind::retirement, .successor = {0xc}};
   const json::value shown =

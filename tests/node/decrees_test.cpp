@@ -67,6 +67,7 @@ TEST_SUITE("decrees: amounts") {
     shop.lose(2);
     const Outcome dry = shop.failover(0, "region-2", true);
     CHECK(shop.code(0, GrantTo{.sku = "a", .to = "node-2", .quantity = 1}) == Code::created);
+    shop.cluster.run_for(1'000);
     const std::string before = shop.fingerprint();
     CHECK(shop.failover(0, "region-2", false, plan(dry).plan).code == Code::plan_changed);
     CHECK(shop.fingerprint() == before);

@@ -214,7 +214,7 @@ TEST_SUITE("estates") {
     shop.cluster.run_for(1'000);
     CHECK(shop.release(1, "r") == Code::ok);
     shop.sell(1, "all", 20);
-    shop.sell(0, "all too", 10);
+    shop.sell(0, "all-too", 10);
     shop.cluster.heal_all();
     CHECK(until_over(shop, 2));
     CHECK(shop.same());

@@ -286,7 +286,7 @@ TEST_SUITE("identity") {
                                 .successor = to_string(cluster.replica(2))})
                 .succeeded());
     CHECK(cluster.call(0, GrantTo{.sku = "a", .to = "node-1", .quantity = 10}).code ==
-          Code::unknown_target);
+          Code::replica_retired);
     CHECK(cluster.call(0, GrantTo(grant)).code == Code::created);
   }
 
