@@ -701,6 +701,16 @@ bool Mesh::reachable(ReplicaId peer) const {
   return on != nullptr && on->was_reachable;
 }
 
+bool Mesh::unheard_of(const crdt::State& state) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& on = *entry.second;
+    if (!on.established()) return false;
+    return !on.started || std::any_of(on.cursors.begin(), on.cursors.end(), [&](const auto& at) {
+      return at.second.known > 0 && state.head(at.first) == 0;
+    });
+  });
+}
+
 std::vector<ReplicaId> Mesh::reachable_peers() const {
   std::vector<std::pair<Millis, ReplicaId>> peers;
   for (const auto& [link, session] : sessions_)

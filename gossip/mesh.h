@@ -114,6 +114,9 @@ class Mesh {
   Sequence acknowledged_by(ReplicaId peer) const;  // 0: nothing, or it is not linked
   // Some peer that answers has rows of `origin` that are not here.
   bool lacks(ReplicaId origin, const crdt::State& state) const;
+  // Some peer with a link has rows of a replica of which nothing is here yet, or has not said what
+  // it has.
+  bool unheard_of(const crdt::State& state) const;
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   // Configured or announced addresses behind which no replica has ever answered.

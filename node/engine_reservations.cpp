@@ -278,8 +278,9 @@ void Engine::lost_away(Now now, Away&& away, bool sent) {
 
 void Engine::search(Now now, const Caller& caller, ReservationCommand&& command) {
   if (caller.link != 0) return finish(caller, unknown(id_of(command)));
+  // Who knows what those know that were never reached, or of whom nothing has come yet.
   Search search{.caller = caller,
-                .some_missing = mesh_.never_reached() > 0,  // who knows what they know
+                .some_missing = mesh_.never_reached() > 0 || mesh_.unheard_of(state_),
                 .until = now.instant + kAnswerWithin};
   const std::string body = encode_call(Find{id_of(command)});
   search.command = std::move(command);

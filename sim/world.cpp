@@ -49,8 +49,8 @@ World::World(WorldOptions options, Watcher& watcher)
     mesh.relay_after = options_.relay_after;
     mesh.piece_bytes = options_.piece_bytes;
     mesh.window_bytes = options_.window_bytes;
-    for (const std::string& address : addresses)
-      if (address != addresses[i]) mesh.peers.push_back(address);
+    for (std::size_t peer = 0; peer < addresses.size(); ++peer)  // nobody expects a spare
+      if (peer != i && !is_spare(peer)) mesh.peers.push_back(addresses[peer]);
     machines_.push_back(
         std::make_unique<Machine>(events_, network_, watcher, i, std::move(machine)));
   }
