@@ -131,7 +131,8 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
 void Checks::check_closed(const std::string& where, ReplicaId issuer,
                           const crdt::DecreeRow& decree) {
   const ReplicaId target = decree.target;
-  if (ghost_.retired(target)) return;  // it will see nothing any more
+  // It will see nothing any more; or a history of it that is void by now has.
+  if (ghost_.retired(target) || histories_.contains(target)) return;
   for (const auto& [sku, product] : ghost_.seized()) {
     Units others = 0, seized = 0;
     for (const auto& cell : product->stock.cells())

@@ -602,11 +602,10 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       // Of rights that one lost disk gave to another, nobody knows both ends any more: the other's
       // show as less than none, and count as none.
       const Units left = units("on_hand") - units("held");
-      // A debt of a replica that nothing was seized from shows as no rights.
       const Units undone = checks_.undone(sku);
-      const bool exact = lost_.empty() && undone == 0 && !checks_.any_forks();
+      const bool exact = lost_.empty() && !checks_.any_forks();
       within("available", left, exact ? left : units("on_hand") + undone + checks_.forked(sku));
-      if (exact && units("available") < -units("allowance")) within("available", 0, 0);
+      if (exact && undone == 0 && units("available") < -units("allowance")) within("available", 0, 0);
     }
   }
 }
@@ -628,6 +627,8 @@ void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
       const crdt::State& state = world_.node(node).engine().state();
       const crdt::Product* product = state.product(sku);
       if (product == nullptr) continue;
+      // Written by one that became a fork, and not come anew: who has it may be out of reach.
+      if (checks_.any_forks() && product->descriptions.empty()) continue;
       const Units here = product->stock.rights(state.self());
       Units elsewhere = 0;
       for (const std::size_t other : nodes)
