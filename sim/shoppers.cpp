@@ -605,7 +605,8 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       const Units undone = checks_.undone(sku);
       const bool exact = lost_.empty() && !checks_.any_forks();
       within("available", left, exact ? left : units("on_hand") + undone + checks_.forked(sku));
-      if (exact && undone == 0 && units("available") < -units("allowance")) within("available", 0, 0);
+      if (exact && undone == 0 && units("available") < -units("allowance"))
+        within("available", 0, 0);
     }
   }
 }
