@@ -188,17 +188,31 @@ void Rebalancer::tick(Instant now) {
     wake_at_ = std::min(wake_at_, sweep_at_);
 }
 
+std::uint64_t Rebalancer::seen_of(const Product& product) const {
+  std::uint64_t seen = reach_ + static_cast<std::uint64_t>(ledger_.free(product)) * 31;
+  for (const auto& cell : product.stock.cells()) seen += cell->sequence;
+  return seen;
+}
+
 // Once around the catalogue, and once more if anything changed meanwhile.
 void Rebalancer::sweep(Instant now) {
   if (!options_.policy->moves_ahead() || now < sweep_at_ || (swept_.empty() && !moved_)) return;
   if (swept_.empty()) {
     moved_ = false;
     sweep_began_ = now;
+    ++sweeps_;
   }
+  reach_ = 0;
+  for (const auto& [replica, member] : state_.members())
+    if (reachable_(replica)) reach_ += replica.value;
   const auto& catalogue = state_.catalogue();
   auto at = swept_.empty() ? catalogue.begin() : catalogue.upper_bound(swept_);
   for (std::size_t i = 0; i < kSweptAtOnce && at != catalogue.end(); ++i, ++at) {
     Product& product = *at->second;
+    const auto settled = settled_.find(&product);
+    if (sweeps_ % kSweepOfAllEvery != 0 && settled != settled_.end() &&
+        settled->second == seen_of(product))
+      continue;
     if (const auto known = demands_.find(&product); known != demands_.end()) {
       queue(product, known->second);
     } else {
@@ -228,7 +242,13 @@ void Rebalancer::look(Product& product, Instant now) {
 }
 
 void Rebalancer::pull(Product& product, const Outlook& here) {
-  for (const Pull& pull : options_.policy->pulls(here)) {
+  const auto pulls = options_.policy->pulls(here);
+  if (pulls.empty()) {
+    settled_[&product] = seen_of(product);
+  } else {
+    settled_.erase(&product);
+  }
+  for (const Pull& pull : pulls) {
     if (asking_.contains({product.sku, pull.from})) continue;
     const crdt::StockCell* cell = product.stock.find(pull.from);
     const crdt::PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());

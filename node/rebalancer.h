@@ -67,6 +67,9 @@ class Rebalancer {
 
  private:
   static constexpr std::size_t kLooksAtOnce = 200, kSweptAtOnce = 1'000;
+  // A sweep passes over what is settled and has not changed since; but one in sixteen looks at all:
+  // how busy the replicas are as a whole is in no product's rows.
+  static constexpr std::uint64_t kSweepOfAllEvery = 16;
 
   struct Rate {
     double value = 0;  // units a millisecond, at `since`
@@ -89,6 +92,7 @@ class Rebalancer {
   void look(crdt::Product& product, crdt::Instant now);
   void pull(crdt::Product& product, const Outlook& here);
   void fade(crdt::Instant now);
+  std::uint64_t seen_of(const crdt::Product& product) const;
   void sweep(crdt::Instant now);
 
   crdt::State& state_;
@@ -104,6 +108,10 @@ class Rebalancer {
   bool moved_ = true;  // something may have changed since the sweep began
   std::string swept_;  // up to this SKU, in the sweep that is under way
   crdt::Instant sweep_at_{}, sweep_began_{};
+  std::uint64_t sweeps_ = 0;
+  std::uint64_t reach_ = 0;  // which peers could be reached at the last sweep, in one number
+  // Products of which a look wanted nothing, and what it saw, in one number.
+  absl::flat_hash_map<const crdt::Product*, std::uint64_t> settled_;
   std::vector<crdt::Product*> looks_;
   std::multimap<crdt::Instant, crdt::Product*> later_;  // looks that wait for the cooldown
   std::map<std::uint64_t, std::pair<crdt::Product*, ReplicaId>> calls_;
