@@ -114,9 +114,9 @@ Hold* State::hold(std::string_view id) const {
   if (!best->next_copy) return best;
   // Two that were retired in favour of each other may each end the other's: then one of them
   // stands.
-  const auto rank = [this](const Hold& copy) { return superseded(copy); };
   for (Hold* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
-    if (rank(*copy) != rank(*best) ? rank(*best) : stands_before(*copy, *best)) best = copy;
+    if (superseded(*copy) != superseded(*best) ? superseded(*best) : stands_before(*copy, *best))
+      best = copy;
   return best;
 }
 
@@ -221,7 +221,7 @@ void State::note_owing(ReplicaId replica) {
 
 // Its units may have been sold meanwhile.
 void State::note_undone(const Key& key) {
-  if (key.row.state == 0) return;
+  if (key.row.state == 0 || !valid_name(key.row.sku)) return;  // a peer's row may say anything
   Product& product = make_product(key.row.sku);
   product.stock.may_owe(key.origin);
   product.seized = true;
