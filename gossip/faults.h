@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "crdt/time.h"
 
@@ -27,11 +28,12 @@ class Faults {
   // stands for all of its links, its region's for those that leave the region: so a region is cut
   // off by asking its nodes as well as by asking the others.
   LinkFault on(const std::string& region, const std::string& node) const {
-    for (const std::string& name : {node, own_node_})
-      if (const auto at = by_target_.find(name); at != by_target_.end()) return at->second;
+    if (by_target_.empty()) return {};
+    for (const std::string* name : {&node, &own_node_})
+      if (const auto at = by_target_.find(*name); at != by_target_.end()) return at->second;
     if (region == own_region_) return {};
-    for (const std::string& name : {region, own_region_})
-      if (const auto at = by_target_.find(name); at != by_target_.end()) return at->second;
+    for (const std::string* name : {&region, &std::as_const(own_region_)})
+      if (const auto at = by_target_.find(*name); at != by_target_.end()) return at->second;
     return {};
   }
 

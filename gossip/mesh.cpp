@@ -58,10 +58,11 @@ const Session* Mesh::established(ReplicaId peer) const {
 void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
                     std::vector<MeshEvent>& events) {
   now_ = now;
-  wake_at_ = std::min(wake_at_, now.instant);  // what follows may be due at once
   if (auto* up = std::get_if<LinkUp>(&event)) {
+    wake(now.instant);
     on_link_up(now, std::move(*up));
   } else if (auto* down = std::get_if<LinkDown>(&event)) {
+    wake(now.instant);
     on_link_down(now, *down, events);
   } else if (auto* sent = std::get_if<FramesSent>(&event)) {
     if (Session* on = session(sent->link)) {
@@ -610,7 +611,10 @@ void Mesh::tell_at_once(Session& session, ReplicaId origin) {
 void Mesh::tell(Now now, Session& session, const crdt::State& state) {
   if (!session.was_reachable || session.moves_told == moves_) return;
   const Instant due = session.last_told + config_.relay_after / 2;
-  if (!session.tell_now && now.instant < due) return wake(due);
+  // Rather beside something else than in a frame of its own.
+  const bool beside = session.news_owed || !session.news_out.empty();
+  if (!session.tell_now && now.instant < (beside ? due - config_.relay_after / 4 : due))
+    return wake(due);
   session.tell_now = false;
   session.last_told = now.instant;
   session.moves_told = moves_;
@@ -646,7 +650,6 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
       session->marks.pop_front();
     }
     ask_to_resume(now, *session, state);
-    tell(now, *session, state);
     const Sequence own = state.head(config_.self);
     if (urgent || session->look || session->moves_looked != moves_ || session->own_looked != own ||
         now.instant >= std::min(session->look_at, session->looked + config_.heartbeat)) {
@@ -658,6 +661,7 @@ void Mesh::cut(Now now, const crdt::State& state, bool urgent) {
       cut_for(now, *session, state, urgent);
     }
     wake(session->look_at);
+    tell(now, *session, state);
     if (session->news_owed || !session->news_out.empty()) send_news(*session);
     if (session->news_out.unacknowledged() > kUnacknowledgedMax)
       drop(*session, "it acknowledges nothing", true);

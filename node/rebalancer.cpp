@@ -12,8 +12,10 @@ using crdt::Product;
 
 namespace {
 
-constexpr Millis kFadeEvery{1'000};
-constexpr Millis kSweepEvery{1'000};
+constexpr Millis kFadeEvery{5'000};  // many rows in one batch
+constexpr Millis kPassEvery{1'000};
+constexpr Millis kPassAllEvery{3'600'000};  // how busy all are is a matter of a day
+constexpr std::size_t kRowsAtOnce = 20'000;
 // Peers should have heard of what was sold here before they are asked: else they see less demand
 // and more rights here than there are, and keep what they could spare.
 constexpr Millis kRowsFirst{20};
@@ -22,6 +24,7 @@ constexpr int kOverallWindows = 144;
 // So many units of one SKU within a window outweigh what is known of all SKUs.
 constexpr double kPriorUnits = 100;
 constexpr std::size_t kFadedAtOnce = 500;
+constexpr double kHalved = 0.7;  // windows until a rate is half of what it was, and a little more
 
 // Units per 1,000 s, as the row has it.
 std::uint32_t milli(double units_per_ms) {
@@ -70,7 +73,7 @@ Rebalancer::Demand& Rebalancer::demand_of(Product& product, Instant now) {
     const Hints row = published(state_, product);
     at->second.rate = {row.demand_milli * 1e-6, now};
     at->second.cart = row.cart;
-    known_.push_back(&product);
+    fade_later(product, at->second, now);
   }
   return at->second;
 }
@@ -81,7 +84,6 @@ void Rebalancer::asked(Product& product, Units units, Instant now) {
   if (units <= demand.cart || units <= product.stock.view_available() + product.stock.allowance())
     demand.cart = followed(demand.cart, units);  // more than there is: nothing to keep for it
   overall_.add(units, now, kOverallWindows * options_.window);
-  moved_ = true;
   publish(product, demand, now);
   demand.again = false;
   if (ledger_.free(product) >= demand.look_below || demand.queued) return;
@@ -90,14 +92,13 @@ void Rebalancer::asked(Product& product, Units units, Instant now) {
 }
 
 void Rebalancer::changed(Product& product) {
-  moved_ = true;
   const auto at = demands_.find(&product);
   if (at != demands_.end() && ledger_.free(product) < at->second.look_below)
     queue(product, at->second);
 }
 
 // Not each small change: the row is written for a hold anyway, but not for a refusal.
-void Rebalancer::publish(Product& product, const Demand& demand, Instant now) {
+void Rebalancer::publish(Product& product, Demand& demand, Instant now) {
   const Hints before = published(state_, product);
   const Hints hints{.demand_milli = milli(demand.rate.at(now, options_.window)),
                     .cart = static_cast<std::uint32_t>(std::lround(demand.cart))};
@@ -107,19 +108,30 @@ void Rebalancer::publish(Product& product, const Demand& demand, Instant now) {
     row.demand_milli = hints.demand_milli;
     row.cart = hints.cart;
   });
+  fade_later(product, demand, now);
 }
 
-// What nobody asks for any more: a few at a time, in the order in which they came.
+void Rebalancer::fade_later(Product& product, Demand& demand, Instant now) {
+  if (demand.fading || published(state_, product).demand_milli == 0) return;
+  demand.fading = true;
+  const double after = kHalved * static_cast<double>(options_.window.count());
+  fades_.emplace(now + Millis(static_cast<std::int64_t>(after)), &product);
+}
+
+// What nobody asks for any more: halved in the row whenever it has halved.
 void Rebalancer::fade(Instant now) {
-  if (known_.empty() || now < fade_at_) return;
+  if (now < fade_at_) return;
   fade_at_ = now + kFadeEvery;
-  for (std::size_t i = 0; i < std::min(kFadedAtOnce, known_.size()); ++i) {
-    Product& product = *known_[faded_++ % known_.size()];
-    const Demand& demand = demands_.at(&product);
-    if (milli(demand.rate.at(now, options_.window)) * 2 < published(state_, product).demand_milli)
+  for (std::size_t i = 0; i < kFadedAtOnce && !fades_.empty(); ++i) {
+    if (fades_.begin()->first > now) return;
+    Product& product = *fades_.begin()->second;
+    fades_.erase(fades_.begin());
+    Demand& demand = demands_.at(&product);
+    demand.fading = false;
+    if (milli(demand.rate.at(now, options_.window)) * 2 <= published(state_, product).demand_milli)
       publish(product, demand, now);
+    fade_later(product, demand, now);
   }
-  faded_ %= known_.size();
 }
 
 Outlook Rebalancer::outlook(const Product& product) const {
@@ -136,9 +148,14 @@ Outlook Rebalancer::outlook(const Product& product) const {
                   .demand = row.demand_milli * 1e-3,
                   .overall = overall(state_.member(state_.self())),
                   .cart = static_cast<double>(row.cart)};
+  const auto& cells = product.stock.cells();  // by replica, as members are
+  auto cell = cells.begin();
+  outlook.peers.reserve(state_.members().size());
   for (const auto& [replica, member] : state_.members()) {
     if (replica == state_.self() || state_.retired(replica) || state_.decreed(replica)) continue;
-    const Hints hints = published(product.stock.find(replica));
+    while (cell != cells.end() && (*cell)->origin < replica) ++cell;
+    const bool has = cell != cells.end() && (*cell)->origin == replica;
+    const Hints hints = published(has ? cell->get() : nullptr);
     outlook.peers.push_back({.replica = replica,
                              .rights = std::max<Units>(0, product.stock.rights(replica)),
                              .demand = hints.demand_milli * 1e-3,
@@ -172,7 +189,7 @@ std::uint64_t Rebalancer::overall_milli(Instant now) const {
 
 void Rebalancer::tick(Instant now) {
   fade(now);
-  sweep(now);
+  pass(now);
   for (; !later_.empty() && later_.begin()->first <= now; later_.erase(later_.begin()))
     looks_.push_back(later_.begin()->second);
   std::vector<Product*> looks = std::exchange(looks_, {});
@@ -184,48 +201,74 @@ void Rebalancer::tick(Instant now) {
   wake_at_ = !looks_.empty()  ? now + Millis(1)
              : later_.empty() ? Instant::max()
                               : later_.begin()->first;
-  if (options_.policy->moves_ahead() && (moved_ || !swept_.empty()))
-    wake_at_ = std::min(wake_at_, sweep_at_);
+  if (options_.policy->moves_ahead() && (passed_ || unread()))
+    wake_at_ = std::min(wake_at_, pass_at_);
 }
 
-std::uint64_t Rebalancer::seen_of(const Product& product) const {
-  std::uint64_t seen = reach_ + static_cast<std::uint64_t>(ledger_.free(product)) * 31;
-  for (const auto& cell : product.stock.cells()) seen += cell->sequence;
-  return seen;
+bool Rebalancer::unread() const {
+  return std::any_of(state_.vector().begin(), state_.vector().end(), [&](const auto& entry) {
+    const auto at = read_.find(entry.first);
+    return at == read_.end() || at->second != entry.second;
+  });
 }
 
-// Once around the catalogue, and once more if anything changed meanwhile.
-void Rebalancer::sweep(Instant now) {
-  if (!options_.policy->moves_ahead() || now < sweep_at_ || (swept_.empty() && !moved_)) return;
-  if (swept_.empty()) {
-    moved_ = false;
-    sweep_began_ = now;
-    ++sweeps_;
-  }
-  reach_ = 0;
+void Rebalancer::pass(Instant now) {
+  if (!options_.policy->moves_ahead() || now < pass_at_) return;
+  pass_at_ = now + kPassEvery;
+  std::vector<ReplicaId> reach;
   for (const auto& [replica, member] : state_.members())
-    if (reachable_(replica)) reach_ += replica.value;
+    if (reachable_(replica)) reach.push_back(replica);
+  const bool again = std::any_of(reach.begin(), reach.end(), [&](ReplicaId replica) {
+    return !std::binary_search(reach_.begin(), reach_.end(), replica);
+  });
+  reach_ = std::move(reach);
+  if (again || (moved_ && now >= all_at_)) {
+    passed_.emplace();
+    moved_ = false;
+    all_at_ = now + kPassAllEvery;
+  }
+  std::size_t most = kPassedAtOnce;
+  for (const auto& [origin, head] : state_.vector()) most -= pass_feed(origin, most, now);
+  if (passed_) pass_catalogue(most);
+}
+
+// The SKUs of which `origin` has written since. At most so many of them; how many they were.
+std::size_t Rebalancer::pass_feed(ReplicaId origin, std::size_t most, Instant now) {
+  crdt::Sequence& read = read_[origin];
+  const crdt::Feed* feed = state_.feed(origin);
+  const crdt::Sequence head = state_.head(origin);
+  if (read > head) read = 0;  // it was dropped, and has come again
+  if (read == head || feed == nullptr) return 0;
+  std::size_t passed = 0, rows = 0;
+  auto at = feed->begin_after(read);
+  for (; at != feed->end() && at->first <= head && passed < most && rows < kRowsAtOnce;
+       ++at, ++rows) {
+    read = at->first;
+    if (at->second->kind != crdt::RowKind::stock) continue;
+    const auto& cell = static_cast<const crdt::StockCell&>(*at->second);
+    if (origin == state_.self() && cell.row.demand_milli > 0) demand_of(*cell.product, now);
+    pass_product(*cell.product);
+    ++passed;
+  }
+  if (at == feed->end() || at->first > head) read = head;
+  moved_ = moved_ || passed > 0;
+  return passed;
+}
+
+void Rebalancer::pass_catalogue(std::size_t most) {
   const auto& catalogue = state_.catalogue();
-  auto at = swept_.empty() ? catalogue.begin() : catalogue.upper_bound(swept_);
-  for (std::size_t i = 0; i < kSweptAtOnce && at != catalogue.end(); ++i, ++at) {
-    Product& product = *at->second;
-    const auto settled = settled_.find(&product);
-    if (sweeps_ % kSweepOfAllEvery != 0 && settled != settled_.end() &&
-        settled->second == seen_of(product))
-      continue;
-    if (const auto known = demands_.find(&product); known != demands_.end()) {
-      queue(product, known->second);
-    } else {
-      pull(product, outlook(product));
-    }
+  auto at = catalogue.upper_bound(*passed_);
+  for (; most > 0 && at != catalogue.end(); --most, ++at) {
+    pass_product(*at->second);
+    passed_ = at->first;
   }
-  sweep_at_ = now + kSweepEvery;
-  if (at != catalogue.end()) {
-    swept_ = std::prev(at)->first;
-    return;
-  }
-  swept_.clear();
-  sweep_at_ = std::max(sweep_at_, sweep_began_ + options_.cooldown);
+  if (at == catalogue.end()) passed_.reset();
+}
+
+void Rebalancer::pass_product(Product& product) {
+  const auto known = demands_.find(&product);
+  if (known != demands_.end()) return queue(product, known->second);
+  pull(product, outlook(product));
 }
 
 void Rebalancer::look(Product& product, Instant now) {
@@ -237,18 +280,13 @@ void Rebalancer::look(Product& product, Instant now) {
   demand.queued = false;
   demand.not_before = now + options_.cooldown;
   const Outlook here = outlook(product);
-  demand.look_below = std::max<Units>(1, options_.policy->enough(here));
-  pull(product, here);
+  const Units enough = options_.policy->enough(here);
+  demand.look_below = std::max<Units>(1, enough);
+  if (here.self.rights < enough) pull(product, here);
 }
 
 void Rebalancer::pull(Product& product, const Outlook& here) {
-  const auto pulls = options_.policy->pulls(here);
-  if (pulls.empty()) {
-    settled_[&product] = seen_of(product);
-  } else {
-    settled_.erase(&product);
-  }
-  for (const Pull& pull : pulls) {
+  for (const Pull& pull : options_.policy->pulls(here)) {
     if (asking_.contains({product.sku, pull.from})) continue;
     const crdt::StockCell* cell = product.stock.find(pull.from);
     const crdt::PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());

@@ -10,14 +10,19 @@
 // One request in flight per SKU and peer; after a look at a SKU none for `cooldown`. A look that a
 // peer refused is repeated once: it may not have heard yet of what was sold here.
 //
-// SKUs that nobody has asked for here yet are looked at in turn, a few each second, for as long as
-// anything changes: so rights are where customers are before the first of them comes.
+// SKUs are looked at also when nobody asks for them here, so that rights are where customers are
+// before the first of them comes: those of which some replica's row has changed, by the feeds, once
+// a second; and the whole catalogue where that says nothing: when a peer can be reached again, and
+// now and then, since how busy the replicas are as a whole is in no product's rows.
 //
-// Cost  one hash lookup a line of a reservation; O(replicas) a look, at most kLooksAtOnce a tick.
+// Cost  one hash lookup a line of a reservation; O(replicas) a look; a walk over the rows that have
+//       changed; at most kLooksAtOnce and kPassedAtOnce of them a tick.
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -66,10 +71,7 @@ class Rebalancer {
   std::uint64_t overall_milli(crdt::Instant now) const;
 
  private:
-  static constexpr std::size_t kLooksAtOnce = 200, kSweptAtOnce = 1'000;
-  // A sweep passes over what is settled and has not changed since; but one in sixteen looks at all:
-  // how busy the replicas are as a whole is in no product's rows.
-  static constexpr std::uint64_t kSweepOfAllEvery = 16;
+  static constexpr std::size_t kLooksAtOnce = 200, kPassedAtOnce = 1'000;
 
   struct Rate {
     double value = 0;  // units a millisecond, at `since`
@@ -83,17 +85,22 @@ class Rebalancer {
     Units look_below = crdt::kUnitsMax;  // own rights at which it is worth a look
     crdt::Instant not_before{};
     bool queued = false;
-    bool again = false;  // this look was made because the one before brought less than asked
+    bool fading = false;  // in fades_
+    bool again = false;   // this look was made because the one before brought less than asked
   };
   Demand& demand_of(crdt::Product& product, crdt::Instant now);
-  void publish(crdt::Product& product, const Demand& demand, crdt::Instant now);
+  void publish(crdt::Product& product, Demand& demand, crdt::Instant now);
+  void fade_later(crdt::Product& product, Demand& demand, crdt::Instant now);
   void queue(crdt::Product& product, Demand& demand);
   Outlook outlook(const crdt::Product& product) const;
   void look(crdt::Product& product, crdt::Instant now);
   void pull(crdt::Product& product, const Outlook& here);
   void fade(crdt::Instant now);
-  std::uint64_t seen_of(const crdt::Product& product) const;
-  void sweep(crdt::Instant now);
+  void pass(crdt::Instant now);
+  std::size_t pass_feed(crdt::ReplicaId origin, std::size_t most, crdt::Instant now);
+  void pass_catalogue(std::size_t most);
+  void pass_product(crdt::Product& product);
+  bool unread() const;
 
   crdt::State& state_;
   const Ledger& ledger_;
@@ -101,17 +108,13 @@ class Rebalancer {
   Ask ask_;
   Reachable reachable_;
   absl::flat_hash_map<const crdt::Product*, Demand> demands_;  // found, never walked
-  std::vector<crdt::Product*> known_;                          // of demands_, in order of arrival
-  std::size_t faded_ = 0;                                      // how far fade() has come in known_
-  crdt::Instant fade_at_{};
-  Rate overall_;       // of all SKUs
-  bool moved_ = true;  // something may have changed since the sweep began
-  std::string swept_;  // up to this SKU, in the sweep that is under way
-  crdt::Instant sweep_at_{}, sweep_began_{};
-  std::uint64_t sweeps_ = 0;
-  std::uint64_t reach_ = 0;  // which peers could be reached at the last sweep, in one number
-  // Products of which a look wanted nothing, and what it saw, in one number.
-  absl::flat_hash_map<const crdt::Product*, std::uint64_t> settled_;
+  std::multimap<crdt::Instant, crdt::Product*> fades_;         // when to look whether it has faded
+  Rate overall_;                                               // of all SKUs
+  std::map<ReplicaId, crdt::Sequence> read_;                   // of each origin's feed, up to here
+  crdt::Instant fade_at_{}, pass_at_{}, all_at_{};
+  bool moved_ = false;                 // since the last look at all
+  std::optional<std::string> passed_;  // of a look at all that is under way: up to this SKU
+  std::vector<ReplicaId> reach_;       // which peers could be reached at the last pass
   std::vector<crdt::Product*> looks_;
   std::multimap<crdt::Instant, crdt::Product*> later_;  // looks that wait for the cooldown
   std::map<std::uint64_t, std::pair<crdt::Product*, ReplicaId>> calls_;

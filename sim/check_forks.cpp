@@ -334,7 +334,7 @@ void Checks::exchange(History& history) {
   boots_[origin] = history.line.boots;
   for (const auto& [sequence, content] : history.line.contents)
     contents_[{origin, sequence}] = content;
-  std::erase_if(sums_, [&](const auto& entry) { return entry.first.first == origin; });
+  absl::erase_if(sums_, [&](const auto& entry) { return entry.first.first == origin; });
   for (const auto& [sku, product] : history.rows->catalogue())
     sums_[{origin, std::string(sku)}] = told_by(stock_of(*history.rows, origin, std::string(sku)));
   const std::optional<std::size_t> here = history.place;

@@ -186,7 +186,8 @@ void Checks::check_row(Machine& machine, const DecodedRow& row, std::int64_t lif
   if (const auto* stock = std::get_if<StockRow>(&row.payload)) {
     const Product* product = ghost_.product(row.key);
     const crdt::StockCell* before = product == nullptr ? nullptr : product->stock.find(self);
-    check_stock_row(before == nullptr ? StockRow{} : before->row, *stock, where);
+    static const StockRow kNone;
+    check_stock_row(before == nullptr ? kNone : before->row, *stock, where);
   } else if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
     const crdt::Hold* before = ghost_.hold_of(row.key, self);
     if (before != nullptr) check_hold_row(before->row, *hold, life_ms, where);
@@ -288,7 +289,8 @@ void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& 
 void Checks::check_sums(ReplicaId origin, const std::string& sku) {
   const Product* product = ghost_.product(sku);
   const crdt::StockCell* cell = product == nullptr ? nullptr : product->stock.find(origin);
-  const StockRow row = cell == nullptr ? StockRow{} : cell->row;
+  static const StockRow kNone;
+  const StockRow& row = cell == nullptr ? kNone : cell->row;
   const HoldSums& sums = sums_[{origin, sku}];
   const auto equal = [&](const char* name, Units total, Units sum) {
     if (total != sum)
@@ -309,11 +311,14 @@ void Checks::check_product(const std::string& sku) {
   if (product == nullptr) return;
   if (on_stock_) on_stock_(*product);
   const crdt::BoundedCounter& stock = product->stock;
-  std::set<ReplicaId> replicas;  // rights may stand at some that have no stock row of their own yet
+  // Rights may stand at some that have no stock row of their own yet.
+  absl::InlinedVector<ReplicaId, 32> replicas;
   for (const auto& cell : stock.cells()) {
-    replicas.insert(cell->origin);
-    for (const crdt::PeerTotals& entry : cell->row.peers) replicas.insert(entry.peer);
+    replicas.push_back(cell->origin);
+    for (const crdt::PeerTotals& entry : cell->row.peers) replicas.push_back(entry.peer);
   }
+  std::sort(replicas.begin(), replicas.end());
+  replicas.erase(std::unique(replicas.begin(), replicas.end()), replicas.end());
   const Units budget = budget_[sku].sum();
   Units sum = 0, short_of = 0, counted = 0;
   for (const ReplicaId replica : replicas) {

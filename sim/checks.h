@@ -210,8 +210,8 @@ class Checks final : public Watcher {
   crdt::State ghost_;
   std::map<std::size_t, Known> known_;  // by place
   absl::flat_hash_map<std::pair<crdt::ReplicaId, crdt::Sequence>, std::uint64_t> contents_;
-  std::map<std::pair<crdt::ReplicaId, std::string>, HoldSums> sums_;
-  std::map<std::string, Budget> budget_;           // by SKU
+  absl::flat_hash_map<std::pair<crdt::ReplicaId, std::string>, HoldSums> sums_;  // in no order
+  absl::flat_hash_map<std::string, Budget> budget_;                              // likewise; by SKU
   std::map<std::string, node::DecreePlan> plans_;  // by digest, as dry runs said
   std::map<std::pair<crdt::ReplicaId, crdt::ReplicaId>, crdt::Units>
       adoptions_left_;  // by (issuer, target): open_holds of its decrees, less what was seized

@@ -33,6 +33,7 @@ struct Machine::Process {
   std::uint64_t last_token = 0;
   Time busy_until = 0;
   Time turn_at = kNever;
+  std::vector<Time> armed;  // when an event will look whether a turn is due; the next one last
 };
 
 Machine::Machine(Events& events, Network& network, Watcher& watcher, Place place,
@@ -187,8 +188,17 @@ void Machine::poke(Time when) {
   when = std::max({when, process.busy_until, events_.now()});
   if (when >= process.turn_at) return;
   process.turn_at = when;
-  events_.at(when, [this, life = process.life, when] {
-    if (!process_ || process_->life != life || process_->turn_at != when) return;
+  arm();
+}
+
+void Machine::arm() {
+  Process& process = *process_;
+  if (!process.armed.empty() && process.armed.back() <= process.turn_at) return;
+  process.armed.push_back(process.turn_at);
+  events_.at(process.turn_at, [this, life = process.life] {
+    if (!process_ || process_->life != life) return;
+    process_->armed.pop_back();
+    if (process_->turn_at > events_.now()) return process_->turn_at == kNever ? void() : arm();
     process_->turn_at = kNever;
     if (!paused_) turn();
   });

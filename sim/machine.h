@@ -156,6 +156,7 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
 
   Time true_time(crdt::Instant local) const;
   void poke(Time when);
+  void arm();
   void turn();
   void end(const std::string& why, PowerLoss loss, bool silently);
   absl::StatusOr<std::unique_ptr<node::Engine>> load(const Image& image) const;
