@@ -320,6 +320,36 @@ bool Checks::is_known_to_all(const std::string& sku, ReplicaId debtor) const {
   return true;
 }
 
+std::set<ReplicaId> Checks::undecided(const std::vector<std::size_t>& nodes) const {
+  std::set<ReplicaId> origins;
+  for (const auto& [origin, all] : histories_) {
+    // By history, the ghost's first: whether all of the nodes stand in it.
+    std::vector<bool> common(1 + all.size(), true);
+    std::vector<std::uint64_t> standing;
+    bool decided = false;
+    for (const std::size_t node : nodes) {
+      const Machine& machine = world_->node(node);
+      decided = decided || machine.replica() == origin;
+      if (!machine.lives()) continue;
+      const Sequence head = machine.engine().state().head(origin);
+      if (head == 0) continue;
+      const std::uint64_t boot =
+          standing.emplace_back(machine.engine().state().boot_of(origin, head));
+      common[0] = common[0] && head <= ghost_.head(origin) && was_at(boots_.at(origin), head, boot);
+      for (std::size_t i = 0; i < all.size(); ++i)
+        common[i + 1] = common[i + 1] && head <= all[i]->rows->head(origin) &&
+                        was_at(all[i]->line.boots, head, boot);
+    }
+    for (const std::size_t node : nodes)
+      for (const std::uint64_t boot : standing)
+        if (const Machine& machine = world_->node(node); machine.lives())
+          decided = decided || machine.engine().state().voided(boot);
+    if (!decided && std::find(common.begin(), common.end(), true) == common.end())
+      origins.insert(origin);
+  }
+  return origins;
+}
+
 void Checks::settle_forks() {
   for (const auto& [origin, all] : histories_)
     for (const auto& history : all) {
