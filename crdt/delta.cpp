@@ -12,6 +12,7 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
   piece.from = from;
   piece.after = after;
   piece.upto = std::max(after, state.head(origin));
+  piece.boot = state.boot_of(origin, state.head(origin));
   const Feed* feed = state.feed(origin);
   if (feed == nullptr) return piece;
   // Rows above the head are of a delta that was refused halfway: they are not told on.
@@ -77,6 +78,7 @@ absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   if (!piece.last) return std::optional<Delta>();
   Delta whole = std::move(staged.delta);
   whole.to = piece.upto;
+  whole.boot = piece.boot;
   staged_.erase(piece.origin);
   return std::optional<Delta>(std::move(whole));
 }

@@ -28,6 +28,7 @@ struct Piece {
   bool last = true;
   std::uint32_t count = 0;  // of the rows
   Sequence last_row = 0;    // the sequence of the last of them
+  std::uint64_t boot = 0;   // of the origin, which wrote the cutter's head; 0: not known (boots.h)
   std::string rows;         // as codec.h has them
 };
 
@@ -47,6 +48,7 @@ struct Delta {
   ReplicaId origin;
   Sequence from = 0;
   Sequence to = 0;
+  std::uint64_t boot = 0;  // that wrote `to`, as in Piece
   std::vector<DecodedRow> rows;
   // A full transfer: all that the sender has of the origin.
   bool full() const { return from == 0; }

@@ -208,7 +208,13 @@ bool State::any_voided(const std::vector<Boot>& boots) const {
 
 void State::note_former_fork(const Member& member) {
   voided_.insert(member.row.voided_boots.begin(), member.row.voided_boots.end());
-  if (member.row.forked_from) note_owing(member.origin);
+  if (!member.row.forked_from) return;
+  note_owing(member.origin);
+  // It had all that stood when the histories parted: of use after a crash, when nothing else tells
+  // how far the rows reached that were dropped here.
+  for (const VectorEntry& entry : member.row.acknowledged)
+    if (entry.origin == member.row.forked_from && !voided(entry.boot))
+      await_rows(entry.origin, entry.sequence);
 }
 
 void State::note_owing(ReplicaId replica) {
@@ -596,6 +602,9 @@ void State::advance(ReplicaId from, Sequence to) {
   Origin& entry = origin(from);
   entry.head = std::max(entry.head, to);
   vector_.raise(from, entry.head);
+  if (!awaited_.empty())
+    if (const auto at = awaited_.find(from); at != awaited_.end() && at->second <= entry.head)
+      awaited_.erase(at);
   // At recovery. A hold takes a sequence at least, so its number is no higher than that; and those
   // of holds that were purged are not given again.
   if (from == self_) last_number_ = std::max(last_number_, entry.head);

@@ -50,8 +50,8 @@ struct Product {
 struct Hold : FeedItem {
   std::string id;
   HoldRow row;
-  bool copied = false;   // there is, or was, another copy of this id
-  bool counted = false;  // in open_holds()
+  bool copied = false;              // there is, or was, another copy of this id
+  bool counted = false;             // in open_holds()
   std::unique_ptr<Hold> next_copy;  // the same id at another origin
 };
 
@@ -152,6 +152,10 @@ class State {
   // Some member row that is here says that this boot is void (rows.h).
   bool voided(std::uint64_t boot) const { return voided_.contains(boot); }
   bool any_voided(const std::vector<Boot>& boots) const;
+  // Units that this replica must not spend though its rights show them: it has seen that an origin
+  // seized them, whose rows were dropped (drop_origin) and have not come again yet as far as those
+  // that stand. O(1) where none are awaited.
+  Units withheld(const Product& product) const;
   // Over all stock, hold and sku rows, as stamped: equal where the same rows are.
   std::uint64_t digest() const { return digest_; }
   std::size_t hold_count() const { return holds_by_number_.size(); }
@@ -254,6 +258,7 @@ class State {
   Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   void note_former_fork(const Member& member);
+  void await_rows(ReplicaId origin, Sequence upto);
   void note_undone(const Key& key);
   void note_owing(ReplicaId replica);
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
@@ -295,6 +300,9 @@ class State {
   std::vector<Gone> gone_;
   std::uint64_t purged_ = 0, rows_dropped_ = 0;
   absl::flat_hash_set<std::uint64_t> voided_;
+  // Of origins whose rows were dropped: how far those reach that stand. Until they have come that
+  // far, what this replica knew of them may be missing (withheld).
+  absl::btree_map<ReplicaId, Sequence> awaited_;
   std::uint64_t digest_ = 0;
   std::size_t open_holds_ = 0, own_open_holds_ = 0;
 };

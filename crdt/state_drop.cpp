@@ -197,6 +197,12 @@ void State::drop_origin(ReplicaId id) {
   HOLDFAST_CHECK(id != self_);
   const auto entry = origins_.find(id);
   if (entry == origins_.end()) return;
+  Sequence stands = 0;  // up to here, in both histories
+  for (const Boot& boot : boots(id)) {
+    if (!voided(boot.nonce)) continue;
+    stands = std::min(entry->second->head, boot.sequence - 1);
+    break;
+  }
   std::vector<FeedItem*> items;
   const Feed& feed = entry->second->feed;
   for (auto at = feed.begin_after(0); at != feed.end(); ++at) items.push_back(at->second);
@@ -208,6 +214,28 @@ void State::drop_origin(ReplicaId id) {
   origins_.erase(id);
   vector_.drop(id);
   if (decreed) index_decrees();
+  await_rows(id, stands);
+}
+
+void State::await_rows(ReplicaId origin, Sequence upto) {
+  if (origin == self_ || upto <= head(origin)) return;
+  Sequence& due = awaited_[origin];
+  due = std::max(due, upto);
+}
+
+Units State::withheld(const Product& product) const {
+  if (awaited_.empty()) return 0;
+  const StockCell* own = product.stock.find(self_);
+  if (own == nullptr) return 0;
+  Units units = 0;
+  for (const auto& [origin, upto] : awaited_) {
+    const PeerTotals* mine = own->row.find(origin);
+    if (mine == nullptr) continue;
+    const StockCell* cell = product.stock.find(origin);
+    const PeerTotals* theirs = cell == nullptr ? nullptr : cell->row.find(self_);
+    units += std::max<Units>(0, mine->seen - (theirs == nullptr ? 0 : theirs->seized));
+  }
+  return units;
 }
 
 }  // namespace holdfast::crdt

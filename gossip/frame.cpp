@@ -37,6 +37,10 @@ void serialize(A& ar, Answer& f) {
 }
 
 template <typename A>
+void serialize(A& ar, News::Name& f) {
+  ar(f.origin, f.boot);
+}
+template <typename A>
 void serialize(A& ar, News::Has& f) {
   ar(f.name, f.sequence);
 }

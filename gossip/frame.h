@@ -47,15 +47,22 @@ struct Start {
 // begin anew, and refer to nothing before them. Numbers go on, so that what is still on its way,
 // in either direction, cannot be taken for what came after. In bytes:
 //
-//     number  applied  flags:1  [names: list of id]  [has: list {name, sequence}]  piece*
+//     number  applied  flags:1  [names: list {id, boot}]  [has: list {name, sequence}]  piece*
 //     flags = anew << 2 | has are given << 1 | names are given
 //     piece = head  [from  after]  [upto  last:1]  count  rows
 //     head  = name << 2 | its end is given << 1 | its beginning is given
 //
-// A name is the place of an origin among all `names` since News began (anew). A beginning that is
-// not given is where the last piece of that origin ended; an end that is not given is that of the
+// A name is the place of an origin among all `names` since News began (anew), and says which boot
+// wrote the sender's head of it: so all that News tell is of one history (crdt/boots.h). An origin
+// that is named again keeps its place, and has another boot from there on. A beginning that is not
+// given is where the last piece of that origin ended; an end that is not given is that of the
 // delta, and the sequence of the last row.
 struct News {
+  struct Name {
+    ReplicaId origin;
+    std::uint64_t boot = 0;  // 0: not known
+    bool operator==(const Name&) const = default;
+  };
   struct Has {
     std::uint32_t name = 0;
     Sequence sequence = 0;
@@ -73,7 +80,7 @@ struct News {
   std::uint64_t number = 0;  // from 1
   bool anew = false;
   std::uint64_t applied = 0;  // every News of the peer's up to this has been applied, durably
-  std::vector<ReplicaId> names;
+  std::vector<Name> names;
   std::vector<Has> has;  // of origins of which the peer has sent rows in vain
   std::vector<Part> parts;
 };

@@ -377,15 +377,19 @@ void Mesh::judge(Session& session, const crdt::VectorEntry& entry, const crdt::S
                  session.peer.node + " until one of the two is known to be void"});
 }
 
-// By the origin's member row: every boot begins with one.
+// By the origin's member row: every boot begins with one. A delta that has none brings no boot: the
+// one that wrote its end is in the history that is here, or it is of another. Its link may have
+// compared both before one of the two ends took another copy's rows, on another link.
 bool Mesh::belongs(const crdt::Delta& delta, const crdt::State& state) const {
+  const auto& boots = state.boots(delta.origin);
+  const Sequence head = state.head(delta.origin);
   for (const crdt::DecodedRow& row : delta.rows) {
     if (row.kind != crdt::RowKind::member) continue;
     const auto& theirs = std::get<crdt::MemberRow>(row.payload).boots;
-    return !state.any_voided(theirs) &&
-           crdt::continues(state.boots(delta.origin), state.head(delta.origin), theirs, delta.to);
+    return !state.any_voided(theirs) && crdt::continues(boots, head, theirs, delta.to);
   }
-  return true;
+  return !state.voided(delta.boot) &&
+         crdt::same_history(boots, std::max(head, delta.to), delta.to, delta.boot);
 }
 
 void Mesh::forget(ReplicaId origin, const crdt::State& state) {
@@ -421,7 +425,10 @@ void Mesh::hear(Now now, Session& session, News&& news, const crdt::State& state
   for (const News::Has& has : news.has) {
     if (has.name >= session.news_in.names())
       return drop(session, "news of a replica without a name", true);
-    Cursor& cursor = session.cursors[session.news_in.origin(has.name)];
+    const News::Name& name = session.news_in.name(has.name);
+    judge(session, {name.origin, has.sequence, name.boot}, state);
+    if (session.foreign.contains(name.origin)) continue;
+    Cursor& cursor = session.cursors[name.origin];
     cursor.known = std::max(cursor.known, has.sequence);
     cursor.last_progress = now.instant;
     cursor.feeds = false;
@@ -624,7 +631,7 @@ void Mesh::tell(Now now, Session& session, const crdt::State& state) {
   for (auto& [origin, told] : session.told) {
     const Sequence head = state.head(origin);
     if (head <= told || session.cursors[origin].feeds || session.foreign.contains(origin)) continue;
-    session.news_out.put_has(origin, head);
+    session.news_out.put_has(origin, head, state.boot_of(origin, head));
     told = head;
   }
 }

@@ -1,20 +1,21 @@
 #include "gossip/news.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast::gossip {
 
-std::uint32_t NewsOut::name(ReplicaId origin) {
-  const auto [at, fresh] = names_.try_emplace(origin, static_cast<std::uint32_t>(names_.size()));
-  if (fresh) {
-    new_names_.push_back(origin);
-    ended_.push_back(0);
-  }
-  return at->second;
+std::uint32_t NewsOut::name(ReplicaId origin, std::uint64_t boot) {
+  const auto [at, fresh] =
+      names_.try_emplace(origin, Name{static_cast<std::uint32_t>(names_.size()), boot});
+  if (fresh) ended_.push_back(0);
+  if (fresh || at->second.boot != boot) new_names_.push_back({origin, boot});
+  at->second.boot = boot;
+  return at->second.place;
 }
 
 void NewsOut::put(const crdt::Piece& piece) {
-  News::Part part{.name = name(piece.origin)};
+  News::Part part{.name = name(piece.origin, piece.boot)};
   Sequence& ended = ended_[part.name];
   part.begins = piece.from != piece.after || piece.after != ended;
   part.ends = !piece.last || piece.count == 0 || piece.last_row != piece.upto;
@@ -30,8 +31,8 @@ void NewsOut::put(const crdt::Piece& piece) {
   if (piece.last) unacknowledged_.push_back({number_ + 1, piece.origin, piece.upto});
 }
 
-void NewsOut::put_has(ReplicaId origin, Sequence sequence) {
-  has_.push_back({name(origin), sequence});
+void NewsOut::put_has(ReplicaId origin, Sequence sequence, std::uint64_t boot) {
+  has_.push_back({name(origin, boot), sequence});
 }
 
 News NewsOut::take(std::uint64_t applied) {
@@ -53,7 +54,12 @@ bool NewsIn::follows(const News& news) {
     names_.clear();
     ended_.clear();
   }
-  names_.insert(names_.end(), news.names.begin(), news.names.end());
+  for (const News::Name& name : news.names) {
+    const auto known = std::find_if(names_.begin(), names_.end(), [&](const News::Name& other) {
+      return other.origin == name.origin;
+    });
+    known == names_.end() ? names_.push_back(name) : void(known->boot = name.boot);
+  }
   ended_.resize(names_.size());
   return true;
 }
@@ -62,7 +68,8 @@ crdt::Piece NewsIn::piece(News::Part&& part) {
   crdt::Piece piece;
   if (part.name >= names_.size() || (!part.ends && part.count == 0)) return piece;
   Sequence& ended = ended_[part.name];
-  piece.origin = names_[part.name];
+  piece.origin = names_[part.name].origin;
+  piece.boot = names_[part.name].boot;
   piece.from = part.begins ? part.from : ended;
   piece.after = part.begins ? part.after : ended;
   piece.upto = part.ends ? part.upto : part.last_row;

@@ -15,7 +15,7 @@ namespace holdfast::gossip {
 class NewsOut {
  public:
   void put(const crdt::Piece& piece);
-  void put_has(ReplicaId origin, Sequence sequence);
+  void put_has(ReplicaId origin, Sequence sequence, std::uint64_t boot);
   std::size_t bytes() const { return bytes_; }  // of rows that wait
   bool empty() const { return parts_.empty() && has_.empty(); }
   // What waits, as one frame.
@@ -43,13 +43,17 @@ class NewsOut {
     ReplicaId origin;
     Sequence upto = 0;
   };
-  std::uint32_t name(ReplicaId origin);
+  struct Name {
+    std::uint32_t place = 0;
+    std::uint64_t boot = 0;
+  };
+  std::uint32_t name(ReplicaId origin, std::uint64_t boot);
 
   std::uint64_t number_ = 0;
   bool anew_ = false;
-  std::map<ReplicaId, std::uint32_t> names_;
+  std::map<ReplicaId, Name> names_;
   std::vector<Sequence> ended_;  // by name: where the last piece ended
-  std::vector<ReplicaId> new_names_;
+  std::vector<News::Name> new_names_;
   std::vector<News::Has> has_;
   std::vector<News::Part> parts_;
   std::size_t bytes_ = 0;
@@ -61,10 +65,8 @@ class NewsIn {
   // False: it does not follow, and nothing of it may be used but `applied`; nor of those after it,
   // until News begin anew.
   bool follows(const News& news);
-  // The origin of a name, or nobody.
-  ReplicaId origin(std::uint32_t name) const {
-    return name < names_.size() ? names_[name] : ReplicaId{};
-  }
+  // Requires: name < names().
+  const News::Name& name(std::uint32_t name) const { return names_[name]; }
   // Nobody's piece if the name stands for none.
   crdt::Piece piece(News::Part&& part);
   std::size_t names() const { return names_.size(); }
@@ -83,7 +85,7 @@ class NewsIn {
  private:
   std::uint64_t number_ = 0;
   bool lost_ = false;
-  std::vector<ReplicaId> names_;
+  std::vector<News::Name> names_;
   std::vector<Sequence> ended_;
 };
 

@@ -56,7 +56,8 @@ std::vector<Line> summed(std::vector<Line> lines) {
 }
 
 Units Ledger::free(const Product& product) const {
-  return std::max<Units>(0, product.stock.rights(state_.self()) - aside_(product));
+  const Units rights = product.stock.rights(state_.self()) - state_.withheld(product);
+  return std::max<Units>(0, rights - aside_(product));
 }
 
 Product* Ledger::known(std::string_view sku) const {

@@ -378,7 +378,10 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   const crdt::StockCell* cell = product.stock.find(self);
   const Units truth =
       rights_with(self, cell == nullptr ? StockRow{} : cell->row, ghost_.product(product.sku));
-  const Units view = product.stock.rights(self);
+  // What it may spend. A seizure that it has seen counts there also while its seizer's rows, which
+  // were dropped with those of a fork, have not come again; its rights, a sum over the rows that
+  // are here, are too high by that much until then.
+  const Units view = product.stock.rights(self) - machine.engine().state().withheld(product);
   const Units unseen =
       unseen_with(self, cell, ghost_.product(product.sku)) + granted_apart(product.sku, self);
   if (view > truth + unseen)

@@ -101,6 +101,9 @@ class Checks final : public Watcher {
   bool any_forks() const { return !histories_.empty(); }
   // Two histories of this machine's replica are written, or were, and nobody has found out yet.
   bool is_forked(const Machine& machine) const;
+  // Origins of which these nodes have rows of different histories, and none of them can ever tell
+  // which is void: neither writer is among them, and nobody has heard of a successor.
+  std::set<crdt::ReplicaId> undecided(const std::vector<std::size_t>& nodes) const;
   // In the end, when all agree: what nobody found out is how it was.
   void settle_forks();
 

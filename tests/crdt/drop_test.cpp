@@ -278,6 +278,58 @@ TEST_SUITE("drop_origin") {
     }
   }
 
+  TEST_CASE("a seizure that was seen counts until the rows that stand have come again") {
+    for (const bool restarted : {false, true}) {
+      CAPTURE(restarted);
+      auto self = std::make_unique<State>(replica(7));
+      State copy(replica(2)), fork(replica(1));
+      std::string bytes;
+      self->change_stock(self->make_product("s"), [](StockRow& row) { row.received = 10; });
+      copy.put_member({.boots = {{1, 11}}});
+      copy.seal(bytes);
+      State early(replica(9));
+      absorb(early, copy, {replica(2)});
+      copy.change_stock(copy.make_product("s"),
+                        [](StockRow& row) { row.at(replica(7)).seized = 4; });
+      copy.seal(bytes);
+      State original(replica(9));
+      absorb(original, copy, {replica(2)});
+      copy.put_member({.boots = {{1, 11}, {3, 22}}});
+      copy.seal(bytes);
+      absorb(*self, copy, {replica(2)});
+      self->change_stock(*self->product("s"), [](StockRow& row) { row.at(replica(2)).seen = 4; });
+      self->seal(bytes);
+      CHECK(self->product("s")->stock.rights(replica(7)) == 6);
+      CHECK(self->withheld(*self->product("s")) == 0);
+      fork.put_member(
+          {.acknowledged = {{replica(2), 2, 11}}, .voided_boots = {22}, .forked_from = replica(2)});
+      fork.seal(bytes);
+      if (restarted) {  // after the drop: only the former fork says that there is more
+        auto fresh = std::make_unique<State>(replica(7));
+        absorb(*fresh, *self, {replica(7)});
+        self = std::move(fresh);
+        absorb(*self, fork, {replica(1)});
+      } else {
+        absorb(*self, fork, {replica(1)});
+        CHECK(self->withheld(*self->product("s")) == 0);
+        self->drop_origin(replica(2));
+      }
+      const auto spendable = [&] {
+        const Product& now = *self->product("s");
+        return now.stock.rights(replica(7)) - self->withheld(now);
+      };
+      CHECK(self->product("s")->stock.rights(replica(7)) == 10);
+      CHECK(spendable() == 6);
+      absorb(*self, early, {replica(2)});  // from one who had been away
+      CHECK(self->head(replica(2)) == 1);
+      CHECK(spendable() == 6);
+      absorb(*self, original, {replica(2)});
+      CHECK(self->product("s")->stock.rights(replica(7)) == 6);
+      CHECK(spendable() == 6);
+      CHECK(self->withheld(*self->product("s")) == 0);
+    }
+  }
+
   TEST_CASE("void boots are known from member rows") {
     State state(replica(7)), fork(replica(1));
     fork.put_member({.boots = {{1, 5}}, .voided_boots = {77, 78}, .forked_from = replica(2)});

@@ -62,7 +62,8 @@ Frame any_frame() {
       return Start{any_vector(), {{number(), number()}, {number(), number()}}};
     case 3: {
       News news{.number = number(), .anew = *rc::gen::arbitrary<bool>(), .applied = number()};
-      for (int n = *rc::gen::inRange(0, 4); n > 0; --n) news.names.push_back({number()});
+      for (int n = *rc::gen::inRange(0, 4); n > 0; --n)
+        news.names.push_back({{number()}, number()});
       for (int n = *rc::gen::inRange(0, 4); n > 0; --n)
         news.has.push_back({*rc::gen::arbitrary<std::uint32_t>(), number()});
       for (int n = *rc::gen::inRange(0, 4); n > 0; --n) {
@@ -111,7 +112,7 @@ TEST_SUITE("frames") {
     const auto frame = decode(encode(News{.number = 8,
                                           .anew = true,
                                           .applied = 9,
-                                          .names = {{7}},
+                                          .names = {{{7}, 70}},
                                           .has = {{1, 2}},
                                           .parts = {{.name = 4,
                                                      .begins = true,
@@ -127,7 +128,7 @@ TEST_SUITE("frames") {
     CHECK(news.number == 8);
     CHECK(news.anew);
     CHECK(news.applied == 9);
-    CHECK(news.names == std::vector{ReplicaId{7}});
+    CHECK(news.names == std::vector{News::Name{{7}, 70}});
     CHECK(news.has == std::vector{News::Has{1, 2}});
     REQUIRE(news.parts.size() == 1);
     const News::Part& part = news.parts[0];

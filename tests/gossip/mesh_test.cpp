@@ -54,7 +54,7 @@ void inject_piece(Net& net, const crdt::Piece& piece) {
   net.inject(1, 0,
              encode(News{.number = 1'000,
                          .anew = true,
-                         .names = {piece.origin},
+                         .names = {{piece.origin, piece.boot}},
                          .parts = {{.begins = true,
                                     .ends = true,
                                     .from = piece.from,
@@ -560,7 +560,7 @@ TEST_SUITE("mesh") {
                  encode(News{
                      .number = number,
                      .anew = true,
-                     .names = {Net::id(1)},
+                     .names = {{Net::id(1), 0}},
                      .parts = {{.begins = true, .ends = true, .from = 7, .after = 7, .upto = 9}}}));
     };
     gap(1'000);  // is answered by Resume
@@ -1011,7 +1011,8 @@ TEST_SUITE("mesh") {
           News news{.number = rng.chance(0.8) ? 1 + rng.below(3) : number(),
                     .anew = rng.chance(0.3),
                     .applied = number()};
-          for (std::uint64_t n = rng.below(3); n > 0; --n) news.names.push_back({rng.below(12)});
+          for (std::uint64_t n = rng.below(3); n > 0; --n)
+            news.names.push_back({{rng.below(12)}, rng.below(3)});
           for (std::uint64_t n = rng.below(2); n > 0; --n)
             news.has.push_back({static_cast<std::uint32_t>(rng.below(3)), number()});
           for (std::uint64_t n = rng.below(3); n > 0; --n)
@@ -1059,7 +1060,7 @@ TEST_SUITE("mesh") {
     for (bool closed = false; !closed && frames < 100; ++frames) {
       News news{.number = 1u + frames, .anew = true};
       for (std::uint64_t n = 0; n < 400; ++n) {
-        news.names.push_back({1'000 + 400u * frames + n});
+        news.names.push_back({{1'000 + 400u * frames + n}, 0});
         news.has.push_back({static_cast<std::uint32_t>(n), 5});
       }
       bare.frame(encode(news));
@@ -1107,6 +1108,71 @@ TEST_SUITE("mesh") {
     REQUIRE_FALSE(net[0].forks.empty());
     CHECK(net[0].forks[0].find("node-1 has writes of this replica up to 2") != std::string::npos);
     CHECK(net[1].forks.empty());
+  }
+
+  // A directory was copied in use and the copy started: two histories of replica 5, which parted at
+  // write 2. Here are the copy's rows; the peer had all that was here when its link began.
+  struct Parted {
+    Bare bare;
+    explicit Parted(std::uint64_t peers_boot) {
+      bare.befriend();
+      bare.frame(encode(Start{}));
+      crdt::State copy(ReplicaId{5});
+      std::string journal;
+      const auto write = [&] {
+        copy.change_stock(copy.make_product("s"), [](crdt::StockRow& row) { ++row.received; });
+      };
+      copy.put_member({.boots = {{1, 11}}});
+      write();
+      copy.seal(journal);
+      copy.put_member({.boots = {{1, 11}, {3, 22}}});
+      copy.seal(journal);
+      const crdt::Feed& feed = *copy.feed({5});
+      for (auto at = feed.begin_after(0); at != feed.end(); ++at) {
+        std::string bytes;
+        crdt::append_item(*at->second, bytes);
+        REQUIRE(bare.state.merge({5}, *crdt::decode_row(bytes)).ok());
+      }
+      bare.state.advance({5}, 3);
+      write();
+      copy.seal(journal);
+      rows = crdt::cut_piece(copy, {5}, 3, 3, 1'000).rows;
+      bare.mesh.take_effects();
+      News news{.number = 1, .names = {{{5}, peers_boot}}, .has = {{0, 3}}};
+      bare.frame(encode(news));
+      says = bare.mesh.take_effects().notes.size();
+      news = {.number = 2, .parts = {{.begins = true, .from = 3, .after = 3, .count = 1}}};
+      news.parts[0].rows = rows;
+      bare.frame(encode(news));
+    }
+    std::string rows;
+    std::size_t says = 0;
+  };
+
+  TEST_CASE("rows without their origin's member row are of the history that is here, or refused") {
+    Parted other(11);  // the original's; the link that brings them compared nothing since
+    CHECK(other.says == 1);
+    CHECK(other.bare.events.empty());
+    Parted unknown(33);
+    CHECK(unknown.says == 1);
+    CHECK(unknown.bare.events.empty());
+    Parted same(22);
+    CHECK(same.says == 0);
+    REQUIRE(same.bare.events.size() == 1);
+    CHECK(std::get<DeltaIn>(same.bare.events[0]).delta.to == 4);
+    CHECK_FALSE(same.bare.closed());
+  }
+
+  TEST_CASE("a delta of another history that no word of what the peer has came before") {
+    Parted same(22);
+    crdt::Delta delta{.origin = {5}, .from = 3, .to = 4, .boot = 11};
+    CHECK_FALSE(same.bare.mesh.belongs(delta, same.bare.state));
+    delta.boot = 22;
+    CHECK(same.bare.mesh.belongs(delta, same.bare.state));
+    delta.boot = 0;
+    CHECK(same.bare.mesh.belongs(delta, same.bare.state));    // judged by sequence alone
+    delta = {.origin = {5}, .from = 0, .to = 2, .boot = 11};  // an old one, of what both have
+    CHECK(same.bare.mesh.belongs(delta, same.bare.state));
   }
 
   // ── calls ──

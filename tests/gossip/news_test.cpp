@@ -37,7 +37,7 @@ News over_the_wire(const News& news) {
 
 bool same(const crdt::Piece& a, const crdt::Piece& b) {
   return a.origin == b.origin && a.from == b.from && a.after == b.after && a.upto == b.upto &&
-         a.last == b.last && a.count == b.count && a.rows == b.rows;
+         a.last == b.last && a.count == b.count && a.rows == b.rows && a.boot == b.boot;
 }
 
 std::vector<std::pair<ReplicaId, Sequence>> acknowledged(NewsOut& out, std::uint64_t number) {
@@ -94,6 +94,31 @@ TEST_SUITE("news") {
     CHECK(out.bytes() == next.rows.size());
     CHECK(encode(out.take(0)).size() == empty + next.rows.size() + 2);
     CHECK(out.bytes() == 0);
+  }
+
+  TEST_CASE("an origin with another boot is named again, once, and keeps its place") {
+    NewsOut out;
+    NewsIn in;
+    crdt::Piece first = step(kA, 0, 1), next = step(kA, 1, 2);
+    first.boot = 7;
+    next.boot = 8;
+    out.put(step(kB, 0, 1));
+    out.put(first);
+    out.put_has(kA, 1, 7);
+    News news = over_the_wire(out.take(0));
+    CHECK(news.names.size() == 2);
+    REQUIRE(in.follows(news));
+    CHECK(in.piece(std::move(news.parts[1])).boot == 7);
+    out.put(next);
+    news = over_the_wire(out.take(0));
+    CHECK(news.names == std::vector{News::Name{kA, 8}});
+    REQUIRE(in.follows(news));
+    CHECK(in.names() == 2);
+    const crdt::Piece came = in.piece(std::move(news.parts[0]));
+    CHECK(same(came, next));
+    CHECK(came.boot == 8);
+    out.put_has(kA, 2, 8);
+    CHECK(out.take(0).names.empty());
   }
 
   TEST_CASE("what is lost shows, and nothing is used until News begin anew") {
@@ -194,12 +219,12 @@ TEST_SUITE("news") {
 
   TEST_CASE("names that were not given are nobody's") {
     NewsIn in;
-    CHECK(in.follows({.number = 1, .names = {kA}}));
-    CHECK(in.origin(0) == kA);
-    CHECK_FALSE(in.origin(1));
+    CHECK(in.follows({.number = 1, .names = {{kA, 0}}}));
+    REQUIRE(in.names() == 1);
+    CHECK(in.name(0) == News::Name{kA, 0});
     CHECK_FALSE(in.piece({.name = 1, .ends = true, .upto = 7}).origin);
     CHECK(in.follows({.number = 2, .anew = true}));
-    CHECK_FALSE(in.origin(0));
+    CHECK(in.names() == 0);
     CHECK_FALSE(in.piece({.name = 0, .ends = true, .upto = 7}).origin);
   }
 }

@@ -274,6 +274,39 @@ TEST_SUITE("identity") {
     }
   }
 
+  TEST_CASE("what was seized is not sold again while the rows of who seized it are dropped") {
+    Stage cluster(3);
+    cluster.stock_up(1, 10);
+    const ReplicaId original = cluster.replica(0);
+    cluster.isolate(1);
+    REQUIRE(
+        cluster.call(0, Failover{.target = to_string(cluster.replica(1)), .fraction_ppm = 400'000})
+            .succeeded());
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return cluster.rights(1, "a") == 6; }, 30'000));
+    REQUIRE(cluster.converge());
+    cluster.run_for(10'000);
+    // A copy of node 0, beside it, meets node 1 first: its boot is void when node 0 comes back.
+    cluster.isolate(0);
+    cluster.crash(2);
+    cluster.put_back(2, cluster.disk(0));
+    const auto head = cluster.state(1).head(original);
+    cluster.restart(2);
+    REQUIRE(cluster.run_until([&] { return cluster.state(1).head(original) > head; }, 30'000));
+    cluster.crash(2);
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    cluster.rejoin(0);
+    REQUIRE(cluster.run_until([&] { return cluster.state(1).head(original) == 0; }, 30'000));
+    CHECK(cluster.rights(1, "a") == 10);  // over the rows that are there
+    CHECK(holdfast::tests::stock(cluster.call(1, GetStock{"a"})).local_available == 6);
+    const Outcome refused = cluster.call(1, Reserve{.id = "r", .lines = {{"a", 7}}, .wait_ms = 0});
+    CHECK(refused.code == Code::insufficient_stock);
+    REQUIRE(cluster.run_until([&] { return cluster.rights(1, "a") == 6; }, 30'000));
+    CHECK(holdfast::tests::stock(cluster.call(1, GetStock{"a"})).local_available == 6);
+    cluster.hold(1, "all", 6);
+  }
+
   TEST_CASE("a grant that is repeated has the first answer, whatever became of its target") {
     Stage cluster(3);
     cluster.stock_up(0, 100);

@@ -447,6 +447,64 @@ TEST_CASE("checks: the first violation stands, with its time and event") {
   CHECK(shop.checks.violation()->event == shop.world.events().done());
 }
 
+// A directory that was copied in use: node 0 is the original, node 3 the copy; node 1 hears of the
+// one, and node 2 of the other.
+TEST_CASE("checks: what of a fork is undecided, where neither of its writers is") {
+  Checks checks;
+  World world({.seed = 5,
+               .regions = {"eu"},
+               .nodes = {{.region = "eu"}, {.region = "eu"}, {.region = "eu"}, {.region = "eu"}},
+               .keeps_bases = true},
+              checks);
+  checks.attach(world);
+  world.start_all();
+  const auto settle = [&] { world.run_until(world.now() + 5 * kSecond); };
+  settle();
+  const auto put_sku = [&](const std::string& sku) {
+    int status = 0;
+    world.http(0, 0, {"PUT", "/v1/skus/" + sku, "{}", ""},
+               [&](const auto& response) { status = response.status; });
+    settle();
+    REQUIRE(status == 201);
+  };
+  put_sku("a");
+  const auto part = [&](Place a, Place b) {
+    world.network().cut(a, b);
+    world.network().cut(b, a);
+  };
+  const ReplicaId origin = world.node(0).replica();
+  world.node(3).crash(PowerLoss::keeps, false);
+  settle();
+  part(0, 2);
+  part(0, 3);
+  part(1, 2);
+  part(1, 3);
+  world.node(3).put_back(world.node(0).directory());
+  world.node(3).start();
+  put_sku("b");
+  REQUIRE(!checks.violation());
+  REQUIRE(world.node(1).engine().state().product("b") != nullptr);
+  REQUIRE(world.node(2).engine().state().boots(origin).size() == 2);
+  world.node(0).crash(PowerLoss::keeps, false);
+  world.node(3).crash(PowerLoss::keeps, false);
+  CHECK(checks.undecided({1, 2}) == std::set{origin});
+  CHECK(checks.undecided({1}).empty());
+  CHECK(checks.undecided({2}).empty());
+  CHECK(checks.undecided({0, 1, 2}).empty());  // the original is told by node 2, and makes way
+  CHECK(checks.undecided({1, 2, 3}).empty());
+  // One who has heard of a successor tells it to all others.
+  for (const Place other : {0, 1}) {
+    world.network().mend(2, other);
+    world.network().mend(other, 2);
+  }
+  world.node(0).start();
+  settle();
+  world.node(0).start();  // as another replica
+  settle();
+  REQUIRE(world.node(0).replica() != origin);
+  CHECK(checks.undecided({1, 2}).empty());
+}
+
 TEST_CASE("checks: a grant is in flight until the other knows of it") {
   Shop shop;
   CHECK_FALSE(shop.checks.grant_in_flight(0, 1));

@@ -207,7 +207,9 @@ void Net::send(int node, LinkId link, const FrameBytes& bytes) {
   if (const auto* news = std::get_if<News>(&*frame)) {
     auto& names = names_[{link, node}];
     if (news->anew) names.clear();
-    names.insert(names.end(), news->names.begin(), news->names.end());
+    for (const News::Name& name : news->names)  // or it has another boot
+      if (std::find(names.begin(), names.end(), name.origin) == names.end())
+        names.push_back(name.origin);
     for (const News::Part& part : news->parts) {
       const auto rows = crdt::decode_rows(part.rows);
       HOLDFAST_CHECK(rows.ok());
