@@ -14,7 +14,9 @@ namespace {
 
 constexpr Millis kFadeEvery{5'000};  // many rows in one batch
 constexpr Millis kPassEvery{1'000};
-constexpr Millis kPassAllEvery{3'600'000};  // how busy all are is a matter of a day
+constexpr Millis kPassAllEvery{600'000};  // at most, for the sake of what follows
+// So much of the demand for all SKUs has moved between replicas since the last look at all.
+constexpr double kShifted = 0.05;
 constexpr std::size_t kRowsAtOnce = 20'000;
 // Peers should have heard of what was sold here before they are asked: else they see less demand
 // and more rights here than there are, and keep what they could spare.
@@ -212,6 +214,24 @@ bool Rebalancer::unread() const {
   });
 }
 
+// Whether the replicas' parts of the demand for all SKUs are others than at the last look at all,
+// by their member rows; remembers them if so.
+bool Rebalancer::shifted() {
+  double all = 0, moved = 0;
+  for (const auto& [replica, member] : state_.members())
+    all += static_cast<double>(member->row.demand_milli);
+  if (all <= 0) return false;
+  std::map<ReplicaId, double> parts;
+  for (const auto& [replica, member] : state_.members()) {
+    parts[replica] = static_cast<double>(member->row.demand_milli) / all;
+    const auto before = parts_.find(replica);
+    moved += std::abs(parts[replica] - (before == parts_.end() ? 0 : before->second)) / 2;
+  }
+  if (moved < kShifted) return false;
+  parts_ = std::move(parts);
+  return true;
+}
+
 void Rebalancer::pass(Instant now) {
   if (!options_.policy->moves_ahead() || now < pass_at_) return;
   pass_at_ = now + kPassEvery;
@@ -222,9 +242,8 @@ void Rebalancer::pass(Instant now) {
     return !std::binary_search(reach_.begin(), reach_.end(), replica);
   });
   reach_ = std::move(reach);
-  if (again || (moved_ && now >= all_at_)) {
+  if (again || (now >= all_at_ && shifted())) {
     passed_.emplace();
-    moved_ = false;
     all_at_ = now + kPassAllEvery;
   }
   std::size_t most = kPassedAtOnce;
@@ -251,7 +270,6 @@ std::size_t Rebalancer::pass_feed(ReplicaId origin, std::size_t most, Instant no
     ++passed;
   }
   if (at == feed->end() || at->first > head) read = head;
-  moved_ = moved_ || passed > 0;
   return passed;
 }
 

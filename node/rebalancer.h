@@ -13,7 +13,7 @@
 // SKUs are looked at also when nobody asks for them here, so that rights are where customers are
 // before the first of them comes: those of which some replica's row has changed, by the feeds, once
 // a second; and the whole catalogue where that says nothing: when a peer can be reached again, and
-// now and then, since how busy the replicas are as a whole is in no product's rows.
+// when the replicas' parts of the demand for all SKUs have shifted.
 //
 // Cost  one hash lookup a line of a reservation; O(replicas) a look; a walk over the rows that have
 //       changed; at most kLooksAtOnce and kPassedAtOnce of them a tick.
@@ -101,6 +101,7 @@ class Rebalancer {
   void pass_catalogue(std::size_t most);
   void pass_product(crdt::Product& product);
   bool unread() const;
+  bool shifted();
 
   crdt::State& state_;
   const Ledger& ledger_;
@@ -112,7 +113,7 @@ class Rebalancer {
   Rate overall_;                                               // of all SKUs
   std::map<ReplicaId, crdt::Sequence> read_;                   // of each origin's feed, up to here
   crdt::Instant fade_at_{}, pass_at_{}, all_at_{};
-  bool moved_ = false;                 // since the last look at all
+  std::map<ReplicaId, double> parts_;  // of the demand for all SKUs, at the last look at all
   std::optional<std::string> passed_;  // of a look at all that is under way: up to this SKU
   std::vector<ReplicaId> reach_;       // which peers could be reached at the last pass
   std::vector<crdt::Product*> looks_;
