@@ -67,15 +67,17 @@ void Checks::note_undone(const crdt::Hold* before, const crdt::HoldRow& row) {
     Units units = 0, again = 0;
     for (std::size_t i = 0; i < row.lines.size(); ++i) {
       const std::string& sku = row.lines[i].sku;
-      Units was = 0;
+      Units more = undone.units[i], more_again = undone.again[i];
       const crdt::HoldLine* line = before == nullptr ? nullptr : before->row.find(sku);
       if (line != nullptr)
         for (const crdt::UndoneEnd& one : before->row.undone)
-          if (one.of == undone.of && one.root == undone.root)
-            was = (undone.root ? one.units : one.again)[line - before->row.lines.data()];
-      budget_[sku].taken_back += (undone.root ? undone.units : undone.again)[i] - was;
-      units += undone.units[i];
-      again += undone.again[i];
+          if (one.of == undone.of && one.root == undone.root) {
+            more -= one.units[line - before->row.lines.data()];
+            more_again -= one.again[line - before->row.lines.data()];
+          }
+      budget_[sku].taken_back += undone.root ? more : more_again;
+      units += more;
+      again += more_again;
     }
     if (units > 0)
       saw(undone.root ? "a retired heir's end was undone" : "a retired replica's sale was voided");
