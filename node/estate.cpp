@@ -94,6 +94,7 @@ void Estate::reconcile(std::string_view id, Times now) {
 // The retired replica's own end of its copy stands, and so does that of an heir before this one,
 // which is retired by now. One that turns out to be no heir takes its own back itself.
 bool Estate::ended_before(std::string_view id, ReplicaId root) const {
+  if (is_gone(id, root)) return true;
   for (const Hold* copy = state_.first_copy(id); copy != nullptr; copy = copy->next_copy.get()) {
     const crdt::HoldRow& row = copy->row;
     if (copy->origin == root && has_ended(row)) return true;
@@ -188,7 +189,6 @@ void Estate::take_back(Hold& own, ReplicaId root, Times now) {
 // is, less what other retired heirs of theirs have undone of it.
 void Estate::undo(std::string_view id, Times now) {
   const Hold* first = state_.first_copy(id);
-  if (first == nullptr || (!first->next_copy && first->row.undone.empty())) return;
   struct Due {
     Amounts more;
     const Hold* copy = nullptr;  // what it says does not stand
@@ -205,17 +205,17 @@ void Estate::undo(std::string_view id, Times now) {
         due.more[copy->row.lines[i].sku] -= undone.units[i] - undone.again[i];
     }
     if (own || state_.heir(copy->origin) != state_.self()) continue;
-    std::vector<ReplicaId> of = roots(copy->row);
-    of.push_back({});  // its sale
-    for (const ReplicaId root : of) {
-      const Hold* standing = instead(*copy, root);
-      if (standing == nullptr) continue;
+    const auto is_due = [&](ReplicaId root) -> Due& {
       Due& due = all[{copy->origin, root}];
       due.copy = copy;
-      due.standing = standing;
       for (std::size_t i = 0; i < copy->row.lines.size(); ++i)
         due.more[copy->row.lines[i].sku] += ended_of(copy->row, i, root);
-    }
+      return due;
+    };
+    for (const ReplicaId root : roots(copy->row))
+      if (has_ended(copy->row, root) && ended_besides(*copy, root)) is_due(root);
+    const bool sold = copy->row.state == HoldState::committed && !copy->row.overruled;
+    if (const Hold* standing = sold ? sold_besides(*copy) : nullptr) is_due({}).standing = standing;
   }
   for (auto& [which, due] : all) {
     const auto& [of, root] = which;
@@ -227,26 +227,32 @@ void Estate::undo(std::string_view id, Times now) {
   }
 }
 
-// Whose end of the root's copy, or whose sale, stands in place of that one. nullptr: nobody's.
-const Hold* Estate::instead(const Hold& copy, ReplicaId root) const {
-  if (root && !has_ended(copy.row, root)) return nullptr;
-  if (!root && (copy.row.state != HoldState::committed || copy.row.overruled)) return nullptr;
+// Another end of the root's copy stands in place of that one.
+bool Estate::ended_besides(const Hold& copy, ReplicaId root) const {
+  if (is_gone(copy.id, root)) return true;
   for (const Hold* other = state_.first_copy(copy.id); other != nullptr;
        other = other->next_copy.get()) {
-    const crdt::HoldRow& row = other->row;
-    if (other == &copy) continue;
-    if (!root) {
-      if (row.state == HoldState::committed && !row.overruled && row.digest == copy.row.digest &&
-          crdt::stands_before(*other, copy))
-        return other;
-    } else if (other->origin == root) {
-      if (has_ended(row)) return other;
-    } else if (state_.retired(other->origin) && other->origin < copy.origin &&
-               has_ended(row, root)) {
-      return other;
-    }
+    if (other->origin == root && has_ended(other->row)) return true;
+    if (state_.retired(other->origin) && other->origin < copy.origin && has_ended(other->row, root))
+      return true;
   }
+  return false;
+}
+
+// The sale that stands in place of that one. nullptr: none.
+const Hold* Estate::sold_besides(const Hold& sale) const {
+  for (const Hold* other = state_.first_copy(sale.id); other != nullptr;
+       other = other->next_copy.get())
+    if (other->row.state == HoldState::committed && !other->row.overruled &&
+        other->row.digest == sale.row.digest && crdt::stands_before(*other, sale))
+      return other;
   return nullptr;
+}
+
+// That copy was known to whoever ended it, and is not here: it has ended itself and was purged, or
+// was of a history that is void. Where all rows of that replica are being taken anew: not yet.
+bool Estate::is_gone(std::string_view id, ReplicaId root) const {
+  return state_.head(root) > 0 && state_.hold_of(id, root) == nullptr;
 }
 
 // `more`: what is to be undone besides; less than 0: what is to be done again.

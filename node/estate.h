@@ -16,7 +16,8 @@
 // An heir that is retired itself can take nothing back. Its own heir does that for it (`undone`, in
 // its copy of that id, or in one of no units that it makes), so that over all rows that are here
 //   of several ends of one copy by retired replicas one stands: the home's own, else that of the
-//   lowest replica id; each other one's units are held at the heir of who wrote it;
+//   lowest replica id; each other one's units are held at the heir of who wrote it. Of a copy that
+//   is not here any more (it had ended itself, and was purged; or its history is void) none stands;
 //   of several commits by retired replicas one stands (stands_before); each other one is voided at
 //   the heir of who wrote it.
 // What is to be undone follows from these rows alone, and what retired heirs have undone already
@@ -68,7 +69,9 @@ class Estate {
   // By SKU.
   using Amounts = std::map<std::string, crdt::Units, std::less<>>;
   void undo(std::string_view id, Times now);
-  const crdt::Hold* instead(const crdt::Hold& copy, ReplicaId root) const;
+  bool ended_besides(const crdt::Hold& copy, ReplicaId root) const;
+  const crdt::Hold* sold_besides(const crdt::Hold& sale) const;
+  bool is_gone(std::string_view id, ReplicaId root) const;
   crdt::Hold& change_undone(const crdt::Hold& copy, ReplicaId of, ReplicaId root,
                             const Amounts& more, Times now);
 
