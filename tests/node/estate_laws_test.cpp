@@ -171,6 +171,31 @@ struct Nodes {
 }  // namespace
 
 TEST_SUITE("laws of estates") {
+  TEST_CASE("a retired heir's end of a hold that is not here does not stand, until that comes") {
+    Nodes nodes({1, 2, 3});
+    Node &home = nodes[0], &heir = nodes[1], &next = nodes[2];
+    home.hold("r", 4);  // of which the next heir has earlier rows only
+    heir.take(home);
+    nodes.retire(1, 0, 1);
+    heir.release("r");
+    next.take(heir, nodes.id(1));
+    nodes.retire(2, 1, 2);
+    const auto undone = [&] {
+      const Hold* own = next.state.own_hold("r");
+      REQUIRE(own != nullptr);
+      return own->row.undone;
+    };
+    using holdfast::crdt::UndoneEnd;
+    const UndoneEnd it{.of = nodes.id(1), .root = nodes.id(0), .units = {4}, .again = {0}};
+    CHECK(undone() == std::vector<UndoneEnd>{it});
+    CHECK(nodes.wrong() == "");
+    nodes.settle();
+    UndoneEnd not_any_more = it;
+    not_any_more.again = {4};
+    CHECK(undone() == std::vector<UndoneEnd>{not_any_more});
+    CHECK(nodes.wrong() == "");
+  }
+
   TEST_CASE("whoever ends, retires and hears of it when: held once, sold once") {
     const auto law = [] {
       const std::size_t count = *rc::gen::inRange(3, 7);
