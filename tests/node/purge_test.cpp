@@ -370,6 +370,13 @@ TEST_SUITE("purge of an engine") {
       take(HoldState::released, 5);
       now += 2 * kKeep;
       for (int i = 0; i < 4; ++i) look();
+      REQUIRE(state.own_hold("r") != nullptr);  // ended twice, until this end is taken back
+      state.change_hold(*state.own_hold("r"), [](HoldRow& row) {
+        row.estate_of = {};
+        row.freed.clear();
+      });
+      now += 2 * kKeep;
+      for (int i = 0; i < 4; ++i) look();
       CHECK(state.own_hold("r") == nullptr);
     }
   }
