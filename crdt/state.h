@@ -107,7 +107,7 @@ class State {
   // The copy of a reservation that stands (stands_before), of those that no heir ends by name.
   // nullptr: none is here.
   Hold* hold(std::string_view id) const;
-  bool superseded(const Hold& copy) const;  // held, and an heir's copy, or its root, has its end
+  bool superseded(const Hold& copy) const;  // held, and an heir's copy, or its root, ended it
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
   Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
