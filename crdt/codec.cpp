@@ -76,6 +76,10 @@ void serialize(A& ar, FreedHold& f) {
   ar(f.of, f.units);
 }
 template <typename A>
+void serialize(A& ar, UndoneEnd& u) {
+  ar(u.of, u.root, u.units, u.again);
+}
+template <typename A>
 void serialize_tail(A& ar, HoldRow& r) {
   ar(r.number, r.deadline, r.expires_at, r.created_at, r.ended_at, r.adopted_from, r.metadata,
      r.overruled, r.estate_of, r.freed);
@@ -85,6 +89,8 @@ void save(CompactOut& ar, const HoldRow& r) {
   ar.varint(r.lines.size());
   for (const HoldLine& line : r.lines) ar(line);
   serialize_tail(ar, const_cast<HoldRow&>(r));
+  // It came later: a row ends before it if it is empty and nothing follows.
+  if (!r.undone.empty() || !r.extra.empty()) ar(r.undone);
 }
 void load(BoundedIn& ar, HoldRow& r) {
   std::uint8_t state = 0;
@@ -94,6 +100,9 @@ void load(BoundedIn& ar, HoldRow& r) {
   r.lines.resize(ar.count(/*smallest=*/6));
   for (HoldLine& line : r.lines) ar(line);
   serialize_tail(ar, r);
+  if (ar.left().empty()) return;
+  ar(r.undone);
+  require(!r.undone.empty() || !ar.left().empty(), "a last list that is not written when empty");
 }
 
 namespace {
@@ -114,6 +123,21 @@ void validate(const StockRow& r) {
   }
 }
 
+void validate_undone(const HoldRow& r) {
+  const UndoneEnd* last = nullptr;
+  for (const UndoneEnd& undone : r.undone) {
+    require(bool(undone.of) && undone.root != undone.of, "an undone end of nobody");
+    require(last == nullptr || std::pair(last->of, last->root) < std::pair(undone.of, undone.root),
+            "undone ends out of order");
+    for (const std::vector<Units>* units : {&undone.units, &undone.again}) {
+      require(units->size() == r.lines.size(), "undone units of other lines");
+      for (const Units one : *units)
+        require(one >= 0 && one <= 1'000 * kLineUnitsMax, "undone units out of range");
+    }
+    last = &undone;
+  }
+}
+
 void validate(const HoldRow& r) {
   require(!r.lines.empty(), "a hold without lines");
   const HoldLine* last = nullptr;
@@ -131,6 +155,7 @@ void validate(const HoldRow& r) {
     for (const std::uint32_t units : r.freed[i].units)
       require(units <= kLineUnitsMax, "freed units out of range");
   }
+  validate_undone(r);
 }
 
 void validate(const KeyRow& r) {

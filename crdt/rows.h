@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -70,6 +71,16 @@ struct FreedHold {
   bool operator==(const FreedHold&) const = default;
 };
 
+// What a retired replica's copy says, and does not stand, undone at that replica's heir. Both
+// counts only grow; what is undone now is their difference.
+struct UndoneEnd {
+  ReplicaId of;              // the retired replica
+  ReplicaId root;            // whose copy it had ended as an heir; nobody: what it had sold
+  std::vector<Units> units;  // by line: undone here
+  std::vector<Units> again;  // by line: and not after all, or elsewhere too
+  bool operator==(const UndoneEnd&) const = default;
+};
+
 // A reservation, as its home wrote it.
 struct HoldRow {
   std::uint64_t digest = 0;  // of the request: lines summed and sorted, defaults filled in
@@ -91,8 +102,16 @@ struct HoldRow {
   ReplicaId estate_of;
   // Of an heir that had a copy already: copies of retired replicas whose units it released beside.
   std::vector<FreedHold> freed;  // ascending by `of`
+  // Of an heir of replicas that were heirs: their ends of this id that others had come to, too.
+  std::vector<UndoneEnd> undone;  // ascending by (of, root)
   std::string extra;
   bool operator==(const HoldRow&) const = default;
+
+  const HoldLine* find(std::string_view sku) const {  // nullptr: it has no such line
+    for (const HoldLine& line : lines)
+      if (line.sku == sku) return &line;
+    return nullptr;
+  }
 };
 
 // A version of one origin's hold.

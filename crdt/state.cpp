@@ -14,9 +14,12 @@ bool stands_before(const Hold& a, const Hold& b) {
   static constexpr int kByState[] = {2, 0, 1, 3};  // held, committed, released, expired
   const auto rank = [](const Hold& hold) {
     const HoldRow& row = hold.row;
-    const std::int64_t until = row.state == HoldState::held ? row.expires_at : 0;
-    return std::tuple(row.overruled, kByState[static_cast<int>(row.state)], -until,
-                      in_line(row) ? (row.estate_of ? 0 : 1) : 2, hold.origin);
+    const bool held = row.state == HoldState::held;
+    // An heir that takes its end back is an adopter from then on: no matter once it has ended.
+    const int line =
+        held ? (in_line(row) ? (row.estate_of ? 0 : 1) : 2) : (row.adopted_from ? 2 : 1);
+    return std::tuple(row.overruled, kByState[static_cast<int>(row.state)],
+                      held ? -row.expires_at : 0, line, hold.origin);
   };
   return rank(a) < rank(b);
 }
@@ -122,13 +125,17 @@ Hold* State::hold(std::string_view id) const {
 
 bool State::superseded(const Hold& copy) const {
   if (!copy.copied || copy.row.state != HoldState::held) return false;
-  // A retired heir's place is taken by the next, under the name of the same root.
+  // A retired heir's place is taken by the next, under the name of the same root; or by nobody, if
+  // that had ended its hold itself.
   const ReplicaId root = retired(copy.origin) ? copy.row.estate_of : ReplicaId{};
   for (const Hold* other = first_copy(copy.id); other != nullptr; other = other->next_copy.get()) {
     if (other == &copy) continue;
     if (stands_for(other->row, copy.origin)) return true;
-    const bool goes_on = !retired(other->origin) || other->row.state != HoldState::held;
-    if (root && goes_on && stands_for(other->row, root)) return true;
+    const bool waits = other->row.estate_of == root && other->row.state == HoldState::held &&
+                       retired(other->origin);
+    if (root && !waits && stands_for(other->row, root)) return true;
+    const bool has_own_units = other->row.state == HoldState::held && !other->row.estate_of;
+    if (root && other->origin == root && !has_own_units) return true;
   }
   return false;
 }

@@ -87,8 +87,9 @@ std::uint64_t row_digest(const FeedItem& item, Sequence sequence);
 // A home's copy, or an heir's of it: not one that was adopted with units of its own.
 inline bool in_line(const HoldRow& row) { return row.estate_of || !row.adopted_from; }
 // Which of two copies of one reservation stands: one that was not overruled; committed, released on
-// request, held, expired; of held ones that which is held longer; an heir before a home before an
-// adopter; the lower replica id. A total order: every node shows the same one.
+// request, held, expired; of held ones that which is held longer, then an heir before a home before
+// an adopter; of ended ones a home before whoever stood in for it; the lower replica id. A total
+// order: every node shows the same one. Among commits it never changes: so never do all give way.
 bool stands_before(const Hold& a, const Hold& b);
 
 class State {
@@ -106,7 +107,7 @@ class State {
   // The copy of a reservation that stands (stands_before), of those that no heir ends by name.
   // nullptr: none is here.
   Hold* hold(std::string_view id) const;
-  bool superseded(const Hold& copy) const;  // held, and an heir's copy ends it (rows.h)
+  bool superseded(const Hold& copy) const;  // held, and an heir's copy, or its root, ended it
   Hold* own_hold(std::string_view id) const;
   Hold* hold_of(std::string_view id, ReplicaId origin) const;  // its copy
   Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy

@@ -73,6 +73,11 @@ class Audit {
       const crdt::HoldLine& line = row.lines[i];
       Told& told = told_[{hold.origin, line.sku}];
       told.open += told_of(row, i);
+      for (const crdt::UndoneEnd& undone : row.undone) {
+        if (undone.root) continue;
+        told.voided += undone.units[i];
+        told.sold += undone.again[i];
+      }
       if (row.state != HoldState::committed) continue;
       told.sold += line.committed;
       told.returned += line.returned;

@@ -70,10 +70,7 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
       return other.origin < own.origin;
     case HoldState::committed:
       if (other.row.state != HoldState::committed) return false;
-      if (!same_sale(own.row, other.row))
-        conflict(own.id, which(own),
-                 "reservation '" + own.id +
-                     "' was committed in two places with unequal lines; one of them stands");
+      sold_twice(own, own.row, other.row);
       return stands_before(other, own);
     case HoldState::released:
       return other.row.state == HoldState::committed;
@@ -81,6 +78,13 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
       return false;  // its units are back
   }
   return false;
+}
+
+void Copies::sold_twice(const Hold& own, const crdt::HoldRow& one, const crdt::HoldRow& other) {
+  if (!same_sale(one, other))
+    conflict(own.id, which(own),
+             "reservation '" + own.id +
+                 "' was committed in two places with unequal lines; one of them stands");
 }
 
 // An own hold lives as long as whoever adopted it has said, whether that copy still stands or not.
@@ -143,13 +147,12 @@ std::variant<std::vector<Units>, Outcome> wanted_of(const Hold& hold, const Comm
   for (const HoldLine& line : hold.row.lines) units.push_back(commit.lines ? 0 : line.held);
   if (!commit.lines) return units;
   for (const Line& line : summed(*commit.lines)) {
-    const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
-                                 [&](const HoldLine& held) { return held.sku == line.sku; });
-    if (at == hold.row.lines.end() || line.quantity > at->held)
+    const HoldLine* at = hold.row.find(line.sku);
+    if (at == nullptr || line.quantity > at->held)
       return refused(Code::out_of_range, "reservation '" + hold.id + "' does not hold " +
                                              std::to_string(line.quantity) + " of '" + line.sku +
                                              "'");
-    units[at - hold.row.lines.begin()] = line.quantity;
+    units[at - hold.row.lines.data()] = line.quantity;
   }
   return units;
 }

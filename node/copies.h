@@ -50,6 +50,8 @@ class Copies {
   void start(Times now);
   // A copy of this id was merged, or the own one has changed.
   void settle(std::string_view id, Times now);
+  // Two commits of this id, of which one is voided: a conflict if they are unequal.
+  void sold_twice(const crdt::Hold& own, const crdt::HoldRow& one, const crdt::HoldRow& other);
   // A key row was merged.
   void merged(const crdt::Key& other);
   // Forgets conflicts of rows that are gone. Often enough: once a second.

@@ -1,6 +1,7 @@
 #include "node/estate.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 namespace holdfast::node {
@@ -8,6 +9,7 @@ namespace holdfast::node {
 using crdt::FreedHold;
 using crdt::Hold;
 using crdt::HoldState;
+using crdt::UndoneEnd;
 
 namespace {
 
@@ -19,20 +21,38 @@ std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
   return of;
 }
 
-const crdt::HoldLine* line_of(const crdt::HoldRow& row, const std::string& sku) {
-  for (const crdt::HoldLine& line : row.lines)
-    if (line.sku == sku) return &line;
-  return nullptr;
-}
-
 // A line of nothing, if it has none of that SKU: so that it can say what was freed of it.
 void make_line(crdt::HoldRow& row, const std::string& sku) {
-  if (line_of(row, sku) != nullptr) return;
+  if (row.find(sku) != nullptr) return;
   const auto at = std::find_if(row.lines.begin(), row.lines.end(),
                                [&](const crdt::HoldLine& line) { return line.sku > sku; });
   const auto index = at - row.lines.begin();
   row.lines.insert(at, crdt::HoldLine{.sku = sku});
   for (FreedHold& freed : row.freed) freed.units.insert(freed.units.begin() + index, 0);
+  for (UndoneEnd& undone : row.undone) {
+    undone.units.insert(undone.units.begin() + index, 0);
+    undone.again.insert(undone.again.begin() + index, 0);
+  }
+}
+
+// Units of the root's copy that it has ended; of nobody's: what it has sold, and not voided.
+Units ended_of(const crdt::HoldRow& row, std::size_t line, ReplicaId root) {
+  const crdt::HoldLine& of = row.lines[line];
+  if (!root)
+    return row.state == HoldState::committed && !row.overruled ? of.committed - of.returned : 0;
+  Units units = row.estate_of == root && row.state != HoldState::held ? of.held : 0;
+  for (const FreedHold& freed : row.freed)
+    if (freed.of == root) units += freed.units[line];
+  return units;
+}
+
+// The end of a home's copy, by itself. That row may stand in for another's since.
+bool has_ended(const crdt::HoldRow& home) {
+  return home.state != HoldState::held || home.estate_of;
+}
+
+bool has_ended(const crdt::HoldRow& row, ReplicaId root) {
+  return crdt::stands_for(row, root) && (row.estate_of != root || row.state != HoldState::held);
 }
 
 }  // namespace
@@ -42,6 +62,8 @@ Units told_of(const crdt::HoldRow& row, std::size_t line) {
   Units told =
       row.state == HoldState::held ? (row.estate_of ? 0 : held) : (row.estate_of ? -held : 0);
   for (const FreedHold& freed : row.freed) told -= freed.units[line];
+  for (const UndoneEnd& undone : row.undone)
+    if (undone.root) told += undone.units[line] - undone.again[line];
   return told;
 }
 
@@ -63,6 +85,7 @@ void Estate::reconcile(std::string_view id, Times now) {
     for (const ReplicaId root : roots(own->row))
       if (state_.heir(root) != state_.self() || ended_before(id, root)) take_back(*own, root, now);
   }
+  undo(id, now);
   for (const Hold* copy = state_.first_copy(id); copy != nullptr; copy = copy->next_copy.get())
     if (state_.retired(copy->origin) && state_.heir(copy->origin) == state_.self())
       take_over(*copy, now);
@@ -71,12 +94,12 @@ void Estate::reconcile(std::string_view id, Times now) {
 // The retired replica's own end of its copy stands, and so does that of an heir before this one,
 // which is retired by now. One that turns out to be no heir takes its own back itself.
 bool Estate::ended_before(std::string_view id, ReplicaId root) const {
+  if (is_gone(id, root)) return true;
   for (const Hold* copy = state_.first_copy(id); copy != nullptr; copy = copy->next_copy.get()) {
     const crdt::HoldRow& row = copy->row;
-    if (copy->origin == root && row.state != HoldState::held) return true;
+    if (copy->origin == root && has_ended(row)) return true;
     if (copy->origin == state_.self() || !state_.retired(copy->origin)) continue;
-    const bool ended = row.estate_of != root || row.state != HoldState::held;
-    if (crdt::stands_for(row, root) && ended) return true;
+    if (has_ended(row, root)) return true;
   }
   return false;
 }
@@ -89,6 +112,7 @@ void Estate::take_over(const Hold& copy, Times now) {
   if (own == nullptr) {
     crdt::HoldRow row = copy.row;
     row.freed.clear();
+    row.undone.clear();
     row.extra.clear();
     stand_in(copy, row, now);
     ledger_.watch(state_.add_hold(copy.id, std::move(row)));
@@ -103,7 +127,9 @@ void Estate::take_over(const Hold& copy, Times now) {
   }
   // With another body both stand (copies.h), but nobody else could end the retired one's.
   const bool same_body =
-      own->row.digest == copy.row.digest && own->row.lines.size() == copy.row.lines.size();
+      own->row.digest == copy.row.digest &&
+      std::equal(own->row.lines.begin(), own->row.lines.end(), copy.row.lines.begin(),
+                 copy.row.lines.end(), [](const auto& a, const auto& b) { return a.sku == b.sku; });
   const bool gave_way = own->row.overruled && own->row.state == HoldState::released;
   if (!same_body || !gave_way || own->row.estate_of) return free_beside(copy, *own);
   state_.change_hold(*own, [&](crdt::HoldRow& row) { stand_in(copy, row, now); });
@@ -132,7 +158,7 @@ void Estate::free_beside(const Hold& copy, Hold& own) {
       if (line.held > 0) make_line(row, line.sku);
     FreedHold freed{.of = copy.origin};
     for (const crdt::HoldLine& line : row.lines) {
-      const crdt::HoldLine* there = line_of(copy.row, line.sku);
+      const crdt::HoldLine* there = copy.row.find(line.sku);
       freed.units.push_back(there == nullptr ? 0 : there->held);
     }
     const auto at = std::find_if(row.freed.begin(), row.freed.end(),
@@ -157,6 +183,122 @@ void Estate::take_back(Hold& own, ReplicaId root, Times now) {
     std::erase_if(row.freed, [&](const FreedHold& freed) { return freed.of == root; });
   });
   copies_.settle(own.id, now);
+}
+
+// The own entries become what they should be: what does not stand of those whose heir this replica
+// is, less what other retired heirs of theirs have undone of it.
+void Estate::undo(std::string_view id, Times now) {
+  const Hold* first = state_.first_copy(id);
+  struct Due {
+    Amounts more;
+    const Hold* copy = nullptr;  // what it says does not stand
+    const Hold* standing = nullptr;
+  };
+  std::map<std::pair<ReplicaId, ReplicaId>, Due> all;  // by (of, root)
+  for (const Hold* copy = first; copy != nullptr; copy = copy->next_copy.get()) {
+    const bool own = copy->origin == state_.self();
+    if (!own && !state_.retired(copy->origin)) continue;
+    for (const UndoneEnd& undone : copy->row.undone) {
+      if (!own && state_.heir(undone.of) != state_.self()) continue;
+      Due& due = all[{undone.of, undone.root}];
+      for (std::size_t i = 0; i < undone.units.size(); ++i)
+        due.more[copy->row.lines[i].sku] -= undone.units[i] - undone.again[i];
+    }
+    if (own || state_.heir(copy->origin) != state_.self()) continue;
+    const auto is_due = [&](ReplicaId root) -> Due& {
+      Due& due = all[{copy->origin, root}];
+      due.copy = copy;
+      for (std::size_t i = 0; i < copy->row.lines.size(); ++i)
+        due.more[copy->row.lines[i].sku] += ended_of(copy->row, i, root);
+      return due;
+    };
+    for (const ReplicaId root : roots(copy->row))
+      if (has_ended(copy->row, root) && ended_besides(*copy, root)) is_due(root);
+    const bool sold = copy->row.state == HoldState::committed && !copy->row.overruled;
+    if (const Hold* standing = sold ? sold_besides(*copy) : nullptr) is_due({}).standing = standing;
+  }
+  for (auto& [which, due] : all) {
+    const auto& [of, root] = which;
+    std::erase_if(due.more, [](const auto& entry) { return entry.second == 0; });
+    if (due.more.empty()) continue;
+    const Hold& copy = due.copy == nullptr ? *first : *due.copy;
+    const Hold& own = change_undone(copy, of, root, due.more, now);
+    if (!root && due.copy != nullptr) copies_.sold_twice(own, copy.row, due.standing->row);
+  }
+}
+
+// Another end of the root's copy stands in place of that one.
+bool Estate::ended_besides(const Hold& copy, ReplicaId root) const {
+  if (is_gone(copy.id, root)) return true;
+  for (const Hold* other = state_.first_copy(copy.id); other != nullptr;
+       other = other->next_copy.get()) {
+    if (other->origin == root && has_ended(other->row)) return true;
+    if (state_.retired(other->origin) && other->origin < copy.origin && has_ended(other->row, root))
+      return true;
+  }
+  return false;
+}
+
+// The sale that stands in place of that one. nullptr: none.
+const Hold* Estate::sold_besides(const Hold& sale) const {
+  for (const Hold* other = state_.first_copy(sale.id); other != nullptr;
+       other = other->next_copy.get())
+    if (other->row.state == HoldState::committed && !other->row.overruled &&
+        other->row.digest == sale.row.digest && crdt::stands_before(*other, sale))
+      return other;
+  return nullptr;
+}
+
+// That copy was known to whoever ended it, and is not here: it has ended itself and was purged, or
+// was of a history that is void. Where all rows of that replica are being taken anew: not yet.
+bool Estate::is_gone(std::string_view id, ReplicaId root) const {
+  return state_.head(root) > 0 && state_.hold_of(id, root) == nullptr;
+}
+
+// `more`: what is to be undone besides; less than 0: what is to be done again.
+Hold& Estate::change_undone(const Hold& copy, ReplicaId of, ReplicaId root, const Amounts& more,
+                            Times now) {
+  Hold* own = state_.own_hold(copy.id);
+  if (own == nullptr) {  // of no units, and never to be shown
+    crdt::HoldRow row{.digest = copy.row.digest,
+                      .state = HoldState::released,
+                      .expires_at = copy.row.expires_at,
+                      .created_at = copy.row.created_at,
+                      .ended_at = now.wall_ms,
+                      .overruled = true};
+    for (const crdt::HoldLine& line : copy.row.lines) row.lines.push_back({.sku = line.sku});
+    own = &state_.add_hold(copy.id, std::move(row));
+  }
+  for (const auto& [sku, units] : more) {
+    crdt::Product& product = state_.make_product(sku);
+    state_.change_stock(product, [&, units = units](crdt::StockRow& row) {
+      if (units > 0) {
+        (root ? row.held : row.voided) += units;
+      } else if (root) {
+        row.released -= units;
+      } else {  // sold once more
+        row.held -= units;
+        row.sold -= units;
+      }
+    });
+    if (bool(root) == (units > 0)) owes_(product);
+  }
+  state_.change_hold(*own, [&](crdt::HoldRow& row) {
+    for (const auto& [sku, units] : more) make_line(row, sku);
+    auto at = std::find_if(row.undone.begin(), row.undone.end(), [&](const UndoneEnd& one) {
+      return std::pair(one.of, one.root) >= std::pair(of, root);
+    });
+    if (at == row.undone.end() || at->of != of || at->root != root) {
+      const std::vector<Units> none(row.lines.size());
+      at = row.undone.insert(at, {.of = of, .root = root, .units = none, .again = none});
+    }
+    for (std::size_t i = 0; i < row.lines.size(); ++i) {
+      const auto change = more.find(row.lines[i].sku);
+      if (change == more.end()) continue;
+      (change->second > 0 ? at->units : at->again)[i] += std::abs(change->second);
+    }
+  });
+  return *own;
 }
 
 }  // namespace holdfast::node

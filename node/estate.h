@@ -13,13 +13,29 @@
 // may be debt), the copy counts as adopted, and the ranks of copies decide which end stands
 // (stands_before). An heir that turns out to be none (two retirements of one id) does the same.
 //
+// An heir that is retired itself can take nothing back. Its own heir does that for it (`undone`, in
+// its copy of that id, or in one of no units that it makes), so that over all rows that are here
+//   of several ends of one copy by retired replicas one stands: the home's own, else that of the
+//   lowest replica id; each other one's units are held at the heir of who wrote it. Of a copy that
+//   is not here any more (it had ended itself, and was purged; or its history is void) none stands;
+//   of several commits by retired replicas one stands (stands_before); each other one is voided at
+//   the heir of who wrote it.
+// What is to be undone follows from these rows alone, and what retired heirs have undone already
+// counts: so it is undone once however many heirs there were, one after another or at once, and if
+// rows that come later say otherwise, `again` says how much had to be done again.
+//
 // What own totals say of one own copy, in units of a line:
 //     held − released − sold = (estate_of ? 0 : held) while it is held,
-//                              (estate_of ? −held : 0) when it has ended,  less all `freed`.
+//                              (estate_of ? −held : 0) when it has ended,  less all `freed`,
+//                              and what is `undone` of ends, less `again`.
+//     voided, sold           = of a commit, and what is `undone`, and `again`, of sales.
 //
-// Cost  taking over: one walk over the retired replica's holds. A merged hold: one lookup.
+// Cost  taking over: one walk over the retired replica's holds. A merged hold: one lookup, and the
+// square of its copies.
 
 #include <functional>
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "crdt/state.h"
@@ -50,6 +66,14 @@ class Estate {
   void stand_in(const crdt::Hold& copy, crdt::HoldRow& row, Times now) const;
   void free_beside(const crdt::Hold& copy, crdt::Hold& own);
   void take_back(crdt::Hold& own, ReplicaId root, Times now);
+  // By SKU.
+  using Amounts = std::map<std::string, crdt::Units, std::less<>>;
+  void undo(std::string_view id, Times now);
+  bool ended_besides(const crdt::Hold& copy, ReplicaId root) const;
+  const crdt::Hold* sold_besides(const crdt::Hold& sale) const;
+  bool is_gone(std::string_view id, ReplicaId root) const;
+  crdt::Hold& change_undone(const crdt::Hold& copy, ReplicaId of, ReplicaId root,
+                            const Amounts& more, Times now);
 
   crdt::State& state_;
   Ledger& ledger_;

@@ -333,15 +333,13 @@ Outcome Ledger::commit(Hold& hold, const Commit& command, Times now) {
   for (const HoldLine& line : hold.row.lines) units.push_back(command.lines ? 0 : line.held);
   if (command.lines) {
     for (const Line& line : summed(*command.lines)) {
-      const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
-                                   [&](const HoldLine& held) { return held.sku == line.sku; });
-      if (at == hold.row.lines.end() || line.quantity > at->held)
+      const HoldLine* at = hold.row.find(line.sku);
+      if (at == nullptr || line.quantity > at->held)
         return refused(Code::out_of_range,
                        "reservation '" + hold.id + "' holds " +
-                           std::to_string(at == hold.row.lines.end() ? 0 : at->held) + " of '" +
-                           line.sku + "'; " + std::to_string(line.quantity) +
-                           " cannot be committed");
-      units[at - hold.row.lines.begin()] = static_cast<std::uint32_t>(line.quantity);
+                           std::to_string(at == nullptr ? 0 : at->held) + " of '" + line.sku +
+                           "'; " + std::to_string(line.quantity) + " cannot be committed");
+      units[at - hold.row.lines.data()] = static_cast<std::uint32_t>(line.quantity);
     }
   }
   if (hold.row.state == HoldState::committed) {
@@ -391,14 +389,13 @@ Outcome Ledger::give_back(Hold& hold, const Return& command, Times now) {
   HOLDFAST_CHECK(hold.origin == state_.self());
   std::vector<std::size_t> positions;
   for (const Line& line : canonical.lines) {
-    const auto at = std::find_if(hold.row.lines.begin(), hold.row.lines.end(),
-                                 [&](const HoldLine& held) { return held.sku == line.sku; });
-    const Units most = at == hold.row.lines.end() ? 0 : at->committed - at->returned;
+    const HoldLine* at = hold.row.find(line.sku);
+    const Units most = at == nullptr ? 0 : at->committed - at->returned;
     if (line.quantity > most)
       return refused(Code::out_of_range, "of '" + line.sku + "' reservation '" + hold.id +
                                              "' has " + std::to_string(most) +
                                              " units that can be returned");
-    positions.push_back(at - hold.row.lines.begin());
+    positions.push_back(at - hold.row.lines.data());
   }
   Units units = 0;
   for (const Line& line : canonical.lines) {
@@ -443,6 +440,7 @@ Units Ledger::adopt(const Hold& copy, const std::vector<Units>& needed, std::int
   row.overruled = false;
   row.estate_of = {};
   row.freed.clear();
+  row.undone.clear();
   row.expires_at = expires_at;
   row.deadline = now.life_ms + left_of(row, now);
   row.extra.clear();

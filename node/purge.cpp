@@ -31,6 +31,22 @@ bool root_is_away(const crdt::State& state, const crdt::HoldRow& row) {
                      [&](const crdt::FreedHold& freed) { return away(freed.of); });
 }
 
+// Another copy of it is here, and this one stands: it goes last, else the other would show its end.
+bool outlives_others(const crdt::State& state, const Hold& hold) {
+  const Hold* first = state.first_copy(hold.id);
+  return (first != &hold || hold.next_copy != nullptr) && state.hold(hold.id) == &hold;
+}
+
+// More than one has ended one of these copies, or sold it. What an heir has undone of that, or has
+// still to undo, only the rows tell (estate.h).
+bool ended_twice(const crdt::State& state, const Hold& hold) {
+  for (const Hold* copy = state.first_copy(hold.id); copy != nullptr; copy = copy->next_copy.get())
+    if (!copy->row.undone.empty() || crdt::stands_for(copy->row, hold.origin) ||
+        crdt::stands_for(hold.row, copy->origin))
+      return true;
+  return false;
+}
+
 }  // namespace
 
 void Purge::tick(Instant now, Times times) {
@@ -109,8 +125,9 @@ Purge::Verdict Purge::judge(const crdt::FeedItem& item, Sequence acknowledged, T
   if (hold.dirty || hold.sequence > acknowledged) return Verdict::stay;
   if (hold.row.ended_at > times.wall_ms) return Verdict::move;
   if (hold.row.ended_at > times.wall_ms - keep_.count()) return Verdict::stay;
-  return held_elsewhere(state_, hold) || root_is_away(state_, hold.row) ? Verdict::move
-                                                                        : Verdict::drop;
+  const bool stays = held_elsewhere(state_, hold) || outlives_others(state_, hold) ||
+                     root_is_away(state_, hold.row) || ended_twice(state_, hold);
+  return stays ? Verdict::move : Verdict::drop;
 }
 
 bool Purge::may_move(const Hold& hold, Instant now) const {

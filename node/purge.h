@@ -3,11 +3,12 @@
 //
 // A finished hold is kept for `keep` (wall time, from its end), and longer: until the vectors in
 // the member rows of all replicas that are not retired cover its last write, and while any copy of
-// its id is held; an heir's, while the retired replica's copy that it ended is held, or all rows of
-// that replica are being taken anew (State::drop_origin). Then its home drops it, and says so by
-// the purge floor in its member row: what others have of it they drop when that row comes
-// (State::advance). Nobody writes a retired replica's rows any more: each replica drops them by
-// itself, under the same conditions.
+// its id is held; one that stands, while any other copy is here; an heir's, while the retired
+// replica's copy that it ended is held, or all rows of that replica are being taken anew
+// (State::drop_origin); for ever, if copies of retired replicas say that a hold was ended twice
+// (estate.h). Then its home drops it, and says so by the purge floor in its member row: what others
+// have of it they drop when that row comes (State::advance). Nobody writes a retired replica's rows
+// any more: each replica drops them by itself, under the same conditions.
 //
 // The floor covers all finished holds up to it. One that has to stay although those after it may go
 // (as above, or because it ended by a clock that was ahead) is written again, unchanged, which

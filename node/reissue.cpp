@@ -54,7 +54,8 @@ class HoldsSince {
     row.extra.clear();
     if (before == nullptr) {
       // An estate that was taken over is the heir's again by the retirement of this one.
-      if (!row.estate_of || row.state != HoldState::held || !row.freed.empty())
+      if (!row.estate_of || row.state != HoldState::held || !row.freed.empty() ||
+          !row.undone.empty())
         rows_.emplace_back(&hold, std::move(row));
       return;
     }
@@ -62,6 +63,7 @@ class HoldsSince {
       return std::any_of(before->row.freed.begin(), before->row.freed.end(),
                          [&](const crdt::FreedHold& known) { return known.of == freed.of; });
     });
+    undone_since(before->row, row);
     const bool was_held = before->row.state == HoldState::held;
     const bool taken_back = before->row.estate_of && !row.estate_of;
     std::map<std::string, crdt::Units> lacking;
@@ -71,7 +73,7 @@ class HoldsSince {
       if (!row.estate_of) row.adopted_from = hold.origin;  // with units of its own
       count(row, 1, lacking);
       rows_.emplace_back(&hold, std::move(row));
-    } else if (!row.freed.empty()) {
+    } else if (!row.freed.empty() || !row.undone.empty()) {
       give_way(row, hold.origin);
       count(row, 1, lacking);
       rows_.emplace_back(&hold, std::move(row));
@@ -83,8 +85,9 @@ class HoldsSince {
   }
 
   // Of holds that have ended and were purged since, nobody can tell how: they end once more, by the
-  // heir. One that says what its replica has ended as an heir (`freed`, `estate_of`) is never among
-  // them: it is kept as long as that end stands (purge.h), however long the fork was alone.
+  // heir. One that says what its replica has ended as an heir (`freed`, `estate_of`), or undone, is
+  // never among them: it is kept as long as that end stands (purge.h), however long the fork was
+  // alone.
   void take_purged() {
     const auto& all = base_.holds();
     for (auto at = all.lower_bound({base_.self(), 0}); at != all.end(); ++at) {
@@ -121,7 +124,25 @@ class HoldsSince {
     for (std::size_t i = 0; i < row.lines.size(); ++i)
       sum[row.lines[i].sku] += sign * told_of(row, i);
   }
-  // Only what was freed beside it counts; the heir may stand in by it.
+  // Leaves in `row` what was undone since.
+  static void undone_since(const HoldRow& before, HoldRow& row) {
+    for (crdt::UndoneEnd& undone : row.undone)
+      for (const crdt::UndoneEnd& known : before.undone)
+        if (known.of == undone.of && known.root == undone.root)
+          for (std::size_t i = 0; i < row.lines.size(); ++i) {
+            const crdt::HoldLine* line = before.find(row.lines[i].sku);
+            if (line == nullptr) continue;
+            undone.units[i] -= known.units[line - before.lines.data()];
+            undone.again[i] -= known.again[line - before.lines.data()];
+          }
+    const auto none = [](const std::vector<crdt::Units>& units) {
+      return std::all_of(units.begin(), units.end(), [](crdt::Units one) { return one == 0; });
+    };
+    std::erase_if(row.undone, [&](const crdt::UndoneEnd& undone) {
+      return none(undone.units) && none(undone.again);
+    });
+  }
+  // Only what was freed or undone beside it counts; the heir may stand in by it.
   static void give_way(HoldRow& row, ReplicaId former) {
     row.state = HoldState::released;
     row.overruled = true;

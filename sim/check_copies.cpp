@@ -11,7 +11,9 @@ using crdt::ReplicaId;
 namespace {
 
 // What heirs do is judged by the totals (node/estate.h).
-bool of_an_estate(const Hold& copy) { return copy.row.estate_of || !copy.row.freed.empty(); }
+bool of_an_estate(const Hold& copy) {
+  return copy.row.estate_of || !copy.row.freed.empty() || !copy.row.undone.empty();
+}
 
 }  // namespace
 

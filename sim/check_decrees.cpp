@@ -45,9 +45,50 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
   }
 }
 
+void Checks::check_undone(const crdt::UndoneEnd& was, const crdt::HoldRow& before,
+                          const crdt::HoldRow& after, const std::string& where) {
+  const auto is = std::find_if(after.undone.begin(), after.undone.end(), [&](const auto& one) {
+    return one.of == was.of && one.root == was.root;
+  });
+  if (is == after.undone.end())
+    return fail("not-monotone",
+                where + "what was undone of " + crdt::to_string(was.of) + " is gone");
+  for (std::size_t i = 0; i < before.lines.size(); ++i) {
+    const crdt::HoldLine* line = after.find(before.lines[i].sku);
+    const std::size_t now = line == nullptr ? 0 : line - after.lines.data();
+    if (is->units[now] < was.units[i] || is->again[now] < was.again[i])
+      fail("not-monotone", where + "less was undone of " + crdt::to_string(was.of));
+  }
+}
+
+// What an heir has undone of a retired heir, or of a sale done again, may be its debt.
+void Checks::note_undone(const crdt::Hold* before, const crdt::HoldRow& row) {
+  for (const crdt::UndoneEnd& undone : row.undone) {
+    Units units = 0, again = 0;
+    for (std::size_t i = 0; i < row.lines.size(); ++i) {
+      const std::string& sku = row.lines[i].sku;
+      Units more = undone.units[i], more_again = undone.again[i];
+      const crdt::HoldLine* line = before == nullptr ? nullptr : before->row.find(sku);
+      if (line != nullptr)
+        for (const crdt::UndoneEnd& one : before->row.undone)
+          if (one.of == undone.of && one.root == undone.root) {
+            more -= one.units[line - before->row.lines.data()];
+            more_again -= one.again[line - before->row.lines.data()];
+          }
+      budget_[sku].taken_back += undone.root ? more : more_again;
+      units += more;
+      again += more_again;
+    }
+    if (units > 0)
+      saw(undone.root ? "a retired heir's end was undone" : "a retired replica's sale was voided");
+    if (again > 0) saw("what was undone was done again");
+  }
+}
+
 void Checks::note_hold(ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                        Seizing& seizing) {
   const crdt::Hold* own = ghost_.hold_of(id, origin);
+  note_undone(own, row);
   if (own == nullptr && row.adopted_from && !row.estate_of) {
     saw("a reservation was adopted");
     for (const crdt::HoldLine& line : row.lines)

@@ -43,12 +43,6 @@ std::uint64_t Checks::content_of(const DecodedRow& row) {
 
 namespace {
 
-const crdt::HoldLine* line_of(const HoldRow& row, const std::string& sku) {
-  for (const crdt::HoldLine& line : row.lines)
-    if (line.sku == sku) return &line;
-  return nullptr;
-}
-
 // A replica's rights by its own row and the rows of the others in `products`.
 Units rights_with(ReplicaId self, const StockRow& own, const Product* others) {
   Units rights = own.received - own.withdrawn + own.allowance_added - own.allowance_removed -
@@ -227,7 +221,7 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
               before.number == after.number && before.created_at == after.created_at;
   std::size_t known = 0;
   for (const crdt::HoldLine& is : after.lines) {
-    const crdt::HoldLine* was = line_of(before, is.sku);
+    const crdt::HoldLine* was = before.find(is.sku);
     known += was != nullptr;
     // A line of nothing says what was freed beside it.
     const crdt::HoldLine none{.sku = is.sku};
@@ -245,6 +239,7 @@ void Checks::check_hold_row(const HoldRow& before, const HoldRow& after, std::in
     fail("hold-ended-twice", where + "had given way, and stands again");
   if (after.estate_of && after.estate_of != before.estate_of && !taken_up)
     fail("hold-ended-twice", where + "has units of its own, and became another's");
+  for (const crdt::UndoneEnd& was : before.undone) check_undone(was, before, after, where);
   // An extension may be of the same batch, and to an earlier moment: what was due is in the row.
   if (before.state == HoldState::held && after.state == HoldState::expired &&
       life_ms < after.deadline)
@@ -263,8 +258,16 @@ Checks::HoldSums Checks::counted(const HoldRow& row, std::size_t line) {
   for (const crdt::FreedHold& freed : row.freed) sums.open -= freed.units[line];
   sums.held = held;
   if (!is_held) sums.released = held - sums.sold;
-  sums.estates = row.estate_of || !row.freed.empty();
+  sums.estates = row.estate_of || !row.freed.empty() || !row.undone.empty();
   if (row.overruled && row.state == HoldState::committed) sums.voided = of.committed - of.returned;
+  for (const crdt::UndoneEnd& undone : row.undone) {
+    if (undone.root) {
+      sums.open += undone.units[line] - undone.again[line];
+    } else {
+      sums.voided += undone.units[line];
+      sums.sold += undone.again[line];
+    }
+  }
   return sums;
 }
 
@@ -272,7 +275,7 @@ void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& 
   for (std::size_t i = 0; i < after.lines.size(); ++i) {
     HoldSums& sums = sums_[{origin, after.lines[i].sku}];
     const HoldSums now = counted(after, i);
-    const crdt::HoldLine* line = before == nullptr ? nullptr : line_of(*before, after.lines[i].sku);
+    const crdt::HoldLine* line = before == nullptr ? nullptr : before->find(after.lines[i].sku);
     const HoldSums was =
         line == nullptr ? HoldSums{}
                         : counted(*before, static_cast<std::size_t>(line - before->lines.data()));

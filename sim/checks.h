@@ -166,10 +166,13 @@ class Checks final : public Watcher {
                        const std::string& where);
   void check_hold_row(const crdt::HoldRow& before, const crdt::HoldRow& after, std::int64_t life_ms,
                       const std::string& where);
+  void check_undone(const crdt::UndoneEnd& was, const crdt::HoldRow& before,
+                    const crdt::HoldRow& after, const std::string& where);
   void count_hold(crdt::ReplicaId origin, const crdt::HoldRow* before, const crdt::HoldRow& after);
   void check_sums(crdt::ReplicaId origin, const std::string& sku);
   static HoldSums counted(const crdt::HoldRow& row, std::size_t line);
   void note_changes(crdt::ReplicaId origin, const crdt::DecodedRow& row, Seizing& seizing);
+  void note_undone(const crdt::Hold* before, const crdt::HoldRow& row);
   void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);

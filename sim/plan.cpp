@@ -232,10 +232,6 @@ void draw_copies(Plan& plan) {
   Random random(plan.seed, "copies");
   const std::size_t nodes = plan.nodes;
   if (nodes < 2 || !random.chance(0.35)) return;
-  // Not mended yet: with retirements besides those of forks, an estate was freed twice.
-  if (std::any_of(plan.faults.begin(), plan.faults.end(),
-                  [](const auto& fault) { return fault.kind == FaultKind::retire; }))
-    return;
   plan.world.keeps_bases = true;
   for (std::size_t node = 1; node < nodes; ++node)
     plan.world.nodes[node].requires_peer = random.chance(0.25);

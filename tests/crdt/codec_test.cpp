@@ -88,6 +88,16 @@ HoldRow any_hold() {
   row.ended_at = *rc::gen::arbitrary<std::int64_t>();
   row.adopted_from = {*rc::gen::arbitrary<std::uint64_t>()};
   row.metadata = *rc::gen::arbitrary<std::string>();
+  const int undone = *rc::gen::inRange(0, 3);
+  for (int i = 0; i < undone; ++i) {
+    const auto units = [] { return static_cast<Units>(*rc::gen::inRange(0u, 1'000'000'000u)); };
+    UndoneEnd& one = row.undone.emplace_back(UndoneEnd{.of = replica(i), .root = replica(i + 9)});
+    if (*rc::gen::arbitrary<bool>()) one.root = {};
+    for (int line = 0; line < lines; ++line) {
+      one.units.push_back(units());
+      one.again.push_back(units());
+    }
+  }
   return row;
 }
 
@@ -315,6 +325,26 @@ TEST_SUITE("row codec") {
     CHECK_FALSE(decoded(before + '\0').ok());
   }
 
+  TEST_CASE("a hold of a version that undid nothing reads as such, and has one form") {
+    HoldRow plain;
+    plain.lines = {{.sku = "a", .requested = 3, .held = 3}};
+    HoldRow undoes = plain;
+    undoes.undone = {{.of = replica(1), .root = replica(2), .units = {3}, .again = {1}}};
+    std::string before, with;
+    append_payload(plain, before);
+    append_payload(undoes, with);
+    CHECK(with.starts_with(before));
+    const auto decoded = [](std::string_view payload) {
+      std::string bytes;
+      append_row(RowKind::hold, "r", 1, kRowFormat, payload, bytes);
+      return decode_row(bytes);
+    };
+    REQUIRE(decoded(before).ok());
+    CHECK(std::get<HoldRow>(decoded(before)->payload) == plain);
+    CHECK(std::get<HoldRow>(decoded(with)->payload) == undoes);
+    CHECK_FALSE(decoded(before + '\0').ok());
+  }
+
   TEST_CASE("a claim as large as the frame costs what comes of it") {
     std::string payload;
     CompactOut out(payload);
@@ -372,6 +402,11 @@ TEST_SUITE("row codec") {
     std::get<HoldRow>(row.payload).freed = std::move(freed);
     return row;
   }
+  DecodedRow undone_row(std::vector<UndoneEnd> undone) {
+    DecodedRow row = hold_row({{.sku = "a"}});
+    std::get<HoldRow>(row.payload).undone = std::move(undone);
+    return row;
+  }
   DecodedRow named(RowKind kind, std::string key) {
     DecodedRow row = stock_row({});
     row.kind = kind;
@@ -402,6 +437,12 @@ TEST_SUITE("row codec") {
         {"freed units out of range", freed_row({{.of = replica(1), .units = {1'000'000'001}}})},
         {"freed holds out of order",
          freed_row({{.of = replica(2), .units = {1}}, {.of = replica(1), .units = {1}}})},
+        {"undone units of other lines", undone_row({{.of = replica(1), .units = {1}}})},
+        {"undone units out of range",
+         undone_row({{.of = replica(1), .units = {-1}, .again = {0}}})},
+        {"an undone end of nobody", undone_row({{.units = {1}, .again = {0}}})},
+        {"undone ends out of order", undone_row({{.of = replica(1), .units = {1}, .again = {0}},
+                                                 {.of = replica(1), .units = {1}, .again = {0}}})},
         {"peers out of order", stock_row({.peers = {{replica(2)}, {replica(1)}}})},
         {"peers out of order", stock_row({.peers = {{replica(2)}, {replica(2)}}})},
         {"a total out of range", stock_row({.peers = {{.peer = replica(2), .seen = -1}}})},

@@ -134,9 +134,15 @@ TEST_SUITE("ranks of copies") {
     CHECK(before(copy(9, held), copy(1, expired)));
     CHECK(before(copy(9, held, {.expires_at = 2, .adopted_from = replica(1)}),
                  copy(1, held, {.expires_at = 1})));
-    CHECK(before(copy(9, committed, {.expires_at = 1, .estate_of = replica(2)}),
-                 copy(1, committed, {.expires_at = 2})));
-    CHECK(before(copy(9, committed), copy(1, committed, {.adopted_from = replica(9)})));
+    const HoldRow of_an_heir{.adopted_from = replica(2), .estate_of = replica(2)};
+    const HoldRow adopted{.adopted_from = replica(2)};
+    CHECK(before(copy(9, held, of_an_heir), copy(1, held)));
+    CHECK(before(copy(9, held), copy(1, held, adopted)));
+    CHECK(before(copy(9, committed), copy(1, committed, of_an_heir)));
+    CHECK(before(copy(9, committed), copy(1, committed, adopted)));
+    // An heir's that takes its end back is an adopter's, and keeps its rank.
+    CHECK(before(copy(1, committed, of_an_heir), copy(9, committed, adopted)));
+    CHECK(before(copy(1, committed, adopted), copy(9, committed, of_an_heir)));
     CHECK(before(copy(1, committed), copy(9, committed)));
   }
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "node/audit.h"
 #include "tests/node/support/shop.h"
 
 using namespace holdfast::node;
@@ -20,6 +21,30 @@ const holdfast::crdt::HoldRow& own(const Shop& shop, std::size_t node, const std
 
 bool until_over(Shop& shop, std::size_t node) {
   return shop.cluster.run_until([&] { return !shop.cluster.ended(node).empty(); }, 60'000);
+}
+
+// Node 3 has crashed with an open hold of 4, and was retired on both sides of a cut: {0, 1} with
+// node 1 as its successor, {2} with node 2.
+struct TwiceRetired : Shop {
+  explicit TwiceRetired(const std::vector<Units>& units = {10, 10, 10, 10}) : Shop(units) {
+    hold(3, "r", 4);
+    back();
+    cluster.crash(3);
+    for (const std::size_t a : {0u, 1u})
+      for (std::size_t b = 2; b < units.size(); ++b)
+        if (b != 3) cluster.cut(a, b);
+    cluster.run_for(4'000);
+    CHECK(retire(0, 3, 1) == Code::created);
+    CHECK(retire(2, 3, 2) == Code::created);
+    cluster.run_for(1'000);
+  }
+};
+
+// All totals of that node's rows are those of its holds.
+void check_audit(const Shop& shop, std::size_t node) {
+  for (const Difference& one : audit(shop.cluster.state(node)))
+    FAIL_CHECK(one.what << " of " << one.replica.value << " is " << one.is << ", not "
+                        << one.should);
 }
 
 // Nothing is held, and what isn't sold can be sold.
@@ -279,15 +304,7 @@ TEST_SUITE("estates") {
     for (const auto& [lower, higher, end] :
          {Ends{true, true, HoldState::committed}, Ends{false, true, HoldState::committed},
           Ends{true, false, HoldState::committed}, Ends{false, false, HoldState::released}}) {
-      Shop shop({10, 10, 10, 10});
-      shop.hold(3, "r", 4);
-      shop.back();
-      shop.cluster.crash(3);
-      for (const std::size_t other : {0u, 1u}) shop.cluster.cut(2, other);
-      shop.cluster.run_for(4'000);
-      CHECK(shop.retire(0, 3, 1) == Code::created);
-      CHECK(shop.retire(2, 3, 2) == Code::created);
-      shop.cluster.run_for(1'000);
+      TwiceRetired shop;
       CHECK((lower ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
       CHECK((higher ? shop.commit(2, "r") : shop.release(2, "r")) == Code::ok);
       shop.cluster.heal_all();
@@ -305,14 +322,7 @@ TEST_SUITE("estates") {
   }
 
   TEST_CASE("two retirements of one id: its open hold is held once") {
-    Shop shop({10, 10, 10, 10});
-    shop.hold(3, "r", 4);
-    shop.back();
-    shop.cluster.crash(3);
-    for (const std::size_t other : {0u, 1u}) shop.cluster.cut(2, other);
-    shop.cluster.run_for(4'000);
-    CHECK(shop.retire(0, 3, 1) == Code::created);
-    CHECK(shop.retire(2, 3, 2) == Code::created);
+    TwiceRetired shop;
     CHECK(shop.code(2, Extend{"r", 7'200}) == Code::ok);
     const auto promised = own(shop, 2, "r").expires_at;
     shop.cluster.heal_all();
@@ -324,6 +334,88 @@ TEST_SUITE("estates") {
     CHECK(shop.same());
     CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
     check_whole(shop, 36, 4);
+  }
+
+  TEST_CASE("an end that a retired heir cannot take back is undone by its own heir") {
+    struct Ends {
+      bool home, heir;  // commits
+      Units sold;
+    };
+    for (const auto& [home, heir, sold] :
+         {Ends{false, false, 0}, Ends{true, false, 4}, Ends{false, true, 4}, Ends{true, true, 4}}) {
+      CAPTURE(home);
+      CAPTURE(heir);
+      Shop shop({10, 10, 10, 10});
+      shop.hold(2, "r", 4);
+      shop.back();
+      shop.lose(2);
+      CHECK((home ? shop.commit(2, "r") : shop.release(2, "r")) == Code::ok);
+      CHECK(shop.retire(0, 2, 1) == Code::created);
+      shop.cluster.run_for(1'000);
+      CHECK((heir ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
+      shop.cluster.run_for(1'000);
+      shop.crash(1);
+      CHECK(shop.retire(0, 1, 0) == Code::created);
+      CHECK(shop.cluster.state(0).own_hold("r") == nullptr);
+      shop.cluster.heal_all();
+      CHECK(until_over(shop, 2));
+      CHECK(shop.same());
+      const auto& mine = own(shop, 0, "r");
+      REQUIRE(mine.undone.size() == (home && heir ? 2 : 1));
+      for (const auto& undone : mine.undone) {
+        CHECK(undone.of == shop.cluster.replica(1));
+        CHECK(undone.units == std::vector<Units>{4});
+      }
+      CHECK(mine.undone.back().root == shop.cluster.replica(2));
+      check_whole(shop, 40 - sold, sold);
+      for (const std::size_t node : {0u, 3u}) {
+        check_audit(shop, node);
+        CHECK(shop.state_of(node, "r") == (sold > 0 ? HoldState::committed : HoldState::released));
+        CHECK(shop.cluster.state(node).open_holds() == 0);
+      }
+      CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 30'000));
+      shop.cluster.crash(0);  // and nothing is undone once more
+      shop.cluster.restart(0);
+      shop.cluster.run_for(10'000);
+      check_whole(shop, 40 - sold, sold);
+      // Its heir finds it undone.
+      shop.crash(0);
+      CHECK(shop.retire(3, 0, 3) == Code::created);
+      shop.cluster.run_for(1'000);
+      CHECK(shop.cluster.state(3).own_hold("r") == nullptr);
+      check_whole(shop, 40 - sold, sold);
+      check_audit(shop, 3);
+    }
+  }
+
+  TEST_CASE("of the ends of two retired heirs that of the lower id stands, and one sale") {
+    struct Ends {
+      bool lower, higher;  // commits
+    };
+    for (const auto& [lower, higher] :
+         {Ends{true, true}, Ends{false, true}, Ends{true, false}, Ends{false, false}})
+      for (const std::size_t heir : {0u, 4u}) {  // of the higher one
+        CAPTURE(lower);
+        CAPTURE(higher);
+        TwiceRetired shop({10, 10, 10, 10, 10});
+        CHECK((lower ? shop.commit(1, "r") : shop.release(1, "r")) == Code::ok);
+        CHECK((higher ? shop.commit(2, "r") : shop.release(2, "r")) == Code::ok);
+        shop.cluster.run_for(1'000);
+        for (const std::size_t gone : {1u, 2u}) shop.cluster.crash(gone);
+        shop.cluster.run_for(4'000);
+        CHECK(shop.retire(0, 1, 0) == Code::created);
+        if (heir == 4) CHECK(shop.retire(4, 2, 4) == Code::created);
+        shop.cluster.heal_all();
+        CHECK(shop.same());
+        if (heir == 0) CHECK(shop.retire(0, 2, 0) == Code::created);
+        CHECK(shop.same());
+        REQUIRE(own(shop, heir, "r").undone.size() == (lower && higher ? 2 : 1));
+        for (const auto& undone : own(shop, heir, "r").undone)
+          CHECK(undone.of == shop.cluster.replica(2));
+        const Units sold = lower || higher ? 4 : 0;
+        check_whole(shop, 50 - sold, sold);
+        for (const std::size_t node : {0u, 4u}) check_audit(shop, node);
+      }
   }
 
   TEST_CASE("nobody closes the decree of a retired issuer: it counts as closed") {

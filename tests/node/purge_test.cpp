@@ -152,6 +152,29 @@ TEST_SUITE("purge of an engine") {
     CHECK(shop.cluster.converge());
   }
 
+  TEST_CASE("the copy that stands goes last, though it ended first") {
+    Shop shop({.nodes = 2});
+    shop.cluster.converge();
+    shop.cluster.cut(0, 1);
+    shop.cluster.run_for(4'000);
+    shop.hold(0, "r");
+    shop.sell(1, "r");
+    shop.cluster.run_for(8'000);
+    CHECK(shop.code(0, Release{.id = "r"}) == Code::ok);
+    shop.cluster.heal_all();
+    shop.cluster.settle();
+    CHECK(shop.cluster.converge());
+    REQUIRE(shop.cluster.state(0).first_copy("r")->next_copy != nullptr);
+    CHECK(shop.cluster.run_until(
+        [&] {
+          for (std::size_t i = 0; i < 2; ++i)
+            if (const auto* stands = shop.cluster.state(i).hold("r"); stands != nullptr)
+              CHECK(stands->row.state == HoldState::committed);
+          return !shop.has(0, "r") && !shop.has(1, "r");
+        },
+        60'000));
+  }
+
   TEST_CASE("an end by a clock that was ahead holds up nothing behind it") {
     Shop shop({});
     shop.cluster.jump_wall_clock(0, 3'600'000);
@@ -368,6 +391,13 @@ TEST_SUITE("purge of an engine") {
       for (int i = 0; i < 4; ++i) look();
       CHECK(state.own_hold("r") != nullptr);
       take(HoldState::released, 5);
+      now += 2 * kKeep;
+      for (int i = 0; i < 4; ++i) look();
+      REQUIRE(state.own_hold("r") != nullptr);  // ended twice, until this end is taken back
+      state.change_hold(*state.own_hold("r"), [](HoldRow& row) {
+        row.estate_of = {};
+        row.freed.clear();
+      });
       now += 2 * kKeep;
       for (int i = 0; i < 4; ++i) look();
       CHECK(state.own_hold("r") == nullptr);

@@ -156,6 +156,50 @@ TEST_SUITE("reissue") {
     CHECK(audit(*fresh).empty());
   }
 
+  TEST_CASE("what it has undone of a retired heir since, and no more of it") {
+    using holdfast::crdt::HoldRow;
+    using holdfast::crdt::StockRow;
+    using holdfast::crdt::UndoneEnd;
+    const holdfast::crdt::ReplicaId gone{3}, root{2};
+    Replica fork;
+    auto& product = *fork.state.product("a");
+    const auto undo = [&](const std::string& id, const UndoneEnd& one, const StockRow& more) {
+      fork.state.change_stock(product, [&](StockRow& row) {
+        row.held += more.held;
+        row.released += more.released;
+        row.voided += more.voided;
+      });
+      fork.state.change_hold(fork.own(id), [&](HoldRow& row) {
+        std::erase_if(row.undone, [&](const auto& known) { return known.root == one.root; });
+        row.undone.push_back(one);
+      });
+    };
+    const UndoneEnd first{.of = gone, .root = root, .units = {3}, .again = {0}};
+    const UndoneEnd later{.of = gone, .root = root, .units = {5}, .again = {1}};
+    const UndoneEnd sale{.of = gone, .units = {2}, .again = {0}};
+    for (const char* id : {"before", "between"}) {
+      fork.hold(id, "a", 4);
+      fork.ledger.release(fork.own(id), kNow);
+      undo(id, first, {.held = 3});
+    }
+    fork.seal();
+    const auto base = fork.copy();
+    REQUIRE(audit(*base).empty());
+    undo("between", later, {.held = 2, .released = 1});
+    fork.hold("since", "a", 4);
+    fork.ledger.release(fork.own("since"), kNow);
+    undo("since", sale, {.voided = 2});
+    fork.seal();
+    REQUIRE(audit(fork.state).empty());
+
+    const auto fresh = successor_of(fork.state, *base);
+    CHECK(audit(*fresh).empty());
+    CHECK(fresh->own_hold("before") == nullptr);
+    CHECK(fresh->own_hold("between")->row.undone ==
+          std::vector<UndoneEnd>{{.of = gone, .root = root, .units = {2}, .again = {1}}});
+    CHECK(fresh->own_hold("since")->row.undone == std::vector<UndoneEnd>{sale});
+  }
+
   TEST_CASE("what it did as an heir: its totals fit its holds, and nothing is freed twice") {
     using holdfast::crdt::HoldRow;
     using holdfast::crdt::StockRow;
