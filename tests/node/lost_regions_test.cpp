@@ -99,7 +99,7 @@ class LostRegions {
     };
     if (!cluster_.run_until(repaid, 120'000)) RC_FAIL("not repaid: " + shown());
     // An heir that is retired itself before it learns that the home had ended a hold too leaves
-    // those units counted twice: as rights of a retired replica, which nobody can sell from.
+    // those units counted twice: as rights of a retired replica, and then of its heir.
     if (retires_) {
       RC_ASSERT(cluster_.truth("a").held <= 0);
     } else {
