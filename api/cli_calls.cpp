@@ -138,6 +138,7 @@ SeenCluster cluster_of(const json::object& answer) {
                       .exposure = number_at(answer, "exposure"),
                       .debt = number_at(answer, "debt"),
                       .oversold = number_at(answer, "oversold"),
+                      .stranded = number_at(answer, "stranded"),
                       .open_decrees = number_at(answer, "open_decrees")};
   for (const auto& region : array_at(answer, "regions")) {
     if (!region.is_object()) continue;

@@ -41,7 +41,7 @@ struct SeenNode {
 struct SeenCluster {
   std::string cluster, digest;
   std::int64_t skus = 0, open_holds = 0, reservations = 0;
-  std::int64_t exposure = 0, debt = 0, oversold = 0, open_decrees = 0;
+  std::int64_t exposure = 0, debt = 0, oversold = 0, stranded = 0, open_decrees = 0;
   std::vector<SeenNode> nodes;
   std::vector<std::string> faults;  // "eu: drop", …
 };

@@ -34,6 +34,10 @@ void show_cluster(const boost::json::object& body) {
                grouped(cluster.exposure) + " units, debt " + grouped(cluster.debt) + ", oversold " +
                grouped(cluster.oversold) + " (`holdfast region accounts`)");
   }
+  if (cluster.stranded != 0)
+    print_line(grouped(cluster.stranded) +
+               " units stand at retired replicas: if that lasts, retire these once more "
+               "(`holdfast replica retire`)");
   for (const auto& fault : cluster.faults)
     print_line("link fault on this node: " + printable(fault));
 }

@@ -107,6 +107,8 @@ constexpr UnitsGauge kUnits[] = {
     {"holdfast_debt", "Units that targets of decrees had sold although they were seized.",
      &Stats::debt},
     {"holdfast_oversold", "Units that were sold and do not exist.", &Stats::oversold},
+    {"holdfast_stranded", "Units that retired replicas have, so that nobody can sell them.",
+     &Stats::stranded},
 };
 
 struct Flag {

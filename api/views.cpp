@@ -229,6 +229,7 @@ void append(std::string& out, const node::ClusterView& cluster) {
   object.integer("exposure", cluster.exposure);
   object.integer("debt", cluster.debt);
   object.integer("oversold", cluster.oversold);
+  object.integer("stranded", cluster.stranded);
   object.count("open_decrees", cluster.open_decrees);
   append_regions(object.name("regions"), cluster.nodes);
   object.list("faults", cluster.faults, append_fault);

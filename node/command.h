@@ -283,6 +283,7 @@ struct ClusterView {
   std::vector<LinkFault> faults;
   std::uint64_t skus = 0, open_holds = 0, reservations = 0;
   Units exposure = 0, debt = 0, oversold = 0;  // over all SKUs
+  Units stranded = 0;                          // rights of retired replicas: nobody can sell them
   std::uint64_t open_decrees = 0;
   std::string digest;  // of all joined rows: equal on nodes that have the same rows
 };
@@ -342,7 +343,7 @@ struct Stats {
   std::uint64_t peers_reachable = 0, peers_known = 0;
   std::uint64_t decrees_issued = 0, adoptions = 0, copies_overruled = 0, conflicts = 0;
   std::uint64_t keys_undone = 0, holds_purged = 0, durability_missed = 0;
-  Units exposure = 0, debt = 0, oversold = 0;
+  Units exposure = 0, debt = 0, oversold = 0, stranded = 0;
   std::uint64_t open_decrees = 0;
   bool storage_full = false, degraded = false, ready = false;
 };

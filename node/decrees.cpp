@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::uint32_t kWhole = 1'000'000;
 constexpr Millis kLookEvery{100}, kLookAtLeast{5'000};
-constexpr Millis kAskFirst{200}, kAskLast{10'000};
 
 Units part_of(Units units, std::uint32_t ppm) {
   return static_cast<Units>(static_cast<__int128>(units) * ppm / kWhole);
@@ -42,6 +41,14 @@ Outcome own(const std::string& target) {
 Outcome is_retired(const std::string& target) {
   return refused(Code::replica_retired,
                  "'" + target + "' was retired: it has nothing left that could be seized");
+}
+
+Outcome is_not_to_be_decreed(const std::string& target) {
+  return refused(
+      Code::replica_retired,
+      "'" + target +
+          "' was retired, for ever: it cannot be declared lost. If something has come to "
+          "light that it had left, retire it once more: POST /v1/replicas/{id}/retire");
 }
 
 }  // namespace
@@ -119,11 +126,10 @@ Outcome Decrees::failover(const Failover& command, Times now) {
     if (!meant) continue;
     known = true;
     if (replica == state_.self()) return own(command.target);
-    if (!state_.retired(replica) || (!command.region && left_at(replica) > 0))
-      targets.push_back(replica);
+    if (!state_.retired(replica)) targets.push_back(replica);
   }
   if (!known) return not_known(command.target);
-  if (targets.empty()) return is_retired(command.target);
+  if (targets.empty()) return is_not_to_be_decreed(command.target);
   for (const ReplicaId target : targets)
     if (state_.decreed(target))
       return refused(Code::decree_open, "a decree for replica " + crdt::to_string(target) +
@@ -162,7 +168,8 @@ Outcome Decrees::retire(const Retire& command, Times now) {
   const auto target = crdt::parse_replica_id(command.replica);
   if (!target || state_.member(*target) == nullptr) return not_known(command.replica);
   if (*target == state_.self()) return own(command.replica);
-  if (state_.retired(*target)) return is_retired(command.replica);
+  const bool again = state_.retired(*target);
+  if (again && remains_.of(*target) == 0) return is_retired(command.replica);
   ReplicaId successor;
   for (const auto& [replica, member] : state_.members()) {
     if (member->row.node != command.successor && crdt::to_string(replica) != command.successor)
@@ -176,6 +183,8 @@ Outcome Decrees::retire(const Retire& command, Times now) {
                    "'" + command.successor +
                        "' is not a live node that could end the open holds of " + command.replica +
                        ": name one that this node can reach and that is not lost itself");
+  // What has come to light since is seized; whoever ends its holds goes on to.
+  if (const ReplicaId heir = state_.heir(*target); again && heir) successor = heir;
   Amounts amounts = amounts_of({*target}, kWhole, successor);
   if (command.dry_run) {
     amounts.plan.dry_run = true;
@@ -265,14 +274,6 @@ void Decrees::share_out(Product& product, Units units, const std::vector<Replica
   }
 }
 
-// Rights that a retired replica was granted by somebody who did not know of it.
-Units Decrees::left_at(ReplicaId retired) const {
-  Units sum = 0;
-  for (const auto& [sku, product] : state_.catalogue())
-    sum += std::max<Units>(0, product->stock.rights(retired));
-  return sum;
-}
-
 // Σ debt_at_seen of `target` for seizures of this replica.
 Units Decrees::debts_to_me(ReplicaId target) const {
   Units sum = 0;
@@ -303,6 +304,9 @@ void Decrees::merged(Product& product, ReplicaId origin, const PeerTotals& befor
       break;
     }
   }
+  debts_.merged(product);
+  remains_.merged(product, origin);
+  wake_at_ = Instant::min();
   if (!product.seized) return;
   look_ = true;
   if (!estates_.empty()) estates_in_debt_.emplace(product.sku, &product);
@@ -327,7 +331,8 @@ void Decrees::see(Product& product, ReplicaId seizer) {
   around_.lost(product);
 }
 
-void Decrees::find_debts() {
+void Decrees::rights_changed() {
+  remains_.find(state_.retired());
   for (const auto& [sku, product] : state_.catalogue()) owes(*product);
 }
 
@@ -338,9 +343,7 @@ void Decrees::stock_came(Product& product) {
 }
 
 void Decrees::owes(Product& product) {
-  if (product.stock.rights(state_.self()) >= 0) return;
-  debts_.try_emplace(product.sku, &product, Debt{});
-  wake_at_ = Instant::min();
+  if (debts_.owes(product)) wake_at_ = Instant::min();
 }
 
 Units Decrees::grantable(const Product& product, ReplicaId to) const {
@@ -351,53 +354,9 @@ Units Decrees::grantable(const Product& product, ReplicaId to) const {
   return state_.decreed(to) && !settled ? debt : crdt::kUnitsMax;
 }
 
-void Decrees::repay_own(Instant now) {
-  std::size_t looks = kLooksAtOnce;
-  for (auto at = debts_.begin(); at != debts_.end() && looks > 0; --looks) {
-    auto& [product, debt] = at->second;
-    const Units owed = -product->stock.rights(state_.self());
-    if (owed <= 0 && !debt.asking) {
-      at = debts_.erase(at);
-      continue;
-    }
-    const auto sku = at->first;
-    ++at;
-    if (debt.asking || now < debt.at) {
-      if (!debt.asking) wake_at_ = std::min(wake_at_, debt.at);
-      continue;
-    }
-    ReplicaId richest;
-    Units most = 0;
-    for (const ReplicaId peer : around_.peers())
-      if (const Units has = product->stock.rights(peer); has > most) {
-        richest = peer;
-        most = has;
-      }
-    debt.wait = std::clamp(debt.wait * 2, kAskFirst, kAskLast);
-    debt.at = now + debt.wait;
-    wake_at_ = std::min(wake_at_, debt.at);
-    if (most == 0) continue;
-    const crdt::StockCell* cell = product->stock.find(richest);
-    const PeerTotals* entry = cell == nullptr ? nullptr : cell->row.find(state_.self());
-    const std::uint64_t call =
-        around_.ask(richest, {.sku = product->sku,
-                              .need = std::min(owed, most),
-                              .ahead = 0,
-                              .granted_seen = entry == nullptr ? 0 : entry->granted});
-    if (call == 0) continue;
-    debt.asking = true;
-    calls_[call] = sku;
-  }
-}
-
-void Decrees::ended(std::uint64_t call, Instant now) {
-  const auto at = calls_.find(call);
-  if (at == calls_.end()) return;
-  if (const auto debt = debts_.find(at->second); debt != debts_.end()) {
-    debt->second.second.asking = false;
-    wake_at_ = std::min(wake_at_, std::max(now, debt->second.second.at));
-  }
-  calls_.erase(at);
+void Decrees::ended(std::uint64_t call, const Granted* granted, Instant now) {
+  debts_.ended(call, granted, now);
+  wake_at_ = std::min(wake_at_, debts_.wake_at());
 }
 
 // What a retired replica had spent is repaid by whoever has its estate.
@@ -436,6 +395,7 @@ void Decrees::start(Instant now) {
 // Tells whose estate has an heir that it did not have before.
 void Decrees::around_decrees_changed() {
   estates_.clear();
+  std::erase_if(heirs_, [&](const auto& known) { return !state_.retired(known.first); });
   std::vector<ReplicaId> changed;
   for (const auto& [key, decree] : state_.decrees()) {
     if (decree->row.kind != DecreeKind::retirement) continue;
@@ -446,6 +406,7 @@ void Decrees::around_decrees_changed() {
     at->second = heir;
     changed.push_back(decree->row.target);
   }
+  remains_.find(changed);
   for (const ReplicaId replica : changed) around_.retired(replica);
   if (!changed.empty())
     for (const auto& [sku, product] : state_.seized()) estates_in_debt_.emplace(sku, product);
@@ -534,7 +495,9 @@ void Decrees::tick(Instant now, Times times) {
   wake_at_ = Instant::max();
   if (look_ && look_at_ > now + kLookEvery) look_at_ = now + kLookEvery;
   look_at_unsettled(now, times);
-  repay_own(now);
+  debts_.tick(now);
+  wake_at_ = std::min(wake_at_, debts_.wake_at());
+  if (!remains_.take(estates_, kLooksAtOnce)) wake_at_ = Instant::min();
   repay_retired();
 }
 

@@ -17,7 +17,7 @@
 // rests on it: spent_unseen and repaid are exact.
 //
 // A retirement seizes everything that is left in the same way, and stands for ever; estate.h ends
-// the retired replica's holds.
+// the retired replica's holds, and remains.h is about what comes to light of it afterwards.
 //
 // Bound (crdt/bounded_counter.h): available ≥ −allowance − Σ (unseen + debt), and that sum is at
 // most what decrees seized, which a dry run says beforehand.
@@ -33,7 +33,9 @@
 
 #include "crdt/state.h"
 #include "crdt/time.h"
+#include "node/debts.h"
 #include "node/ledger.h"
+#include "node/remains.h"
 
 namespace holdfast::node {
 
@@ -52,7 +54,12 @@ class Decrees {
       : state_(state),
         ledger_(ledger),
         region_(std::move(own_region)),
-        around_(std::move(around)) {}
+        around_(std::move(around)),
+        debts_(state, around_.ask, around_.peers),
+        remains_(state, [this](crdt::Product& product) {
+          around_.gained(product);
+          estates_in_debt_.emplace(product.sku, &product);
+        }) {}
 
   // After recovery: what a crash interrupted.
   void start(crdt::Instant now);
@@ -61,13 +68,14 @@ class Decrees {
   Outcome retire(const Retire& command, Times now);
   Outcome accounts() const;
 
-  // Rights of this replica may have fallen below 0 otherwise than by what it sees here: what it
-  // owes is asked for. One walk over the catalogue.
-  void find_debts();
+  // Rights may have changed otherwise than by what this replica sees here: those of a former fork,
+  // or rows were dropped. What it owes is asked for. One walk over the catalogue.
+  void rights_changed();
 
   // Another replica's stock row was merged; `before`: what its last version said of this replica.
   void merged(crdt::Product& product, ReplicaId origin, const crdt::PeerTotals& before);
   void merged_decree() { around_decrees_changed(); }
+  void merged_member() { wake_at_ = crdt::Instant::min(); }  // it may be a replica's last row
 
   // This replica may seize the units of that hold, to adopt it: it has an open decree of its own
   // that counted it (`open_holds`). Else adoptions could add up beyond what a dry run said.
@@ -84,8 +92,9 @@ class Decrees {
 
   void tick(crdt::Instant now, Times times);
   crdt::Instant wake_at() const { return wake_at_; }
-  bool owns(std::uint64_t call) const { return calls_.contains(call); }
-  void ended(std::uint64_t call, crdt::Instant now);
+  bool owns(std::uint64_t call) const { return debts_.owns(call); }
+  // `granted`: what the peer answered; nullptr: nothing.
+  void ended(std::uint64_t call, const Granted* granted, crdt::Instant now);
 
   std::uint64_t issued() const { return issued_; }
   std::uint64_t open() const;
@@ -94,6 +103,8 @@ class Decrees {
     Units exposure = 0, debt = 0, oversold = 0;
   };
   Sums sums() const;
+  // Rights of retired replicas, which nobody can sell, over all products.
+  Units stranded() const { return remains_.all(); }
 
  private:
   static constexpr std::size_t kLooksAtOnce = 1'000;
@@ -115,7 +126,6 @@ class Decrees {
   void share_out(crdt::Product& product, Units units, const std::vector<ReplicaId>& targets);
   template <typename Fits>
   ReplicaId seizer_of(const crdt::Hold& hold, Fits&& fits) const;
-  Units left_at(ReplicaId retired) const;
   Units debts_to_me(ReplicaId target) const;
   std::uint32_t next_generation(ReplicaId target) const;
   void see(crdt::Product& product, ReplicaId seizer);
@@ -124,7 +134,6 @@ class Decrees {
   bool settled(const crdt::Product& product, ReplicaId target) const;
   void look_at_unsettled(crdt::Instant now, Times times);
   void close(ReplicaId target, Times times);
-  void repay_own(crdt::Instant now);
   void repay_retired();
 
   crdt::State& state_;
@@ -137,14 +146,8 @@ class Decrees {
   std::pair<ReplicaId, std::string> looked_;  // up to this SKU of this target
   bool look_ = false;
   crdt::Instant look_at_{};
-  // Own debts: when to ask for them next, and how long to wait after that.
-  struct Debt {
-    crdt::Instant at{};
-    crdt::Millis wait{0};
-    bool asking = false;
-  };
-  std::map<std::string_view, std::pair<crdt::Product*, Debt>> debts_;
-  std::map<std::uint64_t, std::string_view> calls_;
+  Debts debts_;  // own ones
+  Remains remains_;
   absl::btree_map<std::string_view, crdt::Product*> estates_in_debt_;  // to be looked at
   std::map<ReplicaId, ReplicaId> heirs_;  // of the retired, as last told
   std::set<ReplicaId> estates_;           // retired replicas whose estate is this one's

@@ -158,7 +158,7 @@ void Engine::start(Now now) {
   if (!row.ended) state_.put_member(std::move(row));  // that was its last, and peers take no other
   times_ = times(now);
   decrees_.start(now.instant);
-  if (state_.member(state_.self())->row.forked_from) decrees_.find_debts();
+  if (state_.member(state_.self())->row.forked_from) decrees_.rights_changed();
   copies_.start(times_);
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
@@ -358,6 +358,7 @@ void Engine::on(Now now, const Caller& caller, GetCluster&&) {
   view.exposure = sums.exposure;
   view.debt = sums.debt;
   view.oversold = sums.oversold;
+  view.stranded = decrees_.stranded();
   view.open_decrees = decrees_.open();
   finish(caller, std::move(outcome));
 }
@@ -574,6 +575,7 @@ Stats Engine::stats(Now) const {
   stats.exposure = sums.exposure;
   stats.debt = sums.debt;
   stats.oversold = sums.oversold;
+  stats.stranded = decrees_.stranded();
   stats.storage_full = storage_full_;
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;

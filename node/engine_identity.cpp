@@ -55,7 +55,7 @@ void Engine::drop_void_rows() {
     moved_since_member_ = true;
     mesh_.forget(origin, state_);
     decrees_.merged_decree();
-    decrees_.find_debts();  // grants of the fork are gone
+    decrees_.rights_changed();  // grants of the fork are gone
     notes_.push_back({true, "the rows of replica " + crdt::to_string(origin) + " (" + node +
                                 ") that are here were written by a fork of it; they are taken "
                                 "anew from those who have the others"});

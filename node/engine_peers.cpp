@@ -101,6 +101,8 @@ void Engine::on_merged(const crdt::FeedItem& item) {
     copies_.merged(static_cast<const crdt::Key&>(item));
   } else if (item.kind == crdt::RowKind::decree) {
     decrees_.merged_decree();
+  } else if (item.kind == crdt::RowKind::member) {
+    decrees_.merged_member();
   }
 }
 
@@ -151,7 +153,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
     const auto* granted = std::get_if<Granted>(&*body);
     return rebalancer_.ended(call, granted != nullptr && granted->given == 0);
   }
-  if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
+  if (decrees_.owns(call)) return decrees_.ended(call, std::get_if<Granted>(&*body), now.instant);
   if (rights_.owns(call)) {
     const auto* granted = std::get_if<Granted>(&*body);
     return granted != nullptr ? rights_.answered(call, *granted, times(now)) : on_lost(now, call);
@@ -184,7 +186,7 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
 }
 
 void Engine::on_lost(Now now, std::uint64_t call) {
-  if (decrees_.owns(call)) return decrees_.ended(call, now.instant);
+  if (decrees_.owns(call)) return decrees_.ended(call, nullptr, now.instant);
   if (rebalancer_.owns(call)) return rebalancer_.ended(call, false);
   if (rights_.owns(call)) return rights_.lost(call, times(now));
   if (const auto at = away_.find(call); at != away_.end()) {

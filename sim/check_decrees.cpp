@@ -143,6 +143,10 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
     const auto held = seizing.adoptable.find(by);
     const Units adoptable = held == seizing.adoptable.end() ? 0 : held->second;
     const bool has_decree = decreed.contains(target);
+    if (!has_decree && units > adoptable && has_ended(target)) {
+      take_inherited(where, self, target, sku, units - adoptable);
+      continue;
+    }
     if (!has_decree && units > adoptable)
       fail("seized-without-decree", where + std::to_string(units) + " of " + sku + " from " +
                                         crdt::to_string(target) + ", for holds of " +
@@ -167,6 +171,30 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
       fail("seized-unlike-plan", where + "a decree of " + std::to_string(units) + " from " +
                                      crdt::to_string(target) + " took " +
                                      std::to_string(taken[target]));
+}
+
+// Retired, and has written its last row.
+bool Checks::has_ended(ReplicaId replica) const {
+  const crdt::Member* member = ghost_.member(replica);
+  return ghost_.retired(replica) && member != nullptr && member->row.ended;
+}
+
+// An heir seized what a retired replica had left.
+void Checks::take_inherited(const std::string& where, ReplicaId heir, ReplicaId retired,
+                            const std::string& sku, Units units) {
+  saw("an heir took what a retired replica had left");
+  const crdt::BoundedCounter& stock = ghost_.product(sku)->stock;
+  const Units beyond = std::min(units, std::max<Units>(0, -stock.rights(retired)));
+  Units others = 0;  // of which it may not have heard
+  for (const auto& cell : stock.cells())
+    if (const PeerTotals* entry = cell->row.find(retired); entry && cell->origin != heir)
+      others += entry->seized;
+  budget_[sku].inherited += beyond;
+  if (beyond > others && !histories_.contains(retired))
+    fail("seized-without-decree", where + std::to_string(units) + " of " + sku + " that " +
+                                      crdt::to_string(retired) + " had left, which is " +
+                                      std::to_string(beyond) + " too many; others seized " +
+                                      std::to_string(others));
 }
 
 void Checks::check_closed(const std::string& where, ReplicaId issuer,
@@ -253,6 +281,8 @@ void Checks::check_settled() {
     for (const ReplicaId replica : ghost_.retired())
       if (live.contains(ghost_.heir(replica))) check_repaid(*product, replica);
   }
+  for (const ReplicaId replica : ghost_.retired())
+    if (live.contains(ghost_.heir(replica)) && is_final(replica)) check_stranded(replica);
   for (const auto& [key, decree] : ghost_.decrees()) {
     const ReplicaId target = decree->row.target;
     const bool returned = live.contains(target) || ghost_.retired(target);
@@ -265,6 +295,36 @@ void Checks::check_settled() {
     if (unseen > 0 || debt == 0)
       fail("decree-not-closed", crdt::to_string(target) + " has not seen " +
                                     std::to_string(unseen) + ", and owes " + std::to_string(debt));
+  }
+}
+
+// Of it, and of whoever was named its successor and is retired too, nothing comes any more.
+bool Checks::is_final(ReplicaId retired) const {
+  std::vector<ReplicaId> line{retired};
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (!ghost_.retired(line[i])) continue;
+    if (!has_ended(line[i]) || histories_.contains(line[i])) return false;
+    for (const auto& [key, decree] : ghost_.decrees())
+      if (decree->row.kind == crdt::DecreeKind::retirement && decree->row.target == line[i] &&
+          std::find(line.begin(), line.end(), decree->row.successor) == line.end())
+        line.push_back(decree->row.successor);
+  }
+  return true;
+}
+
+void Checks::check_stranded(ReplicaId retired) {
+  for (const auto& [sku, product] : ghost_.catalogue()) {
+    const Units rights = product->stock.rights(retired);
+    if (rights <= 0) continue;
+    // What others did to its rights last may have been lost with their disks.
+    bool known = true;
+    for (const auto& cell : product->stock.cells())
+      if (cell->origin == retired || cell->row.find(retired) != nullptr)
+        known = known && !histories_.contains(cell->origin) &&
+                is_known_to_all(product->sku, cell->origin);
+    if (known)
+      fail("stranded", product->sku + ": " + crdt::to_string(retired) +
+                           ", which was retired and has ended, has " + std::to_string(rights));
   }
 }
 

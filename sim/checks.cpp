@@ -343,6 +343,7 @@ void Checks::check_product(const std::string& sku) {
                        std::to_string(budget_[sku].adopted) + " adopted, " +
                        std::to_string(budget_[sku].undone) + " undone, " +
                        std::to_string(budget_[sku].taken_back) + " taken back, " +
+                       std::to_string(budget_[sku].inherited) + " inherited twice, " +
                        std::to_string(budget_[sku].forked) + " written again by forks");
   for (const ReplicaId replica : replicas) check_debt(*product, replica);
   const Units available = stock.available(), allowance = stock.allowance();

@@ -4,15 +4,19 @@
 //
 //   rights-below-zero      a replica's rights, over the ghost, are ≥ 0, where nothing was ever
 //                          seized, undone or taken back
-//   budget                 else Σ (unseen + debt) ≤ D + A + K + E: what decrees seized, what
-//                          adoptions seized, what was undone as a duplicate, what heirs took back
+//   budget                 else Σ (unseen + debt) ≤ D + A + K + E + H: what decrees seized, what
+//                          adoptions seized, what was undone as a duplicate, what heirs took back,
+//                          what two heirs seized of one retired replica's remains
 //   view-above-truth       no replica believes in more rights of its own than it has, and what was
 //                          seized from it that it has not seen
 //   conservation           Σ rights = available + allowance
 //   oversold               available ≥ −allowance − Σ (unseen + debt)
 //   seized-unlike-plan     a decree seizes what its dry run said
 //   seized-without-decree  whatever else is seized is units of holds that are adopted in that
-//                          batch, and no more of them than the dry runs counted
+//                          batch, and no more of them than the dry runs counted; or what a retired
+//                          replica has left that has written its last row, and no more of that than
+//                          there is, but for what others seized, too
+//   stranded               at the end no such replica has rights, if its heir lives
 //   debt-unaccounted       a debt was written down when its seizure was seen, undone or taken back
 //   lost-was-granted       who was declared lost is granted what it owes, and no more until it has
 //                          seen what was seized
@@ -134,7 +138,8 @@ class Checks final : public Watcher {
   };
   struct Budget {  // of one SKU, in units, ever
     crdt::Units decreed = 0, adopted = 0, undone = 0, taken_back = 0, forked = 0;
-    crdt::Units sum() const { return decreed + adopted + undone + taken_back + forked; }
+    crdt::Units inherited = 0;  // by two heirs
+    crdt::Units sum() const { return decreed + adopted + undone + taken_back + forked + inherited; }
   };
   struct Seizing {  // what one batch of one origin does, by (target, SKU)
     using By = std::pair<crdt::ReplicaId, std::string>;
@@ -176,6 +181,11 @@ class Checks final : public Watcher {
   void note_hold(crdt::ReplicaId origin, const std::string& id, const crdt::HoldRow& row,
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
+  bool has_ended(crdt::ReplicaId replica) const;
+  void take_inherited(const std::string& where, crdt::ReplicaId heir, crdt::ReplicaId retired,
+                      const std::string& sku, crdt::Units units);
+  bool is_final(crdt::ReplicaId retired) const;
+  void check_stranded(crdt::ReplicaId retired);
   void check_closed(const std::string& where, crdt::ReplicaId issuer,
                     const crdt::DecreeRow& decree);
   void check_debt(const crdt::Product& product, crdt::ReplicaId debtor);

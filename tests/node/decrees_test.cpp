@@ -358,6 +358,51 @@ TEST_SUITE("decrees: the target sells on, and is back") {
     CHECK(realized <= 14);
   }
 
+  TEST_CASE("a debt is repaid as soon as there is stock, of several nodes, however old it is") {
+    Lost lost(0);
+    Shop& shop = lost.shop;
+    shop.back();
+    shop.cluster.run_for(60'000);  // it asks ever more seldom
+    CHECK(shop.truth().debt[2] == 12);
+    shop.receive(0, 5);
+    shop.receive(1, 6);
+    CHECK(shop.cluster.run_until([&] { return shop.truth().debt[2] == 1; }, 1'000));
+    shop.cluster.run_for(30'000);
+    shop.receive(1, 9);
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 1'000));
+    CHECK(shop.truth().rights == std::vector<Units>{0, 8, 0});  // and not more than was owed
+  }
+
+  TEST_CASE("a debt is repaid as soon as somebody who has stock can be reached") {
+    Lost lost(5);
+    Shop& shop = lost.shop;
+    shop.cluster.heal(1, 2);
+    shop.cluster.run_for(60'000);
+    CHECK(shop.truth().debt[2] == 12);
+    shop.cluster.heal(0, 2);
+    CHECK(
+        shop.cluster.run_until([&] { return shop.cluster.stats(2).peers_reachable == 2; }, 30'000));
+    CHECK(shop.cluster.run_until([&] { return shop.truth().debt[2] == 7; }, 1'000));
+  }
+
+  TEST_CASE("each of a thousand debts and more has its turn") {
+    std::vector<std::string> skus;
+    for (int i = 0; i < 1'200; ++i) skus.push_back("s" + std::to_string(10'000 + i));
+    Shop shop({0, 0, 0}, {}, skus);
+    for (const std::string& sku : skus) shop.receive(2, 2, sku);
+    shop.back();
+    shop.lose(2);
+    CHECK(shop.failover(0, "region-2").code == Code::created);
+    for (const std::string& sku : skus) {
+      shop.sell(2, "there-" + sku, 1, sku);
+      shop.sell(0, "here-0-" + sku, shop.cluster.rights(0, sku), sku);
+    }
+    shop.back();
+    shop.cluster.run_for(20'000);
+    shop.receive(0, 5, skus.back());
+    CHECK(shop.cluster.run_until([&] { return shop.truth(skus.back()).debt[2] == 0; }, 1'000));
+  }
+
   TEST_CASE("a region that was dead returns without debt") {
     Shop shop({10, 0, 30});
     shop.crash(2);

@@ -515,3 +515,133 @@ TEST_SUITE("estates") {
     check_whole(shop, 30, 0);
   }
 }
+
+TEST_SUITE("estates: what comes to light") {
+  Units stranded(Shop & shop, std::size_t node) {
+    const Outcome outcome = shop.cluster.call(node, GetCluster{});
+    return std::get<std::unique_ptr<ClusterView>>(outcome.view)->stranded;
+  }
+  Units seized(Shop & shop, std::size_t by, std::size_t target) {
+    const auto* cell = shop.cluster.state(by).product("a")->stock.find(shop.cluster.replica(by));
+    const auto* entry = cell == nullptr ? nullptr : cell->row.find(shop.cluster.replica(target));
+    return entry == nullptr ? 0 : entry->seized;
+  }
+
+  TEST_CASE("what a retired node received unseen is its heir's once it has ended, and no sooner") {
+    Shop shop({10, 10, 10});
+    shop.lose(2);
+    shop.receive(2, 50);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(5'000);
+    CHECK(stranded(shop, 0) == 0);
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 2));
+    CHECK(shop.same());
+    CHECK(seized(shop, 0, 2) == 10);
+    CHECK(seized(shop, 1, 2) == 50);
+    CHECK(shop.truth().rights[2] == 0);
+    CHECK(shop.truth().budget() == 0);
+    check_whole(shop, 80, 0);
+    for (const std::size_t node : {0u, 1u}) CHECK(stranded(shop, node) == 0);
+    shop.cluster.crash(1);  // and not again
+    shop.cluster.restart(1);
+    shop.cluster.run_for(10'000);
+    CHECK(seized(shop, 1, 2) == 50);
+    CHECK(shop.code(0, Failover{.target = shop.id(2)}) == Code::replica_retired);
+    CHECK(shop.retire(0, 2, 1) == Code::replica_retired);  // nothing is left
+  }
+
+  TEST_CASE("so is what a grant brings that becomes known after the end") {
+    Shop shop({10, 10, 10, 10});
+    shop.lose(3);
+    CHECK(shop.code(3, GrantTo{.sku = "a", .to = shop.id(2), .quantity = 4}) == Code::created);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(until_over(shop, 2));
+    shop.cluster.run_for(5'000);
+    CHECK(shop.truth().rights[2] == 4);
+    shop.back();
+    CHECK(shop.truth().rights[2] == 0);
+    CHECK(seized(shop, 1, 2) == 4);
+    check_whole(shop, 40, 0);
+  }
+
+  TEST_CASE("the heir of a retired heir has what both left, once both have ended") {
+    Shop shop({10, 10, 10, 10});
+    shop.lose(2);
+    shop.receive(2, 50);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(5'000);
+    // Node 1 alone has the last row of node 2, and then it is retired, too.
+    for (const std::size_t other : {0u, 3u}) shop.cluster.cut(1, other);
+    shop.cluster.heal(1, 2);
+    CHECK(until_over(shop, 2));
+    CHECK(shop.cluster.run_until([&] { return seized(shop, 1, 2) == 50; }, 10'000));
+    shop.receive(1, 7);
+    CHECK(shop.retire(0, 1, 3) == Code::created);
+    shop.cluster.run_for(5'000);
+    shop.cluster.heal_all();
+    CHECK(until_over(shop, 1));
+    CHECK(shop.same());
+    CHECK(shop.truth().rights[1] == 0);
+    CHECK(shop.truth().rights[2] == 0);
+    CHECK(seized(shop, 3, 2) == 0);
+    CHECK(shop.truth().budget() == 0);
+    check_whole(shop, 97, 0);
+  }
+
+  TEST_CASE("what an heir and another's retirement both seize is missing, and repaid") {
+    Shop shop({10, 10, 10, 10, 10});
+    shop.lose(4);
+    shop.receive(4, 50);
+    // 0 and 1 on one side, 2 and 3 on the other: each retires it without knowing of the other.
+    for (const std::size_t a : {0u, 1u})
+      for (const std::size_t b : {2u, 3u}) shop.cluster.cut(a, b);
+    shop.cluster.run_for(4'000);
+    CHECK(shop.retire(0, 4, 1) == Code::created);
+    CHECK(shop.retire(2, 4, 3) == Code::created);
+    shop.cluster.run_for(1'000);
+    shop.cluster.heal(1, 4);
+    CHECK(until_over(shop, 4));
+    shop.cluster.run_for(5'000);
+    CHECK(seized(shop, 1, 4) == 50);
+    CHECK(shop.truth().debt[4] == 10);
+    shop.cluster.heal_all();
+    CHECK(shop.same());
+    CHECK(shop.cluster.run_until([&] { return shop.truth().budget() == 0; }, 10'000));
+    CHECK(shop.truth().rights[4] == 0);
+    check_whole(shop, 100, 0);
+  }
+
+  TEST_CASE("of one that never ends it is shown, and seized by a second retirement") {
+    Shop shop({10, 10, 10, 10});
+    shop.lose(3);
+    CHECK(shop.code(3, GrantTo{.sku = "a", .to = shop.id(2), .quantity = 4}) == Code::created);
+    shop.cluster.crash(2);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(5'000);
+    for (const std::size_t other : {0u, 1u}) shop.cluster.heal(other, 3);
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u, 3u}) {
+      CHECK(stranded(shop, node) == 4);
+      CHECK(shop.cluster.stats(node).stranded == 4);
+    }
+    const std::string before = shop.fingerprint();
+    const Outcome refused = shop.cluster.call(0, Failover{.target = shop.id(2)});
+    CHECK(refused.code == Code::replica_retired);
+    CHECK(refused.detail.find("/retire") != std::string::npos);  // the way
+    CHECK(shop.fingerprint() == before);
+    CHECK(shop.code(0, Failover{.target = "region-2", .region = true}) == Code::replica_retired);
+    const Outcome dry =
+        shop.cluster.call(0, Retire{.replica = shop.id(2), .successor = "node-3", .dry_run = true});
+    CHECK(plan(dry).seize == 4);
+    CHECK(stranded(shop, 0) == 4);
+    CHECK(shop.retire(0, 2, 3) == Code::created);
+    CHECK(shop.same());
+    for (const std::size_t node : {0u, 1u, 3u}) {
+      CHECK(stranded(shop, node) == 0);  // and node 1 goes on to end its holds
+      CHECK(shop.cluster.state(node).heir(shop.cluster.replica(2)) == shop.cluster.replica(1));
+    }
+    CHECK(shop.retire(0, 2, 1) == Code::replica_retired);
+    check_whole(shop, 40, 0);
+  }
+}

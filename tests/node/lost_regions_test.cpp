@@ -99,7 +99,7 @@ class LostRegions {
     };
     if (!cluster_.run_until(repaid, 120'000)) RC_FAIL("not repaid: " + shown());
     // An heir that is retired itself before it learns that the home had ended a hold too leaves
-    // those units counted twice: as rights of a retired replica, which nobody can sell from.
+    // those units counted twice: as rights of a retired replica, and then of its heir.
     if (retires_) {
       RC_ASSERT(cluster_.truth("a").held <= 0);
     } else {
@@ -166,12 +166,13 @@ class LostRegions {
     }
   }
 
-  // Who owes something could not get it from anyone; nothing is unseen; all agree.
+  // Who owes something could not get it from anyone; nothing is unseen or stranded; all agree.
   void check_settled() {
     RC_ASSERT(cluster_.run_until([&] { return agree(); }, 60'000));
     const Truth truth = cluster_.truth("a");
     for (std::size_t i = 0; i < 3; ++i) {
       RC_ASSERT(truth.unseen[i] == 0);
+      if (!cluster_.ended(i).empty()) RC_ASSERT(truth.rights[i] <= 0);
       if (!cluster_.lives(i) || truth.debt[i] == 0) continue;
       for (std::size_t other = 0; other < 3; ++other)
         if (cluster_.lives(other)) RC_ASSERT(truth.rights[other] <= 0);

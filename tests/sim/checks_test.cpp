@@ -184,6 +184,43 @@ TEST_CASE("checks: a decree takes what it says, and may oversell no more than th
   }
 }
 
+TEST_CASE("checks: an heir takes what a retired node that has ended had left, and no more") {
+  Shop shop;
+  StockRow stock = shop.row(0);
+  stock.at(shop.replica(1)).seized = 7;
+  const crdt::DecreeRow retirement{.kind = crdt::DecreeKind::retirement,
+                                   .target = shop.replica(1),
+                                   .generation = 1,
+                                   .fraction_ppm = 1'000'000,
+                                   .successor = shop.replica(0),
+                                   .seized = 7};
+  const crdt::Sequence at = shop.next(0);
+  shop.feed(0, Rows().stock(at, stock).decree(at + 1, retirement));
+  REQUIRE(shop.broken() == "none");
+  crdt::MemberRow member = shop.world.node(1).engine().state().member(shop.replica(1))->row;
+  member.ended = true;
+  const Rows end =
+      Rows().add(RowKind::member, crdt::to_string(shop.replica(1)), shop.next(1), member);
+  SUBCASE("what there is") {
+    shop.feed(1, end);
+    stock.at(shop.replica(1)).seized = 10;
+    shop.feed(0, Rows().stock(at + 2, stock));
+    CHECK(shop.broken() == "none");
+    CHECK(shop.checks.sometimes().contains("an heir took what a retired replica had left"));
+  }
+  SUBCASE("more") {
+    shop.feed(1, end);
+    stock.at(shop.replica(1)).seized = 11;
+    shop.feed(0, Rows().stock(at + 2, stock));
+    CHECK(shop.broken() == "seized-without-decree");
+  }
+  SUBCASE("before its end") {
+    stock.at(shop.replica(1)).seized = 10;
+    shop.feed(0, Rows().stock(at + 2, stock));
+    CHECK(shop.broken() == "seized-without-decree");
+  }
+}
+
 TEST_CASE("checks: a node does not know of rights that were taken from it; that is no fault") {
   Shop shop;
   StockRow stock = shop.row(1);
