@@ -34,6 +34,10 @@ void show_cluster(const boost::json::object& body) {
                grouped(cluster.exposure) + " units, debt " + grouped(cluster.debt) + ", oversold " +
                grouped(cluster.oversold) + " (`holdfast region accounts`)");
   }
+  for (const auto& node : cluster.nodes) {
+    if (!node.warning.empty())
+      print_line("warning: " + printable(node.node + " in " + node.region + ": " + node.warning));
+  }
   for (const auto& fault : cluster.faults)
     print_line("link fault on this node: " + printable(fault));
 }
