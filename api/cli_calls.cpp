@@ -27,6 +27,7 @@ SeenNode node_of(const json::object& node, const std::string& region) {
       .http_url = address.empty() || address.starts_with("http") ? address : "http://" + address,
       .gossip_address = text_at(node, "gossip_address"),
       .state = text_at(node, "state"),
+      .warning = text_at(node, "warning"),
       .self = flag_at(node, "self"),
       .reachable = flag_at(node, "reachable"),
       .last_heard_ms = number_at(node, "last_heard_ms"),

@@ -34,7 +34,7 @@ StockAnswer stock_answer_of(const boost::json::object& stock);
 
 // ── the cluster as a node sees it ──
 struct SeenNode {
-  std::string replica, node, region, http_url, gossip_address, state;
+  std::string replica, node, region, http_url, gossip_address, state, warning;
   bool self = false, reachable = false;
   std::int64_t last_heard_ms = 0, lag_ms = 0, behind = 0, sequence = 0;
 };

@@ -38,6 +38,10 @@ void show_cluster(const boost::json::object& body) {
     print_line(grouped(cluster.stranded) +
                " units stand at retired replicas: if that lasts, retire these once more "
                "(`holdfast replica retire`)");
+  for (const auto& node : cluster.nodes) {
+    if (!node.warning.empty())
+      print_line("warning: " + printable(node.node + " in " + node.region + ": " + node.warning));
+  }
   for (const auto& fault : cluster.faults)
     print_line("link fault on this node: " + printable(fault));
 }

@@ -62,7 +62,7 @@ struct FaultSet {
 
 // A failover or retirement. Without `dry_run` and `yes` it is shown, and confirmed on the terminal.
 struct DecreeCall {
-  std::string target;  // a region, or a replica id
+  std::string target;  // a region; or a replica id, or a node's name
   std::optional<double> fraction;
   std::string successor;  // retirements: a node's name or a replica id
   std::string plan;       // empty: whatever the amounts are

@@ -2,12 +2,12 @@
 // is confirmed, and confirmed with the plan that was shown.
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 
 #include <boost/json/serialize.hpp>
 
 #include "api/cli_calls.h"
-#include "api/cli_commands.h"
 #include "api/cli_console.h"
 #include "api/cli_decree.h"
 #include "api/cli_node_call.h"
@@ -53,7 +53,7 @@ struct Decree {
 Decree failover(const std::string& what, const DecreeCall& call) {
   Decree decree{.path = "/v1/" + what + "s/" + percent_encoded(call.target) + "/failover",
                 .confirmed_by = call.target,
-                .named = what == "region" ? "the region's name" : "the replica's id"};
+                .named = what == "region" ? "the region's name" : "the same id or name"};
   if (call.fraction) decree.body["fraction"] = *call.fraction;
   return decree;
 }
@@ -83,9 +83,10 @@ int carry_out(const NodeOptions& node, const DecreeCall& call, const Decree& dec
   const auto show = [&](const json::object& plan) {
     print(plan_text(plan, decree.verb, stdout_style()));
     const std::string digest = printable(text_at(plan, "plan"));
-    print_line(call.dry_run ? "\nnothing was done; to do exactly this, add --plan " + digest
-                            : "\ndone: plan " + digest +
-                                  "; `holdfast region accounts` shows what becomes of it");
+    print_line(call.dry_run
+                   ? "\nnothing was done; to do exactly this, pass " + options_of(call, digest)
+                   : "\ndone: plan " + digest +
+                         "; `holdfast region accounts` shows what becomes of it");
   };
   if (call.dry_run || call.yes) return ask(node, decree.call(call.plan, call.dry_run), show);
   const auto plan = shown_plan(node, decree);
@@ -97,11 +98,13 @@ int carry_out(const NodeOptions& node, const DecreeCall& call, const Decree& dec
   }
   if (!call.plan.empty() && call.plan != *plan) {
     print_error("error: the amounts are no longer those of plan " + call.plan +
-                ": what is shown is plan " + *plan + "; nothing was done");
+                ", or the options (the share, the kind, the successor) are not: what is shown is "
+                "plan " +
+                *plan + "; nothing was done");
     return kExitFailed;
   }
   if (!stdin_is_terminal()) {
-    print_error("error: nobody is there to confirm this: pass --yes --plan " + *plan +
+    print_error("error: nobody is there to confirm this: pass --yes " + options_of(call, *plan) +
                 " to do it; nothing was done");
     return kExitFailed;
   }
@@ -185,6 +188,17 @@ std::string plan_text(const json::object& plan, DecreeVerb verb, Style style) {
          " can be oversold by this, plus at most " + grouped(open_holds) + " in open holds\n";
 }
 
+std::string options_of(const DecreeCall& call, const std::string& plan) {
+  std::string text;
+  if (call.fraction) {
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof digits, *call.fraction).ptr;
+    text += "--fraction " + std::string(digits, end) + " ";
+  }
+  if (!call.successor.empty()) text += "--successor " + printable(call.successor) + " ";
+  return text + "--plan " + plan;
+}
+
 int region_failover(const NodeOptions& node, const DecreeCall& call) {
   return carry_out(node, call, failover("region", call));
 }
@@ -198,7 +212,7 @@ int replica_retire(const NodeOptions& node, const DecreeCall& call) {
                    {.path = "/v1/replicas/" + percent_encoded(call.target) + "/retire",
                     .body = {{"successor", call.successor}},
                     .confirmed_by = call.target,
-                    .named = "the replica's id (it can never come back)",
+                    .named = "the same id or name (it can never come back)",
                     .verb = DecreeVerb::retire});
 }
 

@@ -236,6 +236,8 @@ int sell_a_day(LocalCluster& cluster, const DemoOptions& options, StopSignals& s
 
 int run_demo(const DemoOptions& given) {
   DemoOptions options = given;
+  if (!options.cluster.dir.empty())
+    if (auto status = check_fresh(options.cluster.dir); !status.ok()) return usage_error(status);
   if (auto status = choose_ports(options.cluster); !status.ok()) return failed(status);
   const bool temporary = options.cluster.dir.empty();
   if (temporary) {

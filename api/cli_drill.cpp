@@ -334,7 +334,9 @@ int drill(const DrillOptions& options, DrillCluster& cluster, StopSignals& signa
     return usage_error(absl::InvalidArgumentError("--lost '" + options.lost +
                                                   "' is not a region of this cluster"));
   }
-  RegionLoss loss(options, options.lost.empty() ? regions.back() : options.lost, cluster, signals);
+  // Nodes are shown by region; a cluster that was started here has regions in an order of its own.
+  const std::string& last = options.url.empty() ? options.cluster.regions.back() : regions.back();
+  RegionLoss loss(options, options.lost.empty() ? last : options.lost, cluster, signals);
   if (const auto status = loss.run(); !status.ok()) {
     for (const auto& note : loss.report().notes) print_error(printable(note));
     return failed(status);

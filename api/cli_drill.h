@@ -14,7 +14,7 @@ struct DrillOptions {
   unsigned skus = 50;           // every fifth of them scarce: it sells out while the region is lost
   unsigned seconds = 30;        // of selling
   unsigned rate = 100;          // carts a second and region
-  std::string lost;             // empty: the last region
+  std::string lost;             // empty: the last of `cluster`; of a running one, by name
   double fraction = 1;
   bool kill = false;  // kill -9 instead of link faults
   bool keep = false;  // the data and the logs

@@ -6,6 +6,26 @@
 #include "api/cli_cut.h"
 
 namespace holdfast::api {
+namespace {
+
+// Before anything is started.
+absl::Status check_own_cluster(const DrillOptions& options) {
+  const auto& regions = options.cluster.regions;
+  if (!options.cluster.dir.empty())
+    if (auto status = check_fresh(options.cluster.dir); !status.ok()) return status;
+  if (regions.size() < 2)
+    return absl::InvalidArgumentError(
+        "--regions: a region can be lost only where there are two or more");
+  if (options.lost.empty() ||
+      std::find(regions.begin(), regions.end(), options.lost) != regions.end())
+    return absl::OkStatus();
+  std::string known;
+  for (const auto& region : regions) known += (known.empty() ? "" : ", ") + region;
+  return absl::InvalidArgumentError("--lost '" + options.lost +
+                                    "' is none of the regions: " + known);
+}
+
+}  // namespace
 
 absl::Status DrillCluster::open(const DrillOptions& options, StopSignals& signals) {
   if (!options.url.empty()) {
@@ -19,6 +39,7 @@ absl::Status DrillCluster::open(const DrillOptions& options, StopSignals& signal
     HttpClient client(*url);
     return look(client);
   }
+  if (auto status = check_own_cluster(options); !status.ok()) return status;
   LocalClusterOptions cluster = options.cluster;
   if (cluster.dir.empty()) cluster.dir = ".";
   if (auto planned = plan_local_nodes(cluster); !planned.ok()) return planned.status();

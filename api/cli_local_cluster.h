@@ -44,6 +44,8 @@ absl::StatusOr<std::uint16_t> free_ports(std::uint16_t first, unsigned count);
 // Moves `http_port` and `gossip_port` to the first rows of ports that are free. Errors:
 // kResourceExhausted.
 absl::Status choose_ports(LocalClusterOptions& options);
+// That `dir` is absent or an empty directory. Errors: kInvalidArgument, saying so of --data.
+absl::Status check_fresh(const std::string& dir);
 // A directory of its own below the system's temporary one, NAME.XXXXXX. Errors: kInternal.
 absl::StatusOr<std::string> temporary_directory(const std::string& name);
 

@@ -73,6 +73,18 @@ absl::Status choose_ports(LocalClusterOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status check_fresh(const std::string& dir) {
+  std::error_code error;
+  const auto status = fs::symlink_status(dir, error);
+  if (!fs::exists(status)) return absl::OkStatus();
+  const bool fresh = fs::is_directory(status) && fs::is_empty(dir, error) && !error;
+  if (fresh) return absl::OkStatus();
+  return absl::InvalidArgumentError("--data " + dir +
+                                    " exists and is not an empty directory: it may be a cluster's, "
+                                    "and what is sold here must not be sold there; name a "
+                                    "directory that does not exist. Nothing was started");
+}
+
 absl::StatusOr<std::string> temporary_directory(const std::string& name) {
   std::error_code error;
   std::string path = (fs::temp_directory_path(error) / (name + ".XXXXXX")).string();

@@ -90,8 +90,10 @@ std::string plan_digest(const std::string& text) {
 
 void add_confirmation(CLI::App* app, DecreeCall& call) {
   app->add_flag("--dry-run", call.dry_run, "Only show what would be seized");
-  app->add_option("--plan", call.plan,
-                  "Only if the amounts are still those of that dry run (16 hexadecimal digits)")
+  app->add_option(
+         "--plan", call.plan,
+         "Only if all is still as that dry run said, which had the same options (16 hexadecimal "
+         "digits)")
       ->check(plan_digest);
   app->add_flag("--yes", call.yes, "Don't ask");
 }
@@ -137,7 +139,9 @@ void add_replica(CLI::App& root, Arguments& a) {
       "holdfast replica retire 6f1d2c3b4a596877 --successor eu-2",
       [&a] { return replica_retire(a.node, a.decree); });
   for (CLI::App* app : {failover, retire}) {
-    app->add_option("ID", a.decree.target, "The replica (`holdfast cluster` shows ids)")
+    app->add_option("REPLICA", a.decree.target,
+                    "Its id (`holdfast cluster` shows ids), or its node's name if no other "
+                    "replica has it")
         ->required();
     add_confirmation(app, a.decree);
     app->footer(kBound + app->get_footer());
@@ -172,7 +176,8 @@ void add_drill(CLI::App& root, Arguments& a) {
   app->add_option("--rate", d.rate, "Carts a second and region")
       ->check(CLI::Range(1, 20'000))
       ->capture_default_str();
-  app->add_option("--lost", d.lost, "The region that is lost (the last one)");
+  app->add_option("--lost", d.lost,
+                  "The region that is lost (the last of --regions; with --url the last by name)");
   app->add_option("--fraction", d.fraction, "Seize this share of what it has left")
       ->check(share(0.000001))
       ->capture_default_str();

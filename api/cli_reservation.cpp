@@ -63,6 +63,22 @@ void show_reservation(const json::object& body) {
   if (!lines.empty()) print("\n" + lines.text(stdout_style()));
 }
 
+// Node is less than region, and that less than remote.
+int level_of(const std::string& durability) {
+  return durability == "remote" ? 2 : durability == "region" ? 1 : 0;
+}
+
+void show_durability(const json::object& body, const std::string& asked) {
+  std::string reached = text_at(body, "durability");
+  if (reached.empty()) reached = "node";
+  if (level_of(asked) == 0) return;
+  print_line(level_of(reached) >= level_of(asked)
+                 ? "\ndurability: " + printable(reached) + ", as asked"
+                 : "\ndurability: " + printable(reached) + " only; " + asked +
+                       " was asked for and not reached in time. The reservation stands; the same "
+                       "command again waits again");
+}
+
 HttpCall verb(const ReservationVerb& command, const char* name, const json::object& body) {
   auto call = json_call("POST", target_of(command.id, name), body);
   call.repeatable = true;
@@ -86,7 +102,10 @@ int reservation_put(const NodeOptions& node, const ReservationPut& command) {
       return usage_error(absl::InvalidArgumentError("--metadata is not JSON: " + error.message()));
     }
   }
-  return ask(node, json_call("PUT", target_of(command.id), body), show_reservation);
+  return ask(node, json_call("PUT", target_of(command.id), body), [&](const json::object& answer) {
+    show_reservation(answer);
+    show_durability(answer, command.durability.value_or("node"));
+  });
 }
 
 int reservation_get(const NodeOptions& node, const std::string& id) {

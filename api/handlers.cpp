@@ -216,7 +216,24 @@ Parsed parse_batch_request(const Request& request, JsonReader& reader) {
   return std::get<BatchCall>(std::move(batch));
 }
 
+// Of a node that waits for a peer to confirm it.
+std::string awaited_text(const node::Stats& stats) {
+  constexpr std::size_t kNamed = 8;
+  const std::string what =
+      "the node waits until a peer has confirmed that its data is the latest "
+      "(node.start_requires_peer)";
+  const auto& peers = stats.awaited;
+  if (peers.empty()) return what + ", and gossip.peers names none: set it, or wait to be dialled";
+  std::string names;
+  for (std::size_t i = 0; i < std::min(peers.size(), kNamed); ++i)
+    names += (i == 0 ? "" : ", ") + peers[i];
+  if (peers.size() > kNamed) names += " and " + std::to_string(peers.size() - kNamed) + " more";
+  return what + ": of " + names + " none has; does one of them run, and can it be reached?";
+}
+
 Response answer_readiness(const node::Stats& stats) {
+  if (stats.awaits_peer)
+    return to_response({.status = 503, .code = "not_ready", .detail = awaited_text(stats)});
   if (!stats.ready) {
     return to_response({.status = 503,
                         .code = "not_ready",

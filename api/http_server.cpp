@@ -36,6 +36,7 @@
 #include "api/http_input.h"
 #include "api/http_message.h"
 #include "api/problem.h"
+#include "api/process_metrics.h"
 #include "api/routes.h"
 
 namespace holdfast::api {
@@ -567,7 +568,9 @@ void Connection::on_reply(const Token& token, node::Outcome&& outcome) {
   const auto self = shared_from_this();
   Next next = Next::wait;
   if (batch_ == nullptr) {
-    next = respond(answer(call_, outcome));
+    Response response = answer(call_, outcome);
+    if (call_.wording == Wording::metrics) response.body += process_metrics_text();
+    next = respond(std::move(response));
   } else {
     std::string& result = batch_->results[token.index];
     if (!result.empty()) return;  // answered already

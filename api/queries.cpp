@@ -61,6 +61,12 @@ Refusal take_state(const std::string& text, std::optional<crdt::HoldState>& stat
   return std::nullopt;
 }
 
+Refusal take_copies(const std::string& text, bool& all) {
+  all = text == "all";
+  return all ? std::nullopt
+             : Refusal(invalid("copies", "must be all; left out, copies that stand are listed"));
+}
+
 }  // namespace
 
 std::string query_encoded(std::string_view text) {
@@ -91,11 +97,12 @@ std::optional<Problem> read_query(const Query& query, node::ListSkus& command) {
 }
 
 std::optional<Problem> read_query(const Query& query, node::ListReservations& command) {
-  static constexpr std::string_view kNames[] = {"state", "sku", "limit", "cursor"};
+  static constexpr std::string_view kNames[] = {"state", "sku", "limit", "cursor", "copies"};
   return read_query(query, kNames, [&](std::size_t at, const std::string& value) -> Refusal {
     if (at == 0) return take_state(value, command.state);
     if (at == 2) return take_limit(value, command.limit);
     if (at == 3) return take_cursor(value, command.cursor);
+    if (at == 4) return take_copies(value, command.all_copies);
     command.sku = value;
     return check_name("sku", value);
   });

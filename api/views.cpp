@@ -136,13 +136,14 @@ void append(std::string& out, const node::Availability& availability) {
               [](std::string& o, const node::AvailabilityItem& item) { append(o, item); });
 }
 
-void append(std::string& out, const crdt::HoldLine& line) {
+void append(std::string& out, const crdt::HoldLine& line, const node::Units* in_held) {
   ObjectText object(out);
   object.text("sku", line.sku);
   object.integer("requested", line.requested);
   object.integer("held", line.held);
   object.integer("committed", line.committed);
   object.integer("returned", line.returned);
+  if (in_held != nullptr) object.integer("in_held", *in_held);
 }
 
 // Pages and reads don't tell how durable a reservation is: that is said of writes alone.
@@ -154,8 +155,12 @@ void append(std::string& out, const node::ReservationView& reservation, bool acc
   object.text("home", crdt::to_string(reservation.home));
   object.text("home_node", reservation.home_node);
   object.text("home_region", reservation.home_region);
-  object.list("lines", reservation.lines,
-              [](std::string& o, const crdt::HoldLine& line) { append(o, line); });
+  const auto& copy = reservation.copy;
+  std::size_t at = 0;
+  object.list("lines", reservation.lines, [&](std::string& o, const crdt::HoldLine& line) {
+    append(o, line, copy && at < copy->in_held.size() ? &copy->in_held[at] : nullptr);
+    ++at;
+  });
   object.time("created_at", reservation.created_at);
   object.time("expires_at", reservation.expires_at);
   if (reservation.ended_at == 0) {
@@ -167,6 +172,7 @@ void append(std::string& out, const node::ReservationView& reservation, bool acc
   if (accepted || reservation.reached != node::Durability::node) {
     object.text("durability", durability_name(reservation.reached));
   }
+  if (copy) object.boolean("stands", copy->stands);
 }
 
 template <typename Page>
@@ -197,6 +203,7 @@ void append(std::string& out, const node::NodeView& node) {
   object.integer("lag_ms", node.lag_ms);
   object.count("sequence", node.sequence);
   object.count("behind", node.behind);
+  if (!node.warning.empty()) object.text("warning", node.warning);
 }
 
 // Nodes come sorted by region; each run of one region becomes one object.

@@ -1,6 +1,8 @@
 #include "node/backup_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "crdt/digest.h"
 #include "node/journal_of.h"
@@ -41,21 +44,61 @@ absl::Status system_error(const std::string& path, const char* what) {
   return errno == ENOSPC ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 
-// Appends records; the file is removed unless finish() has succeeded.
+constexpr std::string_view kDraft = ".part";  // what follows the name until the file is whole
+
+bool is_named(int fd, const std::string& path) {
+  struct stat open {
+  }, named{};
+  return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         open.st_ino == named.st_ino && open.st_dev == named.st_dev;
+}
+
+// Drafts that no process has locked any more: who wrote them was killed. A file without the magic
+// is not ours.
+void remove_leftovers(const std::string& directory) {
+  std::error_code error;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    const std::string path = at->path();
+    if (!is_draft(path)) continue;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) continue;
+    std::string magic(kMagic.size(), '\0');
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        ::pread(fd, magic.data(), magic.size(), 0) == static_cast<ssize_t>(magic.size()) &&
+        magic == kMagic && is_named(fd, path))
+      ::unlink(path.c_str());
+    ::close(fd);
+  }
+}
+
+// Appends records; the file is locked, and removed unless finish() has succeeded.
 class Writer {
  public:
-  explicit Writer(std::string path)
-      : path_(std::move(path)),
-        fd_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)) {}
+  explicit Writer(std::string path) : path_(std::move(path)) {}
   ~Writer() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ < 0) return;
     if (!finished_) ::unlink(path_.c_str());
+    ::close(fd_);
   }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
+  // Errors: kAlreadyExists (another process is writing it).
+  absl::Status begin() {
+    for (;;) {
+      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+      if (fd_ < 0) return system_error(path_, "write");
+      if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+        ::close(std::exchange(fd_, -1));
+        return absl::AlreadyExistsError(path_ + " is being written by another backup");
+      }
+      if (is_named(fd_, path_)) break;  // else it was removed as a leftover in between
+      ::close(std::exchange(fd_, -1));
+    }
+    if (::ftruncate(fd_, 0) != 0) return system_error(path_, "write");
+    return write(kMagic);
+  }
   absl::Status write(std::string_view bytes) {
-    if (fd_ < 0) return system_error(path_, "write");
     while (!bytes.empty()) {
       const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
       if (written < 0) return system_error(path_, "write");
@@ -81,7 +124,7 @@ class Writer {
 
  private:
   std::string path_;
-  int fd_;
+  int fd_ = -1;
   std::uint64_t bytes_ = 0, records_ = 0;
   bool finished_ = false;
 };
@@ -149,13 +192,24 @@ bool is_as_said(const crdt::State& state, const Meta& meta) {
 
 }  // namespace
 
+std::string parent_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+bool is_draft(const std::string& path) { return path.ends_with(kDraft); }
+
 absl::StatusOr<std::uint64_t> write_backup(const std::string& path, const crdt::State& state,
                                            std::int64_t life_ms, const ToldBytes& told) {
   std::error_code error;
   if (fs::exists(path, error)) return absl::AlreadyExistsError(path + " exists already");
-  const std::string draft = path + ".part";
+  const std::string parent = parent_of(path);
+  if (!fs::is_directory(parent, error))
+    return absl::NotFoundError("there is no directory " + parent + ": make it first");
+  remove_leftovers(parent);
+  const std::string draft = path + std::string(kDraft);
   Writer writer(draft);
-  if (auto s = writer.write(kMagic); !s.ok()) return s;
+  if (auto s = writer.begin(); !s.ok()) return s;
   JournalOf journal(state, life_ms);
   for (std::string value; journal.next(value); told(writer.bytes()))
     if (auto s = writer.record(kJournal, value); !s.ok()) return s;
@@ -175,8 +229,7 @@ absl::StatusOr<std::uint64_t> write_backup(const std::string& path, const crdt::
                              : system_error(path, "make");
   ::unlink(draft.c_str());
   if (!status.ok()) return status;
-  const std::string parent = fs::path(path).parent_path().string();
-  if (auto s = sync_directory(parent.empty() ? "." : parent); !s.ok()) return s;
+  if (auto s = sync_directory(parent); !s.ok()) return s;
   return writer.bytes();
 }
 

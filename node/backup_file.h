@@ -23,8 +23,15 @@ namespace holdfast::node {
 // Told now and then: bytes so far.
 using ToldBytes = std::function<void(std::uint64_t)>;
 
+// The directory that `path` is in.
+std::string parent_of(const std::string& path);
+// A name that no whole backup may have.
+bool is_draft(const std::string& path);
+
 // Makes `path`, which must not exist; under that name it is whole, durable, and has been read back.
-// How many bytes it has. Errors: kAlreadyExists, kResourceExhausted, kInternal.
+// Until then it is `path`.part, which is locked; others in that directory that nobody has locked,
+// of backups that were killed, are removed. How many bytes it has. Errors: kNotFound (no such
+// directory), kAlreadyExists, kResourceExhausted, kInternal.
 absl::StatusOr<std::uint64_t> write_backup(const std::string& path, const crdt::State& state,
                                            std::int64_t life_ms, const ToldBytes& told);
 

@@ -116,12 +116,13 @@ struct ListReservations {
   std::optional<std::string> sku;
   std::uint32_t limit = 100;
   std::string cursor;
+  bool all_copies = false;  // also those that another stands for; each with a CopyView
 };
 
 // Declares replicas lost and seizes what they are believed to have left: every replica of a region
 // that is not retired, or one.
 struct Failover {
-  std::string target;  // a region, or a replica id
+  std::string target;  // a region; or a replica id, or a node's name that one replica alone has
   bool region = false;
   std::uint32_t fraction_ppm = 1'000'000;
   bool dry_run = false;
@@ -130,7 +131,7 @@ struct Failover {
 // Declares that a replica never returns, for ever. What it has left is seized; the successor, a
 // live member, ends its open holds.
 struct Retire {
-  std::string replica;
+  std::string replica;    // an id, or a node's name that one replica alone has
   std::string successor;  // a node's name or a replica id
   bool dry_run = false;
   std::string plan;
@@ -241,6 +242,12 @@ struct Shortage {
   Units available = 0;  // this node's view over all regions
 };
 
+// What a list of all copies says of each beside the reservation.
+struct CopyView {
+  bool stands = false;  // it is the one that reads show
+  std::vector<Units>
+      in_held;  // of each line: its part of `held` in stock; below 0: it ends another's
+};
 struct ReservationView {
   std::string id;
   crdt::HoldState state = crdt::HoldState::held;
@@ -253,6 +260,7 @@ struct ReservationView {
   std::string metadata;
   // Where it is known to be on disk; above `node` only in answers to a Reserve that asked for it.
   Durability reached = Durability::node;
+  std::optional<CopyView> copy;
 };
 struct ReservationPage {
   std::vector<ReservationView> items;
@@ -270,6 +278,7 @@ struct NodeView {
   std::int64_t lag_ms = 0;
   crdt::Sequence sequence = 0;  // how far this node has the replica's rows
   crdt::Sequence behind = 0;    // own rows that the replica has not acknowledged
+  std::string warning;          // empty: nothing is wrong
 };
 struct LinkFault {
   std::string target;
@@ -346,6 +355,8 @@ struct Stats {
   Units exposure = 0, debt = 0, oversold = 0, stranded = 0;
   std::uint64_t open_decrees = 0;
   bool storage_full = false, degraded = false, ready = false;
+  bool awaits_peer = false;          // start_requires_peer, and nobody has confirmed it yet
+  std::vector<std::string> awaited;  // then: the configured addresses of peers
 };
 
 struct Outcome {

@@ -178,6 +178,7 @@ std::span<const Key> keys() {
       {"engine", "inbox_delay_ms_max", Number{&Draft::inbox_delay_ms_max, 1, 60'000}},
       {"engine", "open_holds_max", Number{&Draft::open_holds_max, 1, 1'000'000'000}},
       {"engine", "durability_wait_ms", Number{&Draft::durability_wait_ms, 0, 60'000}},
+      {"engine", "keep_finished_s", Number{&Draft::keep_finished_s, 3'600, 31'536'000}},
       {"rebalance", "policy", Text{&Draft::rebalance_policy, rebalance_policy}},
       {"rebalance", "window_s", Number{&Draft::rebalance_window_s, 10, 86'400}},
       {"rebalance", "cooldown_ms", Number{&Draft::rebalance_cooldown_ms, 100, 600'000}},
@@ -309,8 +310,12 @@ Problem unknown_section(std::string_view section) {
     return "is not supported by this version: remove the section (without it the node listens on "
            "loopback only)";
   }
-  return "is not a known section; the sections are [node], [http], [gossip], [store], [engine], "
-         "[faults] and [log]";
+  std::string known;
+  std::string_view last;
+  for (const Key& key : keys())  // those of one section stand together
+    if (std::exchange(last, key.section) != key.section)
+      known += (known.empty() ? "[" : ", [") + std::string(key.section) + "]";
+  return "is not a known section; the sections are " + known;
 }
 
 // ── the file

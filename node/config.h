@@ -44,6 +44,7 @@ struct Config {
   std::uint32_t inbox_delay_ms_max = 1'000;  // and in time
   std::uint32_t open_holds_max = 5'000'000;
   std::uint32_t durability_wait_ms = 1'000;  // for other nodes' disks; then 202
+  std::uint32_t keep_finished_s = 86'400;    // reservations, from their end; 3,600 … 31,536,000
   // [rebalance]
   std::string rebalance_policy = "proportional";  // static, on-demand or proportional
   std::uint32_t rebalance_window_s = 600;         // over which demand is weighted

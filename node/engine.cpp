@@ -437,6 +437,7 @@ void Engine::tick(Now now) {
   if (now.instant >= keys_due_) {
     state_.drop_keys_before(at.wall_ms - kKeyLifeMs, kKeysDroppedAtOnce);
     copies_.tick();
+    look_for_namesakes();
     keys_due_ = now.instant + kKeysEvery;
   }
   wake(mesh_.wake_at());
@@ -580,6 +581,8 @@ Stats Engine::stats(Now) const {
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
   stats.ready = running_ && !fatal_ && !awaits_peer();
+  stats.awaits_peer = running_ && !fatal_ && awaits_peer();
+  if (stats.awaits_peer) stats.awaited = config_.mesh.peers;
   return stats;
 }
 

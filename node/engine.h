@@ -206,6 +206,7 @@ class Engine {
   // fork
   void drop_covered_boots(crdt::MemberRow& row) const;
   void look_for_confirmation();
+  void look_for_namesakes();
   void retire_former_self(crdt::Now now);
 
   bool is_over() const;
@@ -239,6 +240,7 @@ class Engine {
   crdt::Sequence boot_sequence_ = 0;
   std::set<ReplicaId> confirmed_by_;
   bool confirmed_by_all_ = false;
+  std::set<ReplicaId> namesakes_;                 // others that live with this node's name; told
   std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
   bool former_self_lives_ = false;                // as it was at the last look
   crdt::Instant wake_at_ = crdt::Instant::max();

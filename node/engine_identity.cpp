@@ -88,6 +88,21 @@ void Engine::look_for_confirmation() {
   confirmed_by_all_ = all;
 }
 
+// Each is told of once.
+void Engine::look_for_namesakes() {
+  for (const auto& [replica, member] : state_.members()) {
+    if (member->row.node != config_.mesh.node || replica == state_.self() ||
+        state_.retired(replica) || !mesh_.reachable(replica))
+      continue;
+    if (!namesakes_.insert(replica).second) continue;
+    notes_.push_back({true, "replica " + crdt::to_string(replica) + " at " +
+                                member->row.gossip_address + " in region " + member->row.region +
+                                " has this node's name, " + config_.mesh.node +
+                                ": node.name must be unique in the cluster, or what names a node "
+                                "(grants, faults, successors) may mean the other; rename one"});
+  }
+}
+
 // The replica that this one was a fork of is retired, with this one as its successor, once all its
 // rows are here that any peer has; unless it lives: then this was a copy of a directory in use, and
 // the original goes on beside it.

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <map>
 
+#include "node/estate.h"
+
 namespace holdfast::node {
 
 using crdt::Hold;
@@ -32,6 +34,29 @@ SkuView sku_view(const Product& product) {
           .low_stock_threshold = row.low_stock_threshold,
           .created_at = row.created_at,
           .updated_at = static_cast<std::int64_t>(row.time >> 16)};
+}
+
+CopyView copy_view(const Hold& hold, bool stands) {
+  CopyView view{.stands = stands};
+  for (std::size_t i = 0; i < hold.row.lines.size(); ++i)
+    view.in_held.push_back(told_of(hold.row, i));
+  return view;
+}
+
+// node.name is to be unique; two that live with one name are told apart by nobody who reads it.
+void warn_of_namesakes(std::vector<NodeView>& nodes) {
+  std::map<std::string, std::vector<NodeView*>> by_name;
+  for (NodeView& node : nodes)
+    if (node.reachable && node.state != "retired") by_name[node.node].push_back(&node);
+  for (const auto& [name, same] : by_name) {
+    if (same.size() < 2) continue;
+    std::string ids;
+    for (const NodeView* node : same)
+      ids += (ids.empty() ? "" : ", ") + crdt::to_string(node->replica);
+    for (NodeView* node : same)
+      node->warning = "several live replicas have this name (" + ids +
+                      "): node.name must be unique in the cluster";
+  }
 }
 
 constexpr std::int64_t kClocksDriftMs = 1000;
@@ -155,13 +180,15 @@ Outcome list_reservations(const Readers& from, const ListReservations& command) 
       break;
     }
     const Hold& hold = *at->second;
-    if (from.state.hold(hold.id) != &hold) continue;  // another copy stands
+    const bool stands = from.state.hold(hold.id) == &hold;
+    if (!stands && !command.all_copies) continue;
     if (command.sku && std::none_of(hold.row.lines.begin(), hold.row.lines.end(),
                                     [&](const auto& line) { return line.sku == *command.sku; }))
       continue;
     Outcome shown = read_hold(from, hold, Code::ok);
     auto& view = std::get<std::unique_ptr<ReservationView>>(shown.view);
     if (command.state && view->state != *command.state) continue;
+    if (command.all_copies) view->copy = copy_view(hold, stands);
     page.items.push_back(std::move(*view));
   }
   return ok(std::move(page));
@@ -205,6 +232,7 @@ Outcome read_cluster(const Readers& from) {
   std::sort(view->nodes.begin(), view->nodes.end(), [](const NodeView& a, const NodeView& b) {
     return std::tie(a.region, a.node, a.replica) < std::tie(b.region, b.node, b.replica);
   });
+  warn_of_namesakes(view->nodes);
   for (const auto& [target, fault] : from.mesh.faults())
     view->faults.push_back(
         {target, fault.drop, static_cast<std::uint32_t>(fault.delay.count()), fault.loss});

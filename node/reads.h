@@ -23,7 +23,8 @@ Outcome read_availability(const Readers& from, const GetAvailability& command);
 // A hold as it is seen here. Held elsewhere and past its deadline: expired, and not final.
 Outcome read_hold(const Readers& from, const crdt::Hold& hold, Code code);
 // In the order of (home, making). Looks at a bounded number of reservations: a page may be short,
-// even empty, and still name a next one.
+// even empty, and still name a next one. With all copies the parts of `held` that their lines name
+// add up, per SKU, to that of read_stock.
 Outcome list_reservations(const Readers& from, const ListReservations& command);
 Outcome read_cluster(const Readers& from);
 // Replicas other than this one that are members, and not retired.

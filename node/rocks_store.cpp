@@ -311,11 +311,9 @@ absl::Status RocksStore::open_reader() {
   auto mark = HighWaterMark::read_only(options_.data_dir + "/mark");
   if (!mark.ok()) return mark.status();
   mark_seen_ = *mark;  // before the store is read: it may only grow meanwhile
-  std::string place = (fs::temp_directory_path(error) / "holdfast-reader-XXXXXX").string();
-  if (::mkdtemp(place.data()) == nullptr)
-    return absl::InternalError("cannot make a directory in " +
-                               fs::temp_directory_path(error).string());
-  reader_path_ = place;
+  auto place = ReaderPlace::make(fs::temp_directory_path(error).string());
+  if (!place.ok()) return place.status();
+  reader_ = *std::move(place);
   const auto cache = rocksdb::NewLRUCache(8u << 20);
   rocksdb::DBOptions options;
   options.max_open_files = -1;  // files that the writer drops meanwhile stay readable
@@ -328,7 +326,8 @@ absl::Status RocksStore::open_reader() {
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {  // files may go while it opens
-    status = rocksdb::DB::OpenAsSecondary(options, path_, reader_path_, families, &families_, &db);
+    status =
+        rocksdb::DB::OpenAsSecondary(options, path_, reader_.path(), families, &families_, &db);
     if (status.ok()) break;
     families_.clear();
   }
@@ -545,7 +544,7 @@ bool RocksStore::write_group(std::vector<Batch>& group) {
     mark_moved_.store(true, std::memory_order_relaxed);
   }
   for (Batch& batch : group) {
-    if (failed_) return false;  // a slice may fail meanwhile
+    if (failed_) return false;                         // a slice may fail meanwhile
     pending_.fetch_sub(1, std::memory_order_relaxed);  // first: who is told looks at once
     if (batch.release) batch.release();
     if (batch.checkpoint && !hand_over(*std::move(batch.checkpoint))) return false;
@@ -684,8 +683,7 @@ void RocksStore::stop() {
     spdlog::warn("closing the store: {}", status.ToString());
   }
   db_.reset();
-  std::error_code error;
-  if (!reader_path_.empty()) fs::remove_all(reader_path_, error);
+  reader_ = ReaderPlace();
 }
 
 RocksStore::~RocksStore() { stop(); }

@@ -50,6 +50,7 @@
 #include "absl/status/statusor.h"
 #include "node/high_water_mark.h"
 #include "node/ports.h"
+#include "node/reader_place.h"
 
 namespace rocksdb {
 class ColumnFamilyHandle;
@@ -120,8 +121,8 @@ class RocksStore final : public Store {
   void fail(const absl::Status& status);
 
   RocksStoreOptions options_;
-  std::string path_;         // of RocksDB's own directory
-  std::string reader_path_;  // what RocksDB wants for itself beside a store that it only reads
+  std::string path_;    // of RocksDB's own directory
+  ReaderPlace reader_;  // of a store that is only read
   std::uint64_t mark_seen_ = 0;
   std::unique_ptr<HighWaterMark> mark_;
   std::unique_ptr<rocksdb::DB> db_;

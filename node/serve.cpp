@@ -81,6 +81,7 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   engine.open_holds_max = config.open_holds_max;
   engine.faults_enabled = config.faults_enabled;
   engine.durability_wait = crdt::Millis(config.durability_wait_ms);
+  engine.keep_finished = std::chrono::seconds(config.keep_finished_s);
   engine.requires_peer = config.start_requires_peer;
   engine.rebalance = {.policy = find_policy(config.rebalance_policy),
                       .window = std::chrono::seconds(config.rebalance_window_s),

@@ -81,9 +81,28 @@ std::string in_the_way(const std::string& data_dir) {
   return data_dir + " is not empty; nothing was changed";
 }
 
+// Empty: a backup may be written there. Before anything is read, which may take long.
+std::string no_place_for_backup(const std::string& data_dir, const std::string& to) {
+  std::error_code error;
+  const bool directory = fs::is_directory(to, error);
+  if (!directory && is_draft(to))
+    return "--to " + to + ": a name like that is for a backup that is not whole yet";
+  const std::string parent = directory ? to : parent_of(to);
+  if (!fs::is_directory(parent, error))
+    return "there is no directory " + parent + ": make it first, then --to can be in it";
+  const fs::path inside =
+      fs::canonical(parent, error).lexically_relative(fs::weakly_canonical(data_dir, error));
+  if (!inside.empty() && *inside.begin() != "..")
+    return "--to " + to + " is in the data directory: a backup has to survive what may befall " +
+           data_dir + ", and nothing else may be written there; name another place";
+  return {};
+}
+
 }  // namespace
 
 StoreReport backup(const std::string& data_dir, const std::string& to, const ShowProgress& show) {
+  if (std::string problem = no_place_for_backup(data_dir, to); !problem.empty())
+    return refused(problem);
   show("reading " + data_dir);
   const auto engine = read_directory(data_dir);
   if (!engine.ok()) return refused(engine.status());

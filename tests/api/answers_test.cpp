@@ -85,6 +85,20 @@ TEST_CASE("a write tells how durable it is if that is more than this node, or le
   CHECK(body_of(showing(std::move(page))).find("durability") == std::string::npos);
 }
 
+TEST_CASE("a list of all copies says which stand, and what each line is of what is held") {
+  node::ReservationPage page;
+  page.items.push_back(*reservation());
+  const std::size_t lines = page.items[0].lines.size();
+  page.items[0].copy = node::CopyView{.stands = false, .in_held = {-3}};
+  page.items[0].copy->in_held.resize(lines);
+  const json::value shown = json::parse(body_of(showing(std::move(page))));
+  CHECK(shown.at_pointer("/items/0/stands") == false);
+  CHECK(shown.at_pointer("/items/0/lines/0/in_held") == -3);
+  const std::string plain = body_of(showing(reservation()));
+  CHECK(plain.find("in_held") == std::string::npos);
+  CHECK(plain.find("stands") == std::string::npos);
+}
+
 TEST_CASE("a decree shows its amounts and targets") {
   const auto plan = [](bool dry_run) {
     auto view = std::make_unique<node::DecreePlan>();
@@ -212,6 +226,7 @@ TEST_CASE("the cluster groups nodes by region") {
     cluster->nodes.push_back(node);
   }
   cluster->nodes[1].state = "decreed";
+  cluster->nodes[1].warning = "two of it";
   cluster->nodes[2].state = "retired";
   cluster->exposure = 4;
   cluster->debt = 3;
@@ -224,6 +239,8 @@ TEST_CASE("the cluster groups nodes by region") {
   CHECK(shown.at("regions").at(1).at("nodes").as_array().size() == 2);
   CHECK(shown.at_pointer("/regions/1/nodes/0/state") == "decreed");
   CHECK(shown.at_pointer("/regions/1/nodes/1/state") == "retired");
+  CHECK(shown.at_pointer("/regions/1/nodes/0/warning") == "two of it");
+  CHECK_FALSE(shown.at_pointer("/regions/1/nodes/1").as_object().contains("warning"));
   CHECK(shown.at("exposure") == 4);
   CHECK(shown.at("debt") == 3);
   CHECK(shown.at("oversold") == 2);
@@ -318,6 +335,21 @@ TEST_CASE("health, readiness and metrics") {
   CHECK(answer(std::get<Call>(readyz), stats(true, true)).body ==
         R"({"status":"ready","degraded":true})");
   CHECK(answer(std::get<Call>(readyz), stats(false, false)).status == 503);
+  const auto awaiting = [&](std::vector<std::string> peers) {
+    auto view = std::make_unique<node::Stats>();
+    view->awaits_peer = true;
+    view->awaited = std::move(peers);
+    const Response response = answer(std::get<Call>(readyz), showing(std::move(view)));
+    CHECK(response.status == 503);
+    const json::value problem = json::parse(response.body);
+    CHECK(problem.at("code") == "not_ready");
+    return std::string(problem.at("detail").as_string());
+  };
+  CHECK(awaiting({"a:1", "b:2"}).find("start_requires_peer): of a:1, b:2 none has") !=
+        std::string::npos);
+  CHECK(awaiting({}).find("gossip.peers names none") != std::string::npos);
+  const std::string many = awaiting(std::vector<std::string>(500, "a:1"));
+  CHECK(many.find("a:1 and 492 more") != std::string::npos);
   const Response metrics = answer(std::get<Call>(get("/metrics")), stats(true, false));
   CHECK(metrics.type == ContentType::prometheus);
   CHECK(metrics.body.find("# HELP holdfast_commits_total ") != std::string::npos);

@@ -194,5 +194,13 @@ TEST_CASE("a plan shows whom it means, the largest SKUs and the most that it can
         std::string::npos);
 }
 
+TEST_CASE("what confirms a dry run has its share and its successor, too") {
+  CHECK(options_of({.target = "eu"}, "0123456789abcdef") == "--plan 0123456789abcdef");
+  CHECK(options_of({.target = "eu", .fraction = 0.5}, "0123456789abcdef") ==
+        "--fraction 0.5 --plan 0123456789abcdef");
+  CHECK(options_of({.target = "eu", .fraction = 0.1}, "0").starts_with("--fraction 0.1 "));
+  CHECK(options_of({.target = "eu-1", .successor = "us-1"}, "0") == "--successor us-1 --plan 0");
+}
+
 }  // namespace
 }  // namespace holdfast::api

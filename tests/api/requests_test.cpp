@@ -246,6 +246,11 @@ TEST_CASE("failovers are listed, and offered by these methods only") {
   CHECK(std::holds_alternative<node::ListFailovers>(
       std::get<Call>(parse({"GET", "/v1/failovers"})).command));
   check_field({"GET", "/v1/failovers?limit=1"}, "limit");
+  check_field({"GET", "/v1/reservations?copies="}, "copies");
+  check_field({"GET", "/v1/reservations?copies=standing"}, "copies");
+  check_field({"GET", "/v1/skus?copies=all"}, "copies");
+  CHECK(accepted<node::ListReservations>({"GET", "/v1/reservations?copies=all"}).all_copies);
+  CHECK_FALSE(accepted<node::ListReservations>({"GET", "/v1/reservations"}).all_copies);
   CHECK(refused({"POST", "/v1/failovers"}).headers == "Allow: GET, HEAD\r\n");
   CHECK(refused({"GET", "/v1/regions/eu/failover"}).headers == "Allow: POST\r\n");
   CHECK(refused({"DELETE", "/v1/replicas/aa/retire"}).headers == "Allow: POST\r\n");

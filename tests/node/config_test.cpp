@@ -67,6 +67,7 @@ TEST_CASE("a minimal file takes the defaults") {
   CHECK(config->peers.empty());
   CHECK(config->log_level == "info");
   CHECK(!config->faults_enabled);
+  CHECK(config->keep_finished_s == 86'400);
 }
 
 TEST_CASE("every key is read") {
@@ -96,6 +97,7 @@ checkpoint_bytes = 1_048_576
 inbox_max = 100
 inbox_delay_ms_max = 50
 open_holds_max = 10
+keep_finished_s = 3600
 [faults]
 enabled = true
 [log]
@@ -119,6 +121,7 @@ level = "debug"
   CHECK(config->inbox_max == 100);
   CHECK(config->inbox_delay_ms_max == 50);
   CHECK(config->open_holds_max == 10);
+  CHECK(config->keep_finished_s == 3'600);
   CHECK(config->faults_enabled);
   CHECK(config->log_level == "debug");
 }
@@ -137,6 +140,11 @@ TEST_CASE("errors name file, line and key") {
   check_error(load(minimal_with("peers = [\"a\"]\n")), {"gossip.peers", "\"a\"", "host:port"});
   check_error(load(minimal_with("[log]\nlevel = \"loud\"\n")), {"log.level", "trace, debug"});
   check_error(load(minimal_with("[logs]\n")), {"node.toml:7: [logs]", "known section"});
+  check_error(load(minimal_with("[logs]\n")),
+              {"the sections are [node], [http], [gossip], [store], [engine], [rebalance], "
+               "[faults], [log]"});
+  check_error(load(minimal_with("[engine]\nkeep_finished_s = 3599\n")),
+              {"engine.keep_finished_s must be an integer from 3600 to 31536000"});
   check_error(load("node = 1\n"), {"node.toml:1: node", "section"});
   check_error(load("[node\n"), {"node.toml:1"});
   check_error(load(minimal_with("[http]\nlisten = 1\nlisten = 2\n")), {"node.toml:9"});

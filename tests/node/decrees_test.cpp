@@ -69,10 +69,47 @@ TEST_SUITE("decrees: amounts") {
     CHECK(shop.code(0, GrantTo{.sku = "a", .to = "node-2", .quantity = 1}) == Code::created);
     shop.cluster.run_for(1'000);
     const std::string before = shop.fingerprint();
-    CHECK(shop.failover(0, "region-2", false, plan(dry).plan).code == Code::plan_changed);
+    const Outcome changed = shop.failover(0, "region-2", false, plan(dry).plan);
+    CHECK(changed.code == Code::plan_changed);
+    CHECK(changed.detail.find("the fraction") != std::string::npos);
     CHECK(shop.fingerprint() == before);
     CHECK(shop.truth().seized == 0);
     CHECK(plan(shop.failover(0, "region-2")).seize == 31);  // without a plan: what there is now
+  }
+
+  TEST_CASE("a replica may be named by its node, if no other replica has that name") {
+    Shop shop({10, 0, 30});
+    shop.lose(2);
+    const auto dry = [&](const std::string& target) {
+      return shop.cluster.call(0, Failover{.target = target, .dry_run = true});
+    };
+    CHECK(plan(dry("node-2")).plan == plan(dry(shop.id(2))).plan);
+    const Outcome retired =
+        shop.cluster.call(0, Retire{.replica = "node-2", .successor = "node-1", .dry_run = true});
+    CHECK(plan(retired).targets == std::vector{shop.cluster.replica(2)});
+    CHECK(dry("node-0").code == Code::own_region);
+    CHECK(dry("region-2").code == Code::unknown_target);
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    CHECK(dry("node-2").code == Code::replica_retired);
+  }
+
+  TEST_CASE("a name of several replicas is refused, with their ids") {
+    ClusterOptions options;
+    options.names = {{1, "twin"}, {2, "twin"}};
+    Shop shop({10, 5, 30}, options);
+    for (const Outcome& outcome :
+         {shop.cluster.call(0, Failover{.target = "twin", .dry_run = true}),
+          shop.cluster.call(0,
+                            Retire{.replica = "twin", .successor = "node-0", .dry_run = true})}) {
+      CHECK(outcome.code == Code::unknown_target);
+      for (const std::size_t node : {1u, 2u})
+        CHECK(outcome.detail.find(shop.id(node)) != std::string::npos);
+    }
+    CHECK(shop.cluster.call(0, Failover{.target = shop.id(2), .dry_run = true}).succeeded());
+    CHECK(shop.retire(0, 2, 0) == Code::created);  // one is left that is meant
+    shop.cluster.run_for(2'000);
+    const Outcome one = shop.cluster.call(0, Failover{.target = "twin", .dry_run = true});
+    CHECK(plan(one).targets == std::vector{shop.cluster.replica(1)});
   }
 
   TEST_CASE("a fraction is of each SKU, rounded down") {

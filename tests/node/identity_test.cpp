@@ -332,11 +332,15 @@ TEST_SUITE("identity") {
     CHECK(cluster.call(0, Release{.id = "r"}).code == Code::awaiting_peer);
     CHECK(cluster.call(0, GetCluster{}).succeeded());
     CHECK_FALSE(cluster.stats(0).ready);
+    CHECK(cluster.stats(0).awaits_peer);
+    CHECK(cluster.stats(0).awaited == std::vector<std::string>{"node-1:7940"});
     cluster.run_for(30'000);
     CHECK(cluster.call(0, PutSku{.sku = "a"}).code == Code::awaiting_peer);
     cluster.heal_all();
     cluster.settle();
     CHECK(cluster.run_until([&] { return cluster.stats(0).ready; }, 10'000));
+    CHECK_FALSE(cluster.stats(0).awaits_peer);
+    CHECK(cluster.stats(0).awaited.empty());
     CHECK(cluster.call(0, PutSku{.sku = "a"}).code == Code::created);
     CHECK(cluster.call(0, Receive{.sku = "a", .quantity = 5}).succeeded());
     CHECK(cluster.complaints() == "");

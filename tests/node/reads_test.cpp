@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "tests/node/support/cluster.h"
+#include "tests/node/support/shop.h"
 #include "tests/support/property.h"
 
 using namespace holdfast::node;
@@ -140,6 +140,52 @@ TEST_SUITE("lists") {
     CHECK(second.next.empty());
   }
 
+  TEST_CASE("all copies: their parts of what is held add up, whoever holds and whoever adopts") {
+    Shop shop({10, 10, 10});
+    shop.hold(2, "committed", 5);
+    shop.hold(2, "released", 2);
+    shop.hold(2, "open", 1);
+    shop.back();
+    const auto held = [&](std::size_t node) {
+      Units all = 0, standing = 0;
+      const Outcome outcome = shop.cluster.call(node, ListReservations{.all_copies = true});
+      for (const ReservationView& view : std::get<ReservationPage>(outcome.view).items) {
+        REQUIRE(view.copy);
+        REQUIRE(view.copy->in_held.size() == view.lines.size());
+        all += view.copy->in_held[0];
+        if (view.copy->stands) standing += view.copy->in_held[0];
+      }
+      CHECK(all == stock(shop.cluster.call(node, GetStock{"a"})).held);
+      return std::pair(all, standing);
+    };
+    CHECK(held(0) == std::pair<Units, Units>(8, 8));
+    shop.lose(2);
+    CHECK(shop.failover(0, shop.region(2)).code == Code::created);
+    CHECK(shop.commit(0, "committed") == Code::ok);
+    CHECK(shop.release(0, "released") == Code::ok);
+    // Two of the home's copies do not stand any more; it goes on to hold them, being away.
+    CHECK(held(0) == std::pair<Units, Units>(8, 1));
+    CHECK(shop.cluster.run_until(
+        [&] {
+          return shop.cluster.state(1).head(shop.cluster.replica(0)) ==
+                 shop.cluster.state(0).head(shop.cluster.replica(0));
+        },
+        5'000));
+    CHECK(held(1) == std::pair<Units, Units>(8, 1));
+    CHECK(held(2) == std::pair<Units, Units>(8, 8));
+    CHECK(reservations(shop.cluster, {}).items.size() == 3);
+    CHECK_FALSE(reservations(shop.cluster, {}).items[0].copy);
+    CHECK(reservations(shop.cluster, {.all_copies = true}).items.size() == 5);
+    // An heir's copies end what the retired one holds: less than nothing.
+    CHECK(shop.retire(0, 2, 1) == Code::created);
+    shop.cluster.run_for(2'000);
+    held(0);
+    held(1);
+    CHECK(shop.commit(1, "open") == Code::ok);
+    shop.cluster.run_for(2'000);
+    CHECK(held(1).first == 0);
+  }
+
   TEST_CASE("a cursor that no page gave is refused") {
     Cluster cluster;
     for (const char* cursor :
@@ -194,6 +240,32 @@ TEST_SUITE("views") {
     for (const RegionStock& region : stock(seen).by_region) CHECK(region.rights >= 0);
     CHECK(stock(seen).available >= 0);
     CHECK(stock(seen).oversold == 0);
+  }
+
+  TEST_CASE("a name that two live nodes have: both say so in their logs, once, and all show it") {
+    Cluster cluster({.nodes = 3, .names = {{1, "one"}, {2, "one"}}});
+    cluster.settle();
+    cluster.run_for(5'000);
+    CHECK(cluster.warnings(0).empty());
+    for (const std::size_t node : {1u, 2u}) {
+      REQUIRE(cluster.warnings(node).size() == 1);
+      const std::string& warning = cluster.warnings(node)[0];
+      CHECK(warning.find(holdfast::crdt::to_string(cluster.replica(3 - node))) !=
+            std::string::npos);
+      CHECK(warning.find("node.name must be unique") != std::string::npos);
+    }
+    const auto warned = [&] {
+      const Outcome outcome = cluster.call(0, GetCluster{});
+      std::size_t count = 0;
+      for (const NodeView& node : std::get<std::unique_ptr<ClusterView>>(outcome.view)->nodes)
+        count += !node.warning.empty();
+      return count;
+    };
+    CHECK(warned() == 2);
+    CHECK(cluster.stats(1).ready);
+    cluster.crash(2);  // one that is gone may be another's past
+    cluster.run_for(6'000);
+    CHECK(warned() == 0);
   }
 
   TEST_CASE("the cluster: members, digests, counts") {

@@ -24,8 +24,8 @@ struct Ended {
   std::string output;
 };
 
-Ended verify(const std::string& arguments) {
-  const std::string command = std::string(HOLDFAST_BIN) + " verify " + arguments + " 2>&1";
+Ended run(const std::string& arguments) {
+  const std::string command = std::string(HOLDFAST_BIN) + " " + arguments + " 2>&1";
   std::FILE* pipe = ::popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   Ended ended;
@@ -59,7 +59,7 @@ Ended verify_altered(const std::function<void(crdt::State&)>& alter,
   const auto written = write_directory(directory.path, state, kNow.life_ms);
   INFO(std::string(written.message()));
   REQUIRE(written.ok());
-  return verify("--data-dir " + directory.path + options);
+  return run("verify --data-dir " + directory.path + options);
 }
 
 }  // namespace
@@ -98,6 +98,31 @@ TEST_CASE("verify: a hold that was altered shows in what is held") {
   INFO(json.output);
   CHECK(json.status == 1);
   CHECK(json.output.find(R"("is":2,"should":1,)") != std::string::npos);
+}
+
+TEST_CASE("backup: where it cannot be written is said before anything is read") {
+  const Directory directory;
+  const auto refused = [&](const std::string& to) {
+    const Ended ended = run("backup --data-dir " + directory.path + " --to " + to);
+    CHECK(ended.status == 1);
+    return ended.output;
+  };
+  const std::string missing = directory.path + "-none";
+  for (const std::string& to : {missing + "/z", missing + "/"}) {
+    const std::string said = refused(to);
+    INFO(said);
+    CHECK(said.find("there is no directory " + missing + ":") != std::string::npos);
+    CHECK(said.find(".part") == std::string::npos);
+  }
+  std::filesystem::create_directories(directory.path + "/store");
+  for (const char* inside : {"", "/", "/z", "/store", "/store/../z"}) {
+    const std::string said = refused(directory.path + inside);
+    INFO(said);
+    CHECK(said.find("is in the data directory") != std::string::npos);
+  }
+  const Directory beside;
+  CHECK(refused(beside.path + "/z.part").find("not whole yet") != std::string::npos);
+  CHECK(refused(beside.path + "/z").find("in the data directory") == std::string::npos);
 }
 
 }  // namespace holdfast::node

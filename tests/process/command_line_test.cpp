@@ -55,6 +55,24 @@ TEST_SUITE("command line") {
     check_refused({"sim"}, "A subcommand is required");
   }
 
+  TEST_CASE("a drill that cannot be is refused before anything is started or written") {
+    const Folder folder;
+    const std::string kept = folder.write("kept", "of another cluster");
+    const std::vector<std::string> drill{"drill", "region-loss", "--seconds", "6", "--rate", "5"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), drill.begin(), drill.end());
+      return more;
+    };
+    const std::string here = fs::path(kept).parent_path().string();
+    check_refused(with({"--data", here}), "--data " + here + " exists and is not an empty");
+    check_refused(with({"--data", kept}), "--data " + kept + " exists and is not an empty");
+    CHECK(folder.files() == 1);
+    const std::string fresh = folder.at("fresh");
+    check_refused(with({"--data", fresh, "--lost", "xx"}), "none of the regions: us, eu, ap");
+    check_refused(with({"--data", fresh, "--regions", "us"}), "two or more");
+    CHECK_FALSE(fs::exists(fresh));
+  }
+
   TEST_CASE("options of the simulator") {
     check_refused({"sim", "scale", "--replicas", "3,,5"}, "--replicas: '' in '3,,5'");
     check_refused({"sim", "fuzz", "--seeds", "9223372036854775808"}, "from 0 to 92233720368547758");

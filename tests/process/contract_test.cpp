@@ -1,5 +1,7 @@
 // What a client of one node may rely on: every verb, its answers, its refusals.
 
+#include <cstdlib>
+#include <ctime>
 #include <set>
 
 #include <doctest/doctest.h>
@@ -479,6 +481,21 @@ TEST_SUITE("process/contract") {
     CHECK(count("c-grant", "local_available") == 5);
   }
 
+  TEST_CASE("the command line tells which durability was reached, if another was asked for") {
+    REQUIRE(http().put(sku_path("c-disk"), "{}").ok());
+    REQUIRE(http().post(sku_path("c-disk", "receipts"), quantity(10)).ok());
+    const std::string url = "http://127.0.0.1:" + std::to_string(node().http_port());
+    const auto put = [&](const std::string& id, const std::string& level) {
+      return run({"reservation", "put", id, "c-disk=1", "--durability", level, "--url", url},
+                 Millis(20'000));
+    };
+    const Finished missed = put("c-disk-1", "region");
+    CAPTURE(missed.output);
+    CHECK(missed.status == 0);
+    CHECK(missed.output.find("durability: node only; region was asked for") != std::string::npos);
+    CHECK(put("c-disk-2", "node").output.find("durability") == std::string::npos);
+  }
+
   TEST_CASE("health, readiness, metrics and the cluster's picture") {
     CHECK(http().get("/healthz").status == 200);
     CHECK(http().get("/readyz").status == 200);
@@ -486,6 +503,19 @@ TEST_SUITE("process/contract") {
     CHECK(metrics.status == 200);
     CHECK(metrics.body.find("# HELP holdfast_") != std::string::npos);
     CHECK(metrics.body.find("# TYPE holdfast_") != std::string::npos);
+    const auto value_of = [&](const std::string& name) {
+      const auto at = metrics.body.find("\n" + name + " ");
+      if (at == std::string::npos) return -1.0;
+      return std::strtod(metrics.body.c_str() + at + name.size() + 2, nullptr);
+    };
+    CHECK(value_of("process_cpu_seconds_total") > 0);
+    CHECK(value_of("process_resident_memory_bytes") > 1e6);
+    CHECK(value_of("process_virtual_memory_bytes") >= value_of("process_resident_memory_bytes"));
+    CHECK(value_of("process_open_fds") > 5);
+    CHECK(value_of("process_max_fds") >= value_of("process_open_fds"));
+    const double now = static_cast<double>(std::time(nullptr));
+    CHECK(value_of("process_start_time_seconds") > now - 3'600);
+    CHECK(value_of("process_start_time_seconds") < now + 60);
     const auto cluster = http().get("/v1/cluster");
     CHECK(cluster.status == 200);
     CHECK(cluster.text("/regions/0/region") == "eu");

@@ -156,6 +156,28 @@ TEST_SUITE("process/decree") {
     CHECK(stock(cluster()[2], "lost", "available") == 0);
   }
 
+  TEST_CASE("what was adopted, and its lost home still holds, is no difference for verify --url") {
+    Cluster all({"ap", "eu", "us"});
+    all.start_all();
+    stock_up(all[2], "away", 50);
+    REQUIRE(all[2].http().put("/v1/reservations/away-1", reservation("away", 5)).status == 201);
+    REQUIRE(all[2].http().put("/v1/reservations/away-2", reservation("away", 7)).status == 201);
+    all.wait_converged();
+    all[2].kill_now();
+    CHECK(eventually([&] { return reachable_nodes(all[0]) == 2; }));
+    REQUIRE(all[0].http().post("/v1/regions/us/failover").status == 201);
+    CHECK(all[0].http().post("/v1/reservations/away-1/commit").status == 200);
+    CHECK(all[0].http().post("/v1/reservations/away-2/release").status == 200);
+    CHECK(eventually([&] { return stock(all[1], "away", "sold") == 5; }));
+    for (std::size_t i = 0; i < 2; ++i) {
+      CHECK(stock(all[i], "away", "held") == 12);
+      const std::string url = "http://127.0.0.1:" + std::to_string(all[i].http_port());
+      const Finished verified = run({"verify", "--url", url}, Millis(20'000));
+      CAPTURE(verified.output);
+      CHECK(verified.status == 0);
+    }
+  }
+
   TEST_CASE("a node that never returns is retired once") {
     Cluster all({"ap", "eu", "us"});
     all.start_all();

@@ -43,6 +43,7 @@ struct Cluster::Node {
   std::map<std::uint64_t, MemoryDisk> bases;  // by boot: the disk as it was then
   ForkMark mark;                              // with boots: it has ended as a fork
   std::string stopped_for;
+  std::vector<std::string> warnings;
   std::int64_t wall_offset_ms = 0;
   // the process
   std::uint64_t epoch = 0, boot = 0;
@@ -97,6 +98,9 @@ Engine& Cluster::engine(std::size_t node) { return *at(node).engine; }
 const crdt::State& Cluster::state(std::size_t node) const { return at(node).engine->state(); }
 const std::string& Cluster::ended(std::size_t node) const { return at(node).ended; }
 ReplicaId Cluster::replica(std::size_t node) const { return at(node).self; }
+const std::vector<std::string>& Cluster::warnings(std::size_t node) const {
+  return at(node).warnings;
+}
 MemoryStore& Cluster::store(std::size_t node) { return *at(node).store; }
 MemoryDisk& Cluster::disk(std::size_t node) { return at(node).disk; }
 void Cluster::jump_wall_clock(std::size_t node, std::int64_t ms) { at(node).wall_offset_ms += ms; }
@@ -124,7 +128,9 @@ void Cluster::start_process(Node& node) {
   config.mesh.boot = node.boot = random_() | 1;
   config.requires_peer = options_.requires_peer;
   config.mesh.region = "region-" + std::to_string(node.index / options_.nodes_per_region);
-  config.mesh.node = "node-" + std::to_string(node.index);
+  const auto named = options_.names.find(node.index);
+  config.mesh.node =
+      named != options_.names.end() ? named->second : "node-" + std::to_string(node.index);
   config.mesh.gossip_address = node.address;
   config.mesh.cluster = "test";
   config.mesh.secret = "a secret of enough bytes";
@@ -147,7 +153,10 @@ void Cluster::restart(std::size_t index) {
                         [this, &node](std::vector<Reply>&& replies) {
                           for (Reply& reply : replies) on_reply(node, std::move(reply));
                         },
-                    .note = [](const gossip::Note&) {},
+                    .note =
+                        [&node](const gossip::Note& note) {
+                          if (note.warning) node.warnings.push_back(note.text);
+                        },
                     .released = [this, &node] { node.due_ms = now_ms_; }};
   node.driver = std::make_unique<Driver>(*node.engine, std::move(ports),
                                          DriverOptions{.inbox_delay_max = options_.inbox_delay_max,

@@ -57,6 +57,7 @@ struct ClusterOptions {
   // Disks are put back: a node may end because it is a fork, and stock is not checked all the time.
   bool forks = false;
   bool requires_peer = false;
+  std::map<std::size_t, std::string> names;  // of nodes that are not called node-INDEX
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};
 };
@@ -112,6 +113,8 @@ class Cluster {
   void rejoin(std::size_t node);
   bool forked(std::size_t node) const;
   const std::string& stopped_for(std::size_t node) const;
+  // What a node has put into its log as a warning, over all its processes.
+  const std::vector<std::string>& warnings(std::size_t node) const;
   // From now on the disk does nothing by itself.
   void hold_disk(std::size_t node);
   void free_disk(std::size_t node);
