@@ -334,9 +334,7 @@ int drill(const DrillOptions& options, DrillCluster& cluster, StopSignals& signa
     return usage_error(absl::InvalidArgumentError("--lost '" + options.lost +
                                                   "' is not a region of this cluster"));
   }
-  // Nodes are shown by region; a cluster that was started here has regions in an order of its own.
-  const std::string& last = options.url.empty() ? options.cluster.regions.back() : regions.back();
-  RegionLoss loss(options, options.lost.empty() ? last : options.lost, cluster, signals);
+  RegionLoss loss(options, region_to_lose(options, regions), cluster, signals);
   if (const auto status = loss.run(); !status.ok()) {
     for (const auto& note : loss.report().notes) print_error(printable(note));
     return failed(status);
@@ -345,6 +343,11 @@ int drill(const DrillOptions& options, DrillCluster& cluster, StopSignals& signa
 }
 
 }  // namespace
+
+std::string region_to_lose(const DrillOptions& options, const std::vector<std::string>& regions) {
+  if (!options.lost.empty()) return options.lost;
+  return options.url.empty() ? options.cluster.regions.back() : regions.back();
+}
 
 int run_region_loss(const DrillOptions& options) {
   StopSignals signals;

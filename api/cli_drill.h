@@ -3,6 +3,7 @@
 // and checks every node's figures against what the clients were told.
 
 #include <string>
+#include <vector>
 
 #include "api/cli_local_cluster.h"
 
@@ -20,6 +21,10 @@ struct DrillOptions {
   bool keep = false;  // the data and the logs
   bool json = false;
 };
+
+// `lost`, or the last as they were given; `regions` are those of the cluster, by name. None is
+// empty.
+std::string region_to_lose(const DrillOptions& options, const std::vector<std::string>& regions);
 
 // Exit status 0 only if the bound held whenever it was looked at, the decree closed with an account
 // that adds up, all nodes' figures are what the clients were told, and the other regions sold on.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/cli_decree.h"
+#include "api/cli_drill.h"
 #include "api/cli_drill_account.h"
 #include "api/cli_drill_load.h"
 
@@ -192,6 +193,18 @@ TEST_CASE("a plan shows whom it means, the largest SKUs and the most that it can
   CHECK(plan_text(done, DecreeVerb::declare_lost, Style::plain).starts_with("declared lost: "));
   CHECK(plan_text({}, DecreeVerb::declare_lost, Style::plain).find("at most 0 units") !=
         std::string::npos);
+}
+
+TEST_CASE("the region that is lost: as asked, else the last as given, not by name") {
+  DrillOptions options;
+  options.cluster.regions = {"us", "eu", "ap"};
+  const std::vector<std::string> by_name = {"ap", "eu", "us"};
+  CHECK(region_to_lose(options, by_name) == "ap");
+  options.lost = "eu";
+  CHECK(region_to_lose(options, by_name) == "eu");
+  options.lost.clear();
+  options.url = "http://127.0.0.1:8080";
+  CHECK(region_to_lose(options, by_name) == "us");
 }
 
 TEST_CASE("what confirms a dry run has its share and its successor, too") {
