@@ -37,6 +37,7 @@ const char* const kSituations[] = {
     "a copy of a reservation gave way",
     "an heir took a hold over",
     "an heir took its own end back",
+    "an heir took what a retired replica had left",
     "a retired node came back, and ended",
     "a key that took effect twice was undone",
     "a reservation was purged",
