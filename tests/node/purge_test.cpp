@@ -400,6 +400,10 @@ TEST_SUITE("purge of an engine") {
       });
       now += 2 * kKeep;
       for (int i = 0; i < 4; ++i) look();
+      CHECK(state.own_hold("r") != nullptr);  // it stands, so it goes last
+      state.purge(gone, {state.hold_of("r", gone)}, 5);
+      now += 2 * kKeep;
+      for (int i = 0; i < 4; ++i) look();
       CHECK(state.own_hold("r") == nullptr);
     }
   }
