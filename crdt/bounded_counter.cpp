@@ -5,9 +5,7 @@ namespace holdfast::crdt {
 namespace {
 
 bool peer_less(const PeerTotals& entry, ReplicaId peer) { return entry.peer < peer; }
-bool cell_less(const std::unique_ptr<StockCell>& cell, ReplicaId origin) {
-  return cell->origin < origin;
-}
+bool cell_less(const CellOf& cell, ReplicaId origin) { return cell.origin < origin; }
 
 }  // namespace
 
@@ -24,13 +22,13 @@ PeerTotals& StockRow::at(ReplicaId peer) {
 
 const StockCell* BoundedCounter::find(ReplicaId origin) const {
   const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
-  return at != cells_.end() && (*at)->origin == origin ? at->get() : nullptr;
+  return at != cells_.end() && at->origin == origin ? at->get() : nullptr;
 }
 
 StockCell& BoundedCounter::at(ReplicaId origin) {
   auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
-  if (at == cells_.end() || (*at)->origin != origin) {
-    at = cells_.insert(at, std::make_unique<StockCell>());
+  if (at == cells_.end() || at->origin != origin) {
+    at = cells_.insert(at, {origin, std::make_unique<StockCell>()});
     (*at)->origin = origin;
     (*at)->kind = RowKind::stock;
   }
@@ -103,11 +101,11 @@ const BoundedCounter::Standing* BoundedCounter::standing(ReplicaId replica) cons
 
 std::unique_ptr<StockCell> BoundedCounter::drop(ReplicaId origin) {
   const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
-  HOLDFAST_CHECK(at != cells_.end() && (*at)->origin == origin);
+  HOLDFAST_CHECK(at != cells_.end() && at->origin == origin);
   BoundedCounter rest;  // everything is counted again: what was seized may not be any more
   for (const Standing& known : standings_)
     if (known.may_owe && known.replica != origin) rest.may_owe(known.replica);
-  std::unique_ptr<StockCell> gone = std::move(*at);
+  std::unique_ptr<StockCell> gone = std::move(at->cell);
   cells_.erase(at);
   for (const auto& cell : cells_) {
     rest.grow(Sums(), sums(cell->row));

@@ -52,6 +52,15 @@ struct StockCell : FeedItem {
   struct Product* product = nullptr;  // whose stock it is
 };
 
+// A cell, and beside the pointer whose it is: a search follows none.
+struct CellOf {
+  ReplicaId origin;
+  std::unique_ptr<StockCell> cell;
+  StockCell* get() const { return cell.get(); }
+  StockCell* operator->() const { return cell.get(); }
+  StockCell& operator*() const { return *cell; }
+};
+
 using ReplicaSet = absl::flat_hash_set<ReplicaId>;
 
 class BoundedCounter {
@@ -59,7 +68,7 @@ class BoundedCounter {
   const StockCell* find(ReplicaId origin) const;
   // The origin's cell, made empty if absent.
   StockCell& at(ReplicaId origin);
-  const std::vector<std::unique_ptr<StockCell>>& cells() const { return cells_; }  // by origin
+  const std::vector<CellOf>& cells() const { return cells_; }  // by origin
 
   // Changes one origin's row through `edit(StockRow&)`, which only raises totals.
   template <typename Edit>
@@ -104,7 +113,7 @@ class BoundedCounter {
   struct Sums {
     PnPair on_hand, held, allowance;
     Units sold = 0, returned = 0;  // sold: less what was voided
-    Units came = 0, went = 0;  // for has_room
+    Units came = 0, went = 0;      // for has_room
     // What the row does to its origin's rights, peers aside.
     Units own_rights() const {
       return on_hand.up - on_hand.down - (held.up - held.down) + allowance.up - allowance.down;
@@ -131,7 +140,7 @@ class BoundedCounter {
   template <typename Sum>
   Units over_targets(Sum&& sum) const;
 
-  std::vector<std::unique_ptr<StockCell>> cells_;
+  std::vector<CellOf> cells_;
   PnCounter on_hand_, held_, allowance_;
   Units sold_ = 0, returned_ = 0;
   Units came_ = 0, ever_held_ = 0, went_ = 0;

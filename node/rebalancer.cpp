@@ -155,8 +155,8 @@ Outlook Rebalancer::outlook(const Product& product) const {
   outlook.peers.reserve(state_.members().size());
   for (const auto& [replica, member] : state_.members()) {
     if (replica == state_.self() || state_.retired(replica) || state_.decreed(replica)) continue;
-    while (cell != cells.end() && (*cell)->origin < replica) ++cell;
-    const bool has = cell != cells.end() && (*cell)->origin == replica;
+    while (cell != cells.end() && cell->origin < replica) ++cell;
+    const bool has = cell != cells.end() && cell->origin == replica;
     const Hints hints = published(has ? cell->get() : nullptr);
     outlook.peers.push_back({.replica = replica,
                              .rights = std::max<Units>(0, product.stock.rights(replica)),

@@ -173,10 +173,18 @@ void Checks::check_seizures(Machine& machine, const Seizing& seizing) {
                                      std::to_string(taken[target]));
 }
 
-// Retired, and has written its last row.
+// Retired, and has written its last row: in some history of its own, if a copy of its directory
+// went another way. Which of them its heir has met, it can't know; the other one becomes a fork.
 bool Checks::has_ended(ReplicaId replica) const {
-  const crdt::Member* member = ghost_.member(replica);
-  return ghost_.retired(replica) && member != nullptr && member->row.ended;
+  const auto ended = [&](const crdt::State& rows) {
+    const crdt::Member* member = rows.member(replica);
+    return member != nullptr && member->row.ended;
+  };
+  if (!ghost_.retired(replica)) return false;
+  const auto apart = histories_.find(replica);
+  return ended(ghost_) || (apart != histories_.end() &&
+                           std::any_of(apart->second.begin(), apart->second.end(),
+                                       [&](const auto& history) { return ended(*history->rows); }));
 }
 
 // An heir seized what a retired replica had left.

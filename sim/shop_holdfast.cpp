@@ -199,9 +199,9 @@ bool HoldfastShop::is_a_node(ReplicaId replica) const {
 
 std::vector<Units> HoldfastShop::rights_by_region() const {
   std::vector<Units> rights(world_.options().regions.size());
-  for_each_right([&](ReplicaId replica, Units units) {
-    if (is_a_node(replica)) rights[world_.region_of(place_of_.at(replica))] += units;
-  });
+  for (const auto& [sku, product] : checks_.ghost().catalogue())
+    for (std::size_t i = 0; i < world_.nodes(); ++i)
+      rights[world_.region_of(i)] += product->stock.rights(world_.node(i).replica());
   return rights;
 }
 
