@@ -400,7 +400,7 @@ TEST_SUITE("purge of an engine") {
       });
       now += 2 * kKeep;
       for (int i = 0; i < 4; ++i) look();
-      CHECK(state.own_hold("r") != nullptr);  // it stands, so it goes last
+      CHECK((state.own_hold("r") != nullptr) == !stands_in);  // of those that stand: it goes last
       state.purge(gone, {state.hold_of("r", gone)}, 5);
       now += 2 * kKeep;
       for (int i = 0; i < 4; ++i) look();
