@@ -92,7 +92,8 @@ std::string no_place_for_backup(const std::string& data_dir, const std::string& 
     return "there is no directory " + parent + ": make it first, then --to can be in it";
   const fs::path inside =
       fs::canonical(parent, error).lexically_relative(fs::weakly_canonical(data_dir, error));
-  if (!inside.empty() && *inside.begin() != "..")
+  const bool has_store = fs::exists(fs::path(data_dir) / "store", error);  // else that is said
+  if (has_store && !inside.empty() && *inside.begin() != "..")
     return "--to " + to + " is in the data directory: a backup has to survive what may befall " +
            data_dir + ", and nothing else may be written there; name another place";
   return {};
