@@ -238,12 +238,14 @@ void Rebalancer::pass(Instant now) {
   std::vector<ReplicaId> reach;
   for (const auto& [replica, member] : state_.members())
     if (reachable_(replica)) reach.push_back(replica);
-  const bool again = std::any_of(reach.begin(), reach.end(), [&](ReplicaId replica) {
-    return !std::binary_search(reach_.begin(), reach_.end(), replica);
-  });
+  const bool again =
+      !read_.empty() && std::any_of(reach.begin(), reach.end(), [&](ReplicaId replica) {
+        return !std::binary_search(reach_.begin(), reach_.end(), replica);
+      });
   reach_ = std::move(reach);
-  if (again || (now >= all_at_ && shifted())) {
-    passed_.emplace();
+  const bool shift = now >= all_at_ && shifted();
+  if (again || shift) {
+    if (!read_.empty()) passed_.emplace();  // else the feeds are read whole
     all_at_ = now + kPassAllEvery;
   }
   std::size_t most = kPassedAtOnce;
