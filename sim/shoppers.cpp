@@ -251,8 +251,7 @@ void Shoppers::send(std::size_t number) {
   Asked& asked = asked_[number];
   const int attempt = ++asked.attempts;
   // One that a copy of a directory has made is known to nobody else before that is found out.
-  const bool existed =
-      asked.cart != SIZE_MAX && checks_.ghost().hold(carts_[asked.cart].id) != nullptr;
+  const bool existed = asked.cart != SIZE_MAX && can_know(asked.node, carts_[asked.cart].id);
   if (attempt > 1 && !asked.call.key.empty() &&
       checks_.ghost().key(asked.call.method + " " + asked.call.target + "\n" + asked.call.key))
     checks_.saw("a key was repeated on another connection after its effect");
@@ -276,6 +275,18 @@ void Shoppers::send(std::size_t number) {
     const Asked& late = asked_[number];
     if (!resolving_ && !late.clear && late.attempts == attempt && attempt < kAttempts) send(number);
   });
+}
+
+// Some copy of it is durable, and not only at a copy of a directory of which this node has never
+// heard: nobody expects that one, so nobody waits for it either.
+bool Shoppers::can_know(std::size_t node, const std::string& id) const {
+  const crdt::Hold* hold = checks_.ghost().hold(id);
+  if (hold == nullptr) return false;
+  const Machine& asked = world_.node(node);
+  for (std::size_t i = 0; i < world_.nodes(); ++i)
+    if (i != node && world_.is_spare(i) && world_.node(i).replica() == hold->origin)
+      return asked.lives() && asked.engine().state().member(hold->origin) != nullptr;
+  return true;
 }
 
 // A node that nothing happens to answers a reservation when its wait is over, whatever the others

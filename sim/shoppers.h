@@ -99,6 +99,7 @@ class Shoppers {
   void verb(const PlannedOperation& planned);
   void ask(Asked asked);
   void send(std::size_t number);
+  bool can_know(std::size_t node, const std::string& id) const;
   void expect_answer(std::size_t number);
   void on_answer(std::size_t number, const api::Response& response);
   void check_repeated(const Asked& asked, const api::Response& response);
