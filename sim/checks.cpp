@@ -285,7 +285,7 @@ void Checks::count_hold(ReplicaId origin, const HoldRow* before, const HoldRow& 
     sums.voided += now.voided - was.voided;
     sums.held += now.held - was.held;
     sums.released += now.released - was.released;
-    sums.estates = sums.estates || now.estates;
+    sums.estates = sums.estates || was.estates || now.estates;
   }
 }
 
