@@ -249,6 +249,11 @@ void draw_copies(Plan& plan) {
                        .amount = random.unit(),
                        .one_way = random.chance(clone ? 0.5 : 0.2),
                        .copied_ms = std::max<std::int64_t>(0, at - age)};
+    // Not of one that an operator retires: both histories may end with their last row (README.md).
+    if (std::any_of(plan.faults.begin(), plan.faults.end(), [&](const auto& other) {
+          return other.kind == FaultKind::retire && other.a == fault.a;
+        }))
+      continue;
     fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
     plan.faults.push_back(fault);
     const std::size_t alone = clone && random.chance(0.5) ? nodes : fault.a;
