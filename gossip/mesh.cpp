@@ -247,7 +247,13 @@ void Mesh::act(Now now, Session& session, Frame&& frame, const crdt::State& stat
     for (auto& [origin, told] : session.told) told = 0;
     session.tell_now = true;
     ++moves_;
-    learn(resume->vector, {}, session, state, events);
+    // It shows a fork, but not from which of its boots on the histories part: that is in a Start,
+    // with which the peer answers another one. Nothing is sent until it has come.
+    std::vector<MeshEvent> shown;
+    if (!learn(resume->vector, {}, session, state, shown)) {
+      session.started = false;
+      this->start(session, state);
+    }
   } else if (auto* beat_in = std::get_if<Heartbeat>(&frame)) {
     last_heard_[session.replica()] = now.instant;
     session.liveness.heard(now.instant, beat_in->number, beat_in->echo, Millis(beat_in->held_ms));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "sim/lost_heirs.h"
+
 namespace holdfast::sim {
 
 namespace json = boost::json;
@@ -589,6 +591,9 @@ void Shoppers::audit_cart(const Cart& cart, std::map<std::string, Figures>& figu
 }
 
 void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
+  std::set<ReplicaId> alive;
+  for (std::size_t node = 0; node < world_.nodes(); ++node)
+    if (world_.takes_part(node)) alive.insert(world_.node(node).replica());
   for (const auto& [sku, sums] : figures) {
     for (std::size_t node = 0; node < world_.nodes(); ++node) {
       if (!world_.takes_part(node)) continue;
@@ -604,18 +609,23 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
                                       std::to_string(low) +
                                       (low == high ? "" : " to " + std::to_string(high)));
       };
-      within("on_hand", sums.received.low - sums.sold.high + sums.returned.low,
-             sums.received.high - sums.sold.low + sums.returned.high);
-      within("held", sums.held.low, sums.held.high);
-      within("sold", sums.sold.low, sums.sold.high);
-      within("returned", sums.returned.low, sums.returned.high);
+      // What an heir that is gone ended besides counts twice, as long as nobody may take it back.
+      const EndedTwice besides = ended_twice(world_.node(node).engine().state(), alive)[sku];
+      const Units sold = sums.sold.high + besides.sold;
+      const Units returned = sums.returned.high + besides.returned;
+      within("on_hand", sums.received.low - sold + sums.returned.low,
+             sums.received.high - sums.sold.low + returned);
+      within("held", sums.held.low - besides.held, sums.held.high);
+      within("sold", sums.sold.low, sold);
+      within("returned", sums.returned.low, returned);
       within("allowance", sums.allowance.low, sums.allowance.high);
       // Of rights that one lost disk gave to another, nobody knows both ends any more: the other's
       // show as less than none, and count as none.
       const Units left = units("on_hand") - units("held");
       const Units undone = checks_.undone(sku);
       const bool exact = lost_.empty() && !checks_.any_forks();
-      within("available", left, exact ? left : units("on_hand") + undone + checks_.forked(sku));
+      within("available", left,
+             exact ? left : units("on_hand") + besides.held + undone + checks_.forked(sku));
       if (exact && undone == 0 && units("available") < -units("allowance"))
         within("available", 0, 0);
     }

@@ -1110,6 +1110,29 @@ TEST_SUITE("mesh") {
     CHECK(net[1].forks.empty());
   }
 
+  // A Resume says how far the peer is, not which of our boots it has: by that alone all of them
+  // would be void, and with them what the peer has of the history that stands.
+  TEST_CASE("a fork that a Resume shows asks from which boot on it is one") {
+    Bare bare;
+    std::string journal;
+    bare.state.put_member({.boots = {{1, 11}, {3, 22}}});
+    bare.state.seal(journal);
+    bare.befriend();
+    bare.frame(encode(Start{}));
+    bare.mesh.take_effects();
+    const std::vector<crdt::VectorEntry> vector{{bare.config.self, 5, 33}};
+    bare.frame(encode(Resume{vector}));
+    CHECK(bare.events.empty());
+    const MeshEffects effects = bare.mesh.take_effects();
+    CHECK(effects.close.empty());
+    REQUIRE(effects.send.size() == 1);
+    CHECK(std::holds_alternative<Start>(*decode(*effects.send[0].second)));
+    const std::vector<crdt::Boot> theirs{{1, 11}, {4, 33}};
+    bare.frame(encode(Start{vector, theirs}));
+    REQUIRE(bare.events.size() == 1);
+    CHECK(std::get<Forked>(bare.events[0]).theirs == theirs);
+  }
+
   // A directory was copied in use and the copy started: two histories of replica 5, which parted at
   // write 2. Here are the copy's rows; the peer had all that was here when its link began.
   struct Parted {
