@@ -23,7 +23,7 @@ bool Debts::owes(Product& product) {
 void Debts::merged(const Product& product) {
   if (debts_.empty()) return;
   const auto at = debts_.find(product.sku);
-  if (at != debts_.end() && at->second.call == 0) look_at(at->first, at->second, Instant::min());
+  if (at != debts_.end() && at->second.call == 0) look_at(at->first, at->second, Instant{});
 }
 
 void Debts::look_at(std::string_view sku, Debt& debt, Instant at) {
@@ -42,7 +42,7 @@ void Debts::note_peers() {
   reach_ = std::move(reach);
   if (!more) return;
   for (auto& [sku, debt] : debts_)
-    if (debt.call == 0) look_at(sku, debt, Instant::min());
+    if (debt.call == 0) look_at(sku, debt, Instant{});
 }
 
 void Debts::tick(Instant now) {

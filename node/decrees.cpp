@@ -306,7 +306,7 @@ void Decrees::merged(Product& product, ReplicaId origin, const PeerTotals& befor
   }
   debts_.merged(product);
   remains_.merged(product, origin);
-  wake_at_ = Instant::min();
+  wake_at_ = Instant{};
   if (!product.seized) return;
   look_ = true;
   if (!estates_.empty()) estates_in_debt_.emplace(product.sku, &product);
@@ -339,11 +339,11 @@ void Decrees::rights_changed() {
 void Decrees::stock_came(Product& product) {
   if (estates_.empty()) return;
   estates_in_debt_.emplace(product.sku, &product);
-  wake_at_ = Instant::min();
+  wake_at_ = Instant{};
 }
 
 void Decrees::owes(Product& product) {
-  if (debts_.owes(product)) wake_at_ = Instant::min();
+  if (debts_.owes(product)) wake_at_ = Instant{};
 }
 
 Units Decrees::grantable(const Product& product, ReplicaId to) const {
@@ -372,7 +372,7 @@ void Decrees::repay_retired() {
         state_.change_stock(product, [&](StockRow& row) { row.at(replica).granted += give; });
     }
   }
-  if (!estates_in_debt_.empty()) wake_at_ = Instant::min();
+  if (!estates_in_debt_.empty()) wake_at_ = Instant{};
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────
@@ -411,7 +411,7 @@ void Decrees::around_decrees_changed() {
   if (!changed.empty())
     for (const auto& [sku, product] : state_.seized()) estates_in_debt_.emplace(sku, product);
   look_ = true;
-  wake_at_ = Instant::min();
+  wake_at_ = Instant{};
 }
 
 void Decrees::find_unsettled() {
@@ -497,7 +497,7 @@ void Decrees::tick(Instant now, Times times) {
   look_at_unsettled(now, times);
   debts_.tick(now);
   wake_at_ = std::min(wake_at_, debts_.wake_at());
-  if (!remains_.take(estates_, kLooksAtOnce)) wake_at_ = Instant::min();
+  if (!remains_.take(estates_, kLooksAtOnce)) wake_at_ = Instant{};
   repay_retired();
 }
 

@@ -75,7 +75,7 @@ class Decrees {
   // Another replica's stock row was merged; `before`: what its last version said of this replica.
   void merged(crdt::Product& product, ReplicaId origin, const crdt::PeerTotals& before);
   void merged_decree() { around_decrees_changed(); }
-  void merged_member() { wake_at_ = crdt::Instant::min(); }  // it may be a replica's last row
+  void merged_member() { wake_at_ = crdt::Instant{}; }  // it may be a replica's last row
 
   // This replica may seize the units of that hold, to adopt it: it has an open decree of its own
   // that counted it (`open_holds`). Else adoptions could add up beyond what a dry run said.
