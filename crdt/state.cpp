@@ -414,7 +414,24 @@ ReplicaId State::heir(ReplicaId replica) const {
     if (at == successors_.end()) return replica;
     replica = at->second;
   }
-  return {};
+  return heir_of_ring(replica);
+}
+
+ReplicaId State::heir_of_ring(ReplicaId replica) const {
+  ReplicaId heir;
+  std::vector<ReplicaId> ring{replica};
+  for (std::size_t i = 0; i < ring.size(); ++i)
+    for (auto at = decrees_.lower_bound({ring[i], 0, {}});
+         at != decrees_.end() && std::get<0>(at->first) == ring[i]; ++at) {
+      const ReplicaId next = at->second->row.successor;
+      if (!next || std::find(ring.begin(), ring.end(), next) != ring.end()) continue;
+      if (retired(next)) {
+        ring.push_back(next);
+      } else if (!heir || next < heir) {
+        heir = next;
+      }
+    }
+  return heir;
 }
 
 bool State::place(FeedItem& item, Sequence sequence) {

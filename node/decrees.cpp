@@ -168,7 +168,7 @@ Outcome Decrees::retire(const Retire& command, Times now) {
   const auto target = crdt::parse_replica_id(command.replica);
   if (!target || state_.member(*target) == nullptr) return not_known(command.replica);
   if (*target == state_.self()) return own(command.replica);
-  const bool again = state_.retired(*target);
+  const bool again = state_.retired(*target) && state_.heir(*target);
   if (again && remains_.of(*target) == 0) return is_retired(command.replica);
   ReplicaId successor;
   for (const auto& [replica, member] : state_.members()) {
@@ -184,7 +184,7 @@ Outcome Decrees::retire(const Retire& command, Times now) {
                        "' is not a live node that could end the open holds of " + command.replica +
                        ": name one that this node can reach and that is not lost itself");
   // What has come to light since is seized; whoever ends its holds goes on to.
-  if (const ReplicaId heir = state_.heir(*target); again && heir) successor = heir;
+  if (again) successor = state_.heir(*target);
   Amounts amounts = amounts_of({*target}, kWhole, successor);
   if (command.dry_run) {
     amounts.plan.dry_run = true;

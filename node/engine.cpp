@@ -223,12 +223,17 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
   return std::nullopt;
 }
 
-namespace {
-Outcome serves_nobody() {
+Outcome Engine::serves_nobody() const {
+  const auto& members = state_.members();
+  const bool anybody = std::any_of(members.begin(), members.end(), [&](const auto& member) {
+    return !state_.retired(member.first);
+  });
   return refused(Code::stopping,
-                 "this replica was retired: it serves nobody any more; ask another node");
+                 anybody ? "this replica was retired: it serves nobody any more; ask another node"
+                         : "this replica was retired, and so was every other: start a node with "
+                           "an empty data directory, and retire one of these once more there, "
+                           "with the new node as successor; it takes over what all of them have");
 }
-}  // namespace
 
 // Retired: everything that it could still say would contradict its heir.
 bool Engine::is_over() const { return state_.retired(state_.self()); }
@@ -504,7 +509,7 @@ Sealed Engine::seal(Now now) {
   sealed.net = mesh_.take_effects();
   for (gossip::Note& note : notes_) sealed.net.notes.push_back(std::move(note));
   notes_.clear();
-  if (moved_since_member_) wake(member_due_);
+  if (moved_since_member_ && !is_over()) wake(member_due_);
   if (checkpointing_) wake(now.instant + kSliceEvery);
   return sealed;
 }

@@ -210,6 +210,7 @@ class Engine {
   void retire_former_self(crdt::Now now);
 
   bool is_over() const;
+  Outcome serves_nobody() const;
   void leave_for_good(crdt::Now now);
   std::vector<crdt::VectorEntry> acknowledged() const;
   void refresh_member(crdt::Now now);

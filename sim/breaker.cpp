@@ -64,7 +64,45 @@ void Breaker::watch_over() {
     if (to_restore_.contains(i) && !machine.stopped_for().empty()) restore(i);
     if (!machine.lives() && held_down_[i] == 0) machine.start();
   }
+  replace_one_of_the_retired();
+  name_heirs();
   world_.events().after(kRestartAfter, [this] { watch_over(); });
+}
+
+// They have retired one another, so that nobody is left, and say what to do: a new node.
+void Breaker::replace_one_of_the_retired() {
+  std::size_t first = world_.nodes();
+  for (std::size_t i = world_.nodes(); i-- > 0;) {
+    if (!world_.takes_part(i)) continue;
+    const Machine& machine = world_.node(i);
+    if (!machine.lives() || !machine.engine().state().retired(machine.replica())) return;
+    if (machine.engine().state().heir(machine.replica())) return;
+    first = i;
+  }
+  if (first == world_.nodes()) return;
+  checks_.saw("all were retired, each by another");
+  on_lost_disk_(first);
+  world_.node(first).crash(PowerLoss::forgets, false);
+  world_.node(first).lose_disk();
+}
+
+// ... and its operator declares it the heir of one of them.
+void Breaker::name_heirs() {
+  for (std::size_t i = 0; i < world_.nodes(); ++i) {
+    Machine& machine = world_.node(i);
+    if (!machine.lives() || machine.paused()) continue;
+    const crdt::State& state = machine.engine().state();
+    const auto& retired = state.retired();
+    const auto left = std::find_if(retired.begin(), retired.end(), [&](crdt::ReplicaId replica) {
+      return !state.heir(replica);
+    });
+    if (left == retired.end() || state.retired(machine.replica())) continue;
+    order(i,
+          node::Retire{.replica = crdt::to_string(*left),
+                       .successor = crdt::to_string(machine.replica()),
+                       .dry_run = true},
+          true, 0);
+  }
 }
 
 void Breaker::hold_down(std::size_t node, Time for_how_long) {
@@ -229,7 +267,13 @@ void Breaker::decree(const PlannedFault& fault) {
                              .fraction_ppm = fraction,
                              .dry_run = true};
   }
-  world_.node(fault.b).ask(command, [this, &fault, command](const node::Outcome& told) {
+  const bool by_plan = fault.one_way || fault.amount < 0.3;
+  const Time waits = fault.one_way ? 0 : static_cast<Time>(fault.amount * 2 * kSecond);
+  order(fault.b, std::move(command), by_plan, waits);
+}
+
+void Breaker::order(std::size_t node, node::Command command, bool by_plan, Time waits) {
+  world_.node(node).ask(command, [=, this](const node::Outcome& told) {
     const auto* plan = std::get_if<std::unique_ptr<node::DecreePlan>>(&told.view);
     if (plan == nullptr) return;  // refused
     checks_.told_plan(**plan);
@@ -241,17 +285,16 @@ void Breaker::decree(const PlannedFault& fault) {
                           one.plan;
                         }) {
             one.dry_run = false;
-            if (fault.one_way || fault.amount < 0.3) one.plan = (*plan)->plan;
+            if (by_plan) one.plan = (*plan)->plan;
           }
         },
         confirmed);
-    const Time waits = fault.one_way ? 0 : static_cast<Time>(fault.amount * 2 * kSecond);
-    later(waits, [this, &fault, confirmed] { confirm(fault, confirmed); });
+    later(waits, [this, node, confirmed] { confirm(node, confirmed); });
   });
 }
 
-void Breaker::confirm(const PlannedFault& fault, node::Command command) {
-  Machine& issuer = world_.node(fault.b);
+void Breaker::confirm(std::size_t node, node::Command command) {
+  Machine& issuer = world_.node(node);
   if (!issuer.lives()) return;
   issuer.ask(std::move(command), [this](const node::Outcome& told) {
     if (told.code == node::Code::created) checks_.saw("an operator declared a node lost");

@@ -43,9 +43,12 @@ class Breaker {
   const Directory* copy_for(const PlannedFault& fault) const;
   void restore(std::size_t node);
   void decree(const PlannedFault& fault);
-  void confirm(const PlannedFault& fault, node::Command command);
+  void order(std::size_t node, node::Command command, bool by_plan, Time waits);
+  void confirm(std::size_t node, node::Command command);
   void hold_down(std::size_t node, Time for_how_long);
   void watch_over();
+  void replace_one_of_the_retired();
+  void name_heirs();
   void mend_node(std::size_t node);
   void mend_way(Place from, Place to);
   // Runs when the fault's time is over, unless everything was mended meanwhile.

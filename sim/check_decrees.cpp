@@ -219,7 +219,9 @@ void Checks::check_closed(const std::string& where, ReplicaId issuer,
     const crdt::StockCell* theirs = product->stock.find(target);
     const PeerTotals* entry = theirs == nullptr ? nullptr : theirs->row.find(issuer);
     const Units unseen = seized - (entry == nullptr ? 0 : entry->seen);
-    const Units debt = product->stock.debt(target);
+    // What a copy of a granter's directory granted it is in no history of the ghost's.
+    const Units debt =
+        std::max<Units>(0, product->stock.debt(target) - granted_apart(product->sku, target));
     // Another's seizure, or what was undone, may have made a debt that the issuer cannot know of.
     if (unseen > 0 ||
         (debt > 0 && others == 0 && undone(product->sku) == 0 && budget_[product->sku].forked == 0))

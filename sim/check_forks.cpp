@@ -142,6 +142,7 @@ void Checks::take_own_apart(Machine& machine, const node::JournalValue& value,
       check_stock_row(stock_of(*history.rows, self, row.key), *stock, where);
       skus.insert(row.key);
     } else if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
+      held_ever_.insert(row.key);
       const crdt::Hold* before = history.rows->hold_of(row.key, self);
       if (before != nullptr) check_hold_row(before->row, *hold, value.life_ms, where);
     } else if (const auto* member = std::get_if<crdt::MemberRow>(&row.payload)) {

@@ -130,6 +130,7 @@ void Checks::take_own(Machine& machine, const node::JournalValue& value,
     if (const auto* member = std::get_if<crdt::MemberRow>(&row.payload))
       for (const crdt::Boot& boot : member->boots) boots_[self][boot.sequence] = boot.nonce;
     if (const auto* hold = std::get_if<HoldRow>(&row.payload)) {
+      held_ever_.insert(row.key);
       const crdt::Hold* before = ghost_.hold_of(row.key, self);
       gave_way = hold->overruled && before != nullptr && !before->row.overruled;
       count_hold(self, before == nullptr ? nullptr : &before->row, *hold);

@@ -50,6 +50,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "crdt/state.h"
 #include "node/codec.h"
 #include "sim/history.h"
@@ -79,6 +80,8 @@ class Checks final : public Watcher {
   // The standing copy of a reservation, as it is durable somewhere; nullptr: none.
   const crdt::Hold* hold(const std::string& id) const;
   bool has_key(const std::string& key) const;
+  // A reservation of this id was durable somewhere, ever; it may have been purged since.
+  bool was_held(const std::string& id) const { return held_ever_.contains(id); }
 
   // What an operator was told: by a dry run, before it is confirmed.
   void told_plan(const node::DecreePlan& plan);
@@ -232,6 +235,7 @@ class Checks final : public Watcher {
   std::map<std::pair<crdt::ReplicaId, crdt::ReplicaId>, crdt::Units>
       adoptions_left_;  // by (issuer, target): open_holds of its decrees, less what was seized
   std::set<crdt::ReplicaId> contested_;
+  absl::flat_hash_set<std::string> held_ever_;  // by id
   std::map<crdt::ReplicaId, std::vector<std::unique_ptr<History>>> histories_;  // but the ghost's
   std::map<crdt::ReplicaId, std::map<crdt::Sequence, std::uint64_t>> boots_;    // the ghost's
   std::set<std::size_t> refused_;  // places whose store was put back under its mark

@@ -226,6 +226,31 @@ void draw_decrees(Plan& plan) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// Two that cannot reach each other are each told that the other is gone for good; from a stream of
+// its own.
+void draw_ring(Plan& plan) {
+  Random random(plan.seed, "rings");
+  const std::size_t nodes = plan.world.nodes.size();
+  if (nodes < 2 || !random.chance(0.05)) return;
+  const std::size_t one = random.below(nodes);
+  const std::size_t other = (one + 1 + random.below(nodes - 1)) % nodes;
+  const std::int64_t from = random.between(0, std::max<std::int64_t>(0, plan.end_ms - 60'000));
+  const std::int64_t takes = std::min(
+      plan.end_ms - from, static_cast<std::int64_t>(random.log_between(15'000, 240'000)));
+  plan.faults.push_back(
+      {.at_ms = from, .for_ms = takes, .kind = FaultKind::cut, .a = one, .b = other});
+  for (const auto [a, b] : {std::pair(one, other), std::pair(other, one)})
+    plan.faults.push_back({.at_ms = random.between(from, from + takes),
+                           .kind = FaultKind::retire,
+                           .a = a,
+                           .b = b,
+                           .c = b,
+                           .amount = random.unit(),
+                           .one_way = random.chance(0.7)});
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
 // A data directory that is put back, or copied and used twice: in a third of the seeds, from a
 // stream of its own. Mostly it is cut off for a while then, and its customers go on.
 void draw_copies(Plan& plan) {
@@ -316,6 +341,7 @@ Plan draw_plan(std::uint64_t seed) {
   draw_operations(plan, random, bursts);
   draw_faults(plan, random, bursts);
   draw_decrees(plan);
+  draw_ring(plan);
   for (std::size_t i = 0; i < plan.world.nodes.size(); ++i)
     if (random.chance(0.6)) plan.core.push_back(i);
   if (plan.core.empty()) plan.core.push_back(random.below(plan.world.nodes.size()));

@@ -115,7 +115,7 @@ class Shoppers {
     // Each node drops a retired replica's by itself.
     const bool may_be_gone = hold == nullptr || (hold->row.state != crdt::HoldState::held &&
                                                  checks_.ghost().retired(hold->origin));
-    return purges() && !cart.held.empty() && may_be_gone;
+    return purges() && may_be_gone && checks_.was_held(cart.id);
   }
   void count_purged(const Cart& cart, std::map<std::string, Figures>& figures) const;
   bool doubtful(std::size_t node) const { return lost_.contains(node); }
