@@ -367,7 +367,8 @@ void Shoppers::check_durable(const Asked& asked) {
     durable = hold != nullptr && (!commits || hold->row.state == HoldState::committed) &&
               (asked.kind != OperationKind::release || hold->row.state == HoldState::released);
   }
-  // Its disk was put back while the answer was on its way.
+  // It was purged, or its disk was put back, while the answer was on its way.
+  if (asked.cart != SIZE_MAX && purged(carts_[asked.cart])) return;
   if (asked.lost || (asked.cart != SIZE_MAX && carts_[asked.cart].lost)) return;
   if (!durable && (asked.cart == SIZE_MAX || hold == nullptr || !contested(carts_[asked.cart])))
     checks_.fail("acknowledged-and-not-durable", asked.call.method + " " + asked.call.target +
