@@ -234,6 +234,7 @@ Outcome Decrees::carry_out(Amounts&& amounts, std::uint32_t fraction_ppm, Replic
   for (const auto& [product, units] : amounts.seize) {
     Units all = 0;
     for (const Units one : units) all += one;
+    repay_from(*product);  // before anybody sells it
     share_out(*product, all, plan.targets);
     around_.gained(*product);
   }
@@ -365,14 +366,18 @@ void Decrees::repay_retired() {
   while (!estates_in_debt_.empty() && looks-- > 0) {
     Product& product = *estates_in_debt_.begin()->second;
     estates_in_debt_.erase(estates_in_debt_.begin());
-    for (const ReplicaId replica : estates_) {
-      const Units give =
-          std::min(ledger_.free(product), product.stock.debt(replica, state_.retired()));
-      if (give > 0)
-        state_.change_stock(product, [&](StockRow& row) { row.at(replica).granted += give; });
-    }
+    repay_from(product);
   }
   if (!estates_in_debt_.empty()) wake_at_ = Instant{};
+}
+
+void Decrees::repay_from(Product& product) {
+  for (const ReplicaId replica : estates_) {
+    const Units give =
+        std::min(ledger_.free(product), product.stock.debt(replica, state_.retired()));
+    if (give > 0)
+      state_.change_stock(product, [&](StockRow& row) { row.at(replica).granted += give; });
+  }
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────

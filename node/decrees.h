@@ -57,8 +57,8 @@ class Decrees {
         around_(std::move(around)),
         debts_(state, around_.ask, around_.peers),
         remains_(state, [this](crdt::Product& product) {
+          repay_from(product);
           around_.gained(product);
-          estates_in_debt_.emplace(product.sku, &product);
         }) {}
 
   // After recovery: what a crash interrupted.
@@ -135,6 +135,7 @@ class Decrees {
   void look_at_unsettled(crdt::Instant now, Times times);
   void close(ReplicaId target, Times times);
   void repay_retired();
+  void repay_from(crdt::Product& product);
 
   crdt::State& state_;
   const Ledger& ledger_;

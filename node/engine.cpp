@@ -238,12 +238,27 @@ Outcome Engine::serves_nobody() const {
 // Retired: everything that it could still say would contradict its heir.
 bool Engine::is_over() const { return state_.retired(state_.self()); }
 
+// Of this history: should another process have a copy of this directory, one of them is found out
+// by the heir, and no two histories come to an end.
+bool Engine::heir_has_all() const {
+  const ReplicaId heir = state_.heir(state_.self());
+  const crdt::Sequence head = state_.head(state_.self());
+  if (mesh_.acknowledged_by(heir) >= head) return true;
+  const crdt::Member* member = state_.member(heir);
+  if (member == nullptr) return false;
+  const auto& entries = member->row.acknowledged;
+  return std::any_of(entries.begin(), entries.end(), [&](const crdt::VectorEntry& entry) {
+    return entry.origin == state_.self() && entry.sequence >= head &&
+           entry.boot == state_.boot_of(state_.self(), entry.sequence);
+  });
+}
+
 void Engine::leave_for_good(Now now) {
   crdt::MemberRow row = state_.member(state_.self())->row;
   if (!row.ended) {
     rights_.refuse_all(serves_nobody());
     // Of others, too: after its last row peers take no link of this replica any more.
-    if (!mesh_.passed_on_all(state_)) return wake(now.instant + kLeaveEvery);
+    if (!heir_has_all() || !mesh_.passed_on_all(state_)) return wake(now.instant + kLeaveEvery);
     row.ended = true;
     state_.put_member(std::move(row));
     return;

@@ -211,6 +211,7 @@ class Engine {
 
   bool is_over() const;
   Outcome serves_nobody() const;
+  bool heir_has_all() const;
   void leave_for_good(crdt::Now now);
   std::vector<crdt::VectorEntry> acknowledged() const;
   void refresh_member(crdt::Now now);

@@ -86,23 +86,35 @@ void Breaker::replace_one_of_the_retired() {
   world_.node(first).lose_disk();
 }
 
-// ... and its operator declares it the heir of one of them.
+// ... whose operator declares it the heir of one of them. And of an heir that never comes back: a
+// retired node waits for its own.
 void Breaker::name_heirs() {
   for (std::size_t i = 0; i < world_.nodes(); ++i) {
-    Machine& machine = world_.node(i);
+    const Machine& machine = world_.node(i);
     if (!machine.lives() || machine.paused()) continue;
     const crdt::State& state = machine.engine().state();
-    const auto& retired = state.retired();
-    const auto left = std::find_if(retired.begin(), retired.end(), [&](crdt::ReplicaId replica) {
-      return !state.heir(replica);
-    });
-    if (left == retired.end() || state.retired(machine.replica())) continue;
-    order(i,
-          node::Retire{.replica = crdt::to_string(*left),
-                       .successor = crdt::to_string(machine.replica()),
-                       .dry_run = true},
-          true, 0);
+    if (state.retired(machine.replica())) continue;
+    for (const crdt::ReplicaId replica : state.retired()) {
+      const crdt::ReplicaId heir = state.heir(replica);
+      if (heir && !awaits(replica, heir)) continue;
+      return order(i,
+                   node::Retire{.replica = crdt::to_string(heir ? heir : replica),
+                                .successor = crdt::to_string(machine.replica()),
+                                .dry_run = true},
+                   true, 0);
+    }
   }
+}
+
+// The one is there, and the other nowhere.
+bool Breaker::awaits(crdt::ReplicaId retired, crdt::ReplicaId heir) const {
+  bool is_there = false;
+  for (std::size_t i = 0; i < world_.nodes(); ++i) {
+    const Machine& machine = world_.node(i);
+    if (machine.replica() == heir) return false;
+    is_there = is_there || (machine.lives() && machine.replica() == retired);
+  }
+  return is_there;
 }
 
 void Breaker::hold_down(std::size_t node, Time for_how_long) {

@@ -49,6 +49,7 @@ class Breaker {
   void watch_over();
   void replace_one_of_the_retired();
   void name_heirs();
+  bool awaits(crdt::ReplicaId retired, crdt::ReplicaId heir) const;
   void mend_node(std::size_t node);
   void mend_way(Place from, Place to);
   // Runs when the fault's time is over, unless everything was mended meanwhile.

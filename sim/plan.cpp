@@ -235,8 +235,8 @@ void draw_ring(Plan& plan) {
   const std::size_t one = random.below(nodes);
   const std::size_t other = (one + 1 + random.below(nodes - 1)) % nodes;
   const std::int64_t from = random.between(0, std::max<std::int64_t>(0, plan.end_ms - 60'000));
-  const std::int64_t takes = std::min(
-      plan.end_ms - from, static_cast<std::int64_t>(random.log_between(15'000, 240'000)));
+  const std::int64_t takes =
+      std::min(plan.end_ms - from, static_cast<std::int64_t>(random.log_between(15'000, 240'000)));
   plan.faults.push_back(
       {.at_ms = from, .for_ms = takes, .kind = FaultKind::cut, .a = one, .b = other});
   for (const auto [a, b] : {std::pair(one, other), std::pair(other, one)})
@@ -274,11 +274,6 @@ void draw_copies(Plan& plan) {
                        .amount = random.unit(),
                        .one_way = random.chance(clone ? 0.5 : 0.2),
                        .copied_ms = std::max<std::int64_t>(0, at - age)};
-    // Not of one that an operator retires: both histories may end with their last row (README.md).
-    if (std::any_of(plan.faults.begin(), plan.faults.end(), [&](const auto& other) {
-          return other.kind == FaultKind::retire && other.a == fault.a;
-        }))
-      continue;
     fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
     plan.faults.push_back(fault);
     const std::size_t alone = clone && random.chance(0.5) ? nodes : fault.a;

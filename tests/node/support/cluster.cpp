@@ -55,6 +55,7 @@ struct Cluster::Node {
   std::unique_ptr<Driver> driver;  // nullptr: it is down
   std::vector<Arrived> requests;
   std::vector<gossip::NetEvent> events;
+  std::uint64_t turns = 0;
   std::int64_t due_ms = 0;
   bool disk_held = false, disk_busy = false, paused = false;
   std::string ended;
@@ -96,6 +97,7 @@ Cluster::~Cluster() = default;
 bool Cluster::lives(std::size_t node) const { return at(node).driver != nullptr; }
 Engine& Cluster::engine(std::size_t node) { return *at(node).engine; }
 const crdt::State& Cluster::state(std::size_t node) const { return at(node).engine->state(); }
+std::uint64_t Cluster::turns(std::size_t node) const { return at(node).turns; }
 const std::string& Cluster::ended(std::size_t node) const { return at(node).ended; }
 ReplicaId Cluster::replica(std::size_t node) const { return at(node).self; }
 const std::vector<std::string>& Cluster::warnings(std::size_t node) const {
@@ -192,6 +194,16 @@ void Cluster::put_back(std::size_t index, const MemoryDisk& disk) {
 bool Cluster::forked(std::size_t index) const { return !at(index).mark.boots.empty(); }
 const std::string& Cluster::stopped_for(std::size_t index) const { return at(index).stopped_for; }
 
+void Cluster::start_anew(std::size_t index) {
+  Node& node = at(index);
+  if (lives(index)) throw std::logic_error("its disk is in use");
+  node.disk = {};
+  node.bases.clear();
+  node.self = ReplicaId{node.self.value + 100};
+  start_process(node);
+  restart(index);
+}
+
 void Cluster::rejoin(std::size_t index) {
   Node& node = at(index);
   if (lives(index) || !forked(index)) throw std::logic_error("it is no fork");
@@ -255,6 +267,7 @@ void Cluster::step() {
 }
 
 void Cluster::take_turn(Node& node) {
+  ++node.turns;
   const crdt::Instant wake =
       node.driver->turn(std::exchange(node.requests, {}), std::exchange(node.events, {}));
   const std::int64_t wake_ms = wake == crdt::Instant::max()

@@ -111,6 +111,8 @@ class Cluster {
   void put_back(std::size_t node, const MemoryDisk& disk);
   // Ended as a fork: becomes the new replica that its mark asks for, and starts.
   void rejoin(std::size_t node);
+  // On an empty disk, as a new replica. It must be down.
+  void start_anew(std::size_t node);
   bool forked(std::size_t node) const;
   const std::string& stopped_for(std::size_t node) const;
   // What a node has put into its log as a warning, over all its processes.
@@ -134,6 +136,7 @@ class Cluster {
   Truth truth(const std::string& sku) const;
   Units rights(std::size_t node, const std::string& sku) const;
   std::string complaints() const;
+  std::uint64_t turns(std::size_t node) const;  // that it has taken, over all its processes
   // One turn of a node, now, whether or not it has anything to do.
   void turn(std::size_t node) { take_turn(at(node)); }
   // Is called after every turn of a node.
