@@ -408,25 +408,26 @@ bool State::is_open(const Decree& decree) const {
          !retired(decree.origin);
 }
 
-ReplicaId State::heir(ReplicaId replica) const {
+ReplicaId State::heir(ReplicaId of) const {
+  ReplicaId replica = of;
   for (std::size_t steps = 0; steps <= successors_.size(); ++steps) {
     const auto at = successors_.find(replica);
     if (at == successors_.end()) return replica;
     replica = at->second;
   }
-  return heir_of_ring(replica);
+  return least_named(of);
 }
 
-ReplicaId State::heir_of_ring(ReplicaId replica) const {
+ReplicaId State::least_named(ReplicaId of) const {
   ReplicaId heir;
-  std::vector<ReplicaId> ring{replica};
-  for (std::size_t i = 0; i < ring.size(); ++i)
-    for (auto at = decrees_.lower_bound({ring[i], 0, {}});
-         at != decrees_.end() && std::get<0>(at->first) == ring[i]; ++at) {
+  std::vector<ReplicaId> line{of};
+  for (std::size_t i = 0; i < line.size(); ++i)
+    for (auto at = decrees_.lower_bound({line[i], 0, {}});
+         at != decrees_.end() && std::get<0>(at->first) == line[i]; ++at) {
       const ReplicaId next = at->second->row.successor;
-      if (!next || std::find(ring.begin(), ring.end(), next) != ring.end()) continue;
+      if (!next || std::find(line.begin(), line.end(), next) != line.end()) continue;
       if (retired(next)) {
-        ring.push_back(next);
+        line.push_back(next);
       } else if (!heir || next < heir) {
         heir = next;
       }

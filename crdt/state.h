@@ -132,9 +132,10 @@ class State {
   bool retired(ReplicaId replica) const { return successors_.contains(replica); }
   const ReplicaSet& retired() const { return retired_; }
   // Who ends a retired replica's holds: of several retirements the lowest successor; of one that is
-  // retired itself, its own. The replica itself if it is not retired. Where those retired one
-  // another in a ring: the lowest that is not retired of all that any of them names, or nobody.
-  ReplicaId heir(ReplicaId replica) const;
+  // retired itself, its own. The replica itself if it is not retired. If that never comes
+  // to an end, since some name each other: the lowest that is not retired of all that any replica
+  // on the way names, or nobody.
+  ReplicaId heir(ReplicaId of) const;
   // Replicas that may have spent more than they had: that were forks of others (rows.h), since they
   // write again what those had spent; and heirs, since they may have to take an end back.
   const ReplicaSet& owing() const { return owing_; }
@@ -253,7 +254,7 @@ class State {
   void mark_unsaved(FeedItem& item);
   bool place(FeedItem& item, Sequence sequence);
   void index_decrees();
-  ReplicaId heir_of_ring(ReplicaId replica) const;
+  ReplicaId least_named(ReplicaId of) const;
   void note_seizures(const StockCell& cell);
   void count_open(Hold& hold, bool open);
   void recount(Hold& changed);

@@ -1,6 +1,7 @@
 #include "sim/breaker.h"
 
 #include <algorithm>
+#include <set>
 
 namespace holdfast::sim {
 
@@ -94,7 +95,8 @@ void Breaker::name_heirs() {
     if (!machine.lives() || machine.paused()) continue;
     const crdt::State& state = machine.engine().state();
     if (state.retired(machine.replica())) continue;
-    for (const crdt::ReplicaId replica : state.retired()) {
+    const std::set<crdt::ReplicaId> retired(state.retired().begin(), state.retired().end());
+    for (const crdt::ReplicaId replica : retired) {
       const crdt::ReplicaId heir = state.heir(replica);
       if (heir && !awaits(replica, heir)) continue;
       return order(i,

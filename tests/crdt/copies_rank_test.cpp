@@ -75,7 +75,7 @@ TEST_SUITE("heirs") {
     }
   }
 
-  TEST_CASE("those that name one another have nobody") {
+  TEST_CASE("those that name one another have nobody, until one of them is retired once more") {
     Told told;
     told.retire(5, 1, 2);
     told.retire(6, 2, 3);
@@ -83,6 +83,21 @@ TEST_SUITE("heirs") {
     told.retire(5, 4, 1);
     for (const std::uint64_t of : {1u, 2u, 3u, 4u}) CHECK(told.heir(of) == ReplicaId{});
     CHECK(told.heir(8) == replica(8));
+    told.retire(9, 2, 9);  // of the ring: all that it leads to
+    for (const std::uint64_t of : {1u, 2u, 3u, 4u}) CHECK(told.heir(of) == replica(9));
+    told.retire(8, 3, 8);
+    for (const std::uint64_t of : {1u, 2u, 3u, 4u}) CHECK(told.heir(of) == replica(8));
+  }
+
+  TEST_CASE("one that leads into a ring has an heir once it is retired once more (seed 1184)") {
+    Told told;
+    told.retire(5, 1, 2);
+    told.retire(5, 2, 3);
+    told.retire(6, 3, 2);
+    CHECK(told.heir(1) == ReplicaId{});
+    told.retire(9, 1, 9);  // a higher successor than the first
+    CHECK(told.heir(1) == replica(9));
+    CHECK(told.heir(2) == ReplicaId{});
   }
 }
 
