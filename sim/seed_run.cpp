@@ -113,10 +113,11 @@ class SeedRun {
   // A core that has rows of both histories of one origin, and neither of those who wrote them, has
   // nobody who could say which is void: nothing of that origin is exchanged (gossip/README.md), and
   // they agree about all others. And what a retired replica has left is dropped by each node for
-  // itself, once all replicas have it: those that are away may keep some waiting for ever. That
-  // equal vectors mean equal rows, but for what was dropped, is checked all along. Once all nodes
-  // are mended the rows are compared, no origin is left aside, and none that was retired is there:
-  // it has ended, and another has taken its place.
+  // itself, once all replicas have it: those that are away keep some waiting, and one whose disk
+  // was lost does for ever, until it is retired. That equal vectors mean equal rows, but for what
+  // was dropped, is checked all along. Else, once all nodes are mended, the rows are compared, no
+  // origin is left aside, and none that was retired is there: it has ended, and another has taken
+  // its place.
   bool converged(const std::vector<std::size_t>& nodes) {
     for (const std::size_t node : nodes)
       if (const Machine& machine = world_.node(node);
@@ -125,7 +126,8 @@ class SeedRun {
         return false;
     const crdt::State& first = world_.node(nodes.front()).engine().state();
     const auto undecided = all_mended_ ? std::set<crdt::ReplicaId>() : checks_.undecided(nodes);
-    const bool by_rows = all_mended_ || (undecided.empty() && !dropped_by_each());
+    const bool keeps = dropped_by_each() && (!all_mended_ || awaits_a_lost_one(first));
+    const bool by_rows = undecided.empty() && !keeps;
     const auto has_all = [&](const crdt::State& of, const crdt::State& here) {
       return std::all_of(of.vector().begin(), of.vector().end(), [&](const auto& entry) {
         return undecided.contains(entry.first) || here.head(entry.first) == entry.second;
@@ -149,6 +151,14 @@ class SeedRun {
   bool dropped_by_each() const {
     return plan_.world.keep_finished < crdt::Millis(3'600'000) &&
            !checks_.ghost().retired().empty();
+  }
+
+  bool awaits_a_lost_one(const crdt::State& state) const {
+    std::set<crdt::ReplicaId> there;
+    for (std::size_t i = 0; i < world_.nodes(); ++i) there.insert(world_.node(i).replica());
+    return std::any_of(state.members().begin(), state.members().end(), [&](const auto& member) {
+      return !state.retired(member.first) && !there.contains(member.first);
+    });
   }
 
   bool converge(const std::vector<std::size_t>& nodes, const char* who) {
