@@ -207,6 +207,7 @@ class Engine {
   void drop_covered_boots(crdt::MemberRow& row) const;
   void look_for_confirmation();
   void look_for_namesakes();
+  ReplicaId former_self() const;
   void retire_former_self(crdt::Now now);
 
   bool is_over() const;
@@ -243,6 +244,7 @@ class Engine {
   std::set<ReplicaId> confirmed_by_;
   bool confirmed_by_all_ = false;
   std::set<ReplicaId> namesakes_;                 // others that live with this node's name; told
+  ReplicaId former_self_;
   std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
   bool former_self_lives_ = false;                // as it was at the last look
   crdt::Instant wake_at_ = crdt::Instant::max();

@@ -106,10 +106,20 @@ void Engine::look_for_namesakes() {
 // The replica that this one was a fork of is retired, with this one as its successor, once all its
 // rows are here that any peer has; unless it lives: then this was a copy of a directory in use, and
 // the original goes on beside it.
+// What it was a copy of; or what one was a copy of whose heir it is.
+ReplicaId Engine::former_self() const {
+  for (const auto& [replica, member] : state_.members()) {
+    const ReplicaId former = member->row.forked_from;
+    if (former && !state_.retired(former) && state_.heir(replica) == state_.self()) return former;
+  }
+  return {};
+}
+
 void Engine::retire_former_self(Now now) {
-  const crdt::Member* own = state_.member(state_.self());
-  const ReplicaId former = own == nullptr ? ReplicaId{} : own->row.forked_from;
-  if (!former || state_.retired(former)) return;
+  const ReplicaId former = former_self();
+  if (former != former_self_) former_self_due_.reset();
+  former_self_ = former;
+  if (!former) return;
   const bool lives = mesh_.reachable(former);
   const bool ready = lives || (!mesh_.reachable_peers().empty() && !mesh_.lacks(former, state_) &&
                                state_.member(former) != nullptr);
@@ -122,15 +132,15 @@ void Engine::retire_former_self(Now now) {
   if (lives) {  // said once, until it is gone
     former_self_due_ = crdt::Instant::max();
     notes_.push_back({true, "replica " + crdt::to_string(former) +
-                                ", which this one was a copy of, is in use: it goes on beside this "
-                                "one"});
+                                ", of which this one was a copy, or one whose heir it is, is in "
+                                "use: it goes on beside this one"});
     return wake(now.instant + kLookEvery);
   }
   const Outcome outcome = decrees_.retire(
       {.replica = crdt::to_string(former), .successor = crdt::to_string(state_.self())}, times_);
   urgent_ = true;
   notes_.push_back({true, "replica " + crdt::to_string(former) +
-                              ", which this one was a fork of, " +
+                              ", of which this one was a fork, or one whose heir it is, " +
                               (outcome.succeeded() ? "is retired; this one is its successor"
                                                    : "cannot be retired: " + outcome.detail)});
   if (!outcome.succeeded()) former_self_due_ = now.instant + 10 * kLookForOriginal;

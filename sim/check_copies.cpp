@@ -19,10 +19,17 @@ bool of_an_estate(const Hold& copy) {
 
 // An own copy was merged into the ghost, and is overruled.
 void Checks::check_gave_way(const std::string& where, const Hold& own) {
-  for (const Hold* copy = ghost_.first_copy(own.id); copy != nullptr; copy = copy->next_copy.get())
-    if (of_an_estate(*copy) ||
-        (copy != &own && !copy->row.overruled && copy->row.digest == own.row.digest))
-      return;
+  const auto stands = [&](const crdt::State& rows) {
+    for (const Hold* copy = rows.first_copy(own.id); copy != nullptr; copy = copy->next_copy.get())
+      if (of_an_estate(*copy) ||
+          (copy != &own && !copy->row.overruled && copy->row.digest == own.row.digest))
+        return true;
+    return false;
+  };
+  if (stands(ghost_)) return;
+  for (const auto& [origin, all] : histories_)  // nobody has found out that it is one of two
+    for (const auto& history : all)
+      if (!history->reissued && stands(*history->rows)) return;
   fail("no-copy-stands", where + own.id + " gave way, and no copy stands");
 }
 

@@ -274,6 +274,12 @@ void draw_copies(Plan& plan) {
                        .amount = random.unit(),
                        .one_way = random.chance(clone ? 0.5 : 0.2),
                        .copied_ms = std::max<std::int64_t>(0, at - age)};
+    // Not beside one that an operator retires: one of the two may come to its end before the other
+    // is found out (README.md).
+    if (clone && std::any_of(plan.faults.begin(), plan.faults.end(), [&](const auto& other) {
+          return other.kind == FaultKind::retire && other.a == fault.a;
+        }))
+      continue;
     fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
     plan.faults.push_back(fault);
     const std::size_t alone = clone && random.chance(0.5) ? nodes : fault.a;

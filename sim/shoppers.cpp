@@ -638,6 +638,7 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
 void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
   if (few_holds()) return;  // more may be refused
   for (const std::size_t node : nodes) {
+    if (!world_.node(node).lives()) continue;  // it was retired, and is replaced just now
     const crdt::State& own = world_.node(node).engine().state();
     // A retired one that no peer has heard to its end serves nobody; who is declared lost is given
     // nothing but what it owes.
@@ -647,6 +648,7 @@ void Shoppers::check_progress(const std::vector<std::size_t>& nodes) {
     if (own.decreed(own.self())) continue;
     for (std::size_t i = 0; i < skus_ && !checks_.violation(); ++i) {
       const std::string sku = this->sku(static_cast<std::uint32_t>(i));
+      if (!world_.node(node).lives()) break;
       const crdt::State& state = world_.node(node).engine().state();
       const crdt::Product* product = state.product(sku);
       if (product == nullptr) continue;
