@@ -122,6 +122,39 @@ TEST_SUITE("identity") {
     }
   }
 
+  TEST_CASE(
+      "a fork that is retired before it retired its former self: its heir does (seed 17342)") {
+    Stage cluster(3);
+    cluster.stock_up(0, 100);
+    cluster.hold(0, "open", 4);
+    REQUIRE(cluster.converge());
+    const MemoryDisk yesterday = cluster.disk(0);
+    const ReplicaId old = cluster.replica(0);
+    cluster.sell(0, "lost", 30);
+    REQUIRE(cluster.converge());
+    cluster.start_alone_on(0, yesterday);
+    cluster.sell(0, "kept", 20);
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return cluster.forked(0); }, 30'000));
+    cluster.rejoin(0);
+    const ReplicaId fork = cluster.replica(0);
+    REQUIRE(cluster.run_until([&] { return cluster.state(1).member(fork) != nullptr; }, 10'000));
+    CHECK_FALSE(cluster.state(1).retired(old));
+    CHECK(cluster.call(1, Retire{.replica = holdfast::crdt::to_string(fork), .successor = "node-1"})
+              .succeeded());
+    REQUIRE(cluster.run_until(
+        [&] { return cluster.state(1).retired(old) && cluster.state(2).retired(old); }, 60'000));
+    CHECK(cluster.state(2).heir(old) == cluster.replica(1));
+    CHECK(cluster.call(2, Commit{.id = "open"}).succeeded());
+    REQUIRE(cluster.run_until(
+        [&] {
+          return cluster.product(1).stock.held() == 0 && cluster.product(2).stock.held() == 0;
+        },
+        30'000));
+    for (const std::size_t node : {1u, 2u})
+      CHECK(holdfast::tests::stock(cluster.call(node, GetStock{"a"})).sold == 54);
+  }
+
   TEST_CASE("what both histories sold is oversold by no more than the rights in the copy") {
     Stage cluster(2);
     cluster.stock_up(0, 100);
