@@ -156,18 +156,19 @@ Hold* State::first_copy(std::string_view id) const {
 Hold* State::own_hold(std::string_view id) const { return hold_of(id, self_); }
 
 Key* State::key(std::string_view key) const {
-  const auto at = keys_.find(key);
-  if (at == keys_.end()) return nullptr;
-  Key* best = at->second.get();
-  for (Key* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
+  Key* best = first_key(key);
+  for (Key* copy = best; copy != nullptr; copy = copy->next_copy.get())
     if (copy->origin < best->origin) best = copy;
   return best;
 }
 
-Key* State::key_of(std::string_view key, ReplicaId origin) const {
+Key* State::first_key(std::string_view key) const {
   const auto at = keys_.find(key);
-  if (at == keys_.end()) return nullptr;
-  Key* copy = at->second.get();
+  return at == keys_.end() ? nullptr : at->second.get();
+}
+
+Key* State::key_of(std::string_view key, ReplicaId origin) const {
+  Key* copy = first_key(key);
   while (copy != nullptr && copy->origin != origin) copy = copy->next_copy.get();
   return copy;
 }

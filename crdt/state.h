@@ -113,6 +113,7 @@ class State {
   Hold* first_copy(std::string_view id) const;                 // all of them: along next_copy
   Key* key(std::string_view key) const;  // of the lowest replica id that has it
   Key* key_of(std::string_view key, ReplicaId origin) const;
+  Key* first_key(std::string_view key) const;  // all of them: along next_copy
   const Member* member(ReplicaId replica) const;
   const absl::btree_map<ReplicaId, std::unique_ptr<Member>>& members() const { return members_; }
   // Every hold, by (origin, number): the order of lists.

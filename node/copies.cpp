@@ -23,6 +23,27 @@ constexpr std::size_t kLooksAtOnce = 1'000;
 std::uint64_t which(const Hold& hold) { return hold.row.number; }
 std::uint64_t which(const crdt::Key& key) { return static_cast<std::uint64_t>(key.row.created_at); }
 
+// The key under which an heir undoes what a copy did: no client can name it.
+constexpr std::string_view kUndo = "undo\n";
+
+std::string undoing(const crdt::Key& copy) {
+  return std::string(kUndo) + crdt::to_string(copy.origin) + " " + copy.key;
+}
+
+struct Undone {
+  ReplicaId replica;
+  std::string_view key;
+};
+
+// Of such a key; none: it is a client's.
+std::optional<Undone> undoes(std::string_view key) {
+  constexpr std::size_t kDigits = 16;
+  if (!key.starts_with(kUndo) || key.size() <= kUndo.size() + kDigits) return std::nullopt;
+  const auto replica = crdt::parse_replica_id(key.substr(kUndo.size(), kDigits));
+  if (!replica) return std::nullopt;
+  return Undone{*replica, key.substr(kUndo.size() + kDigits + 1)};
+}
+
 }  // namespace
 
 void Copies::start(Times now) {
@@ -102,17 +123,54 @@ void Copies::keep_promises(Hold& own, Times now) {
   }
 }
 
-void Copies::merged(const crdt::Key& other) {
-  crdt::Key* own = state_.own_key(other.key);
-  if (own == nullptr || own->origin == other.origin || state_.retired(state_.self())) return;
-  if (own->row.digest != other.row.digest)
-    return conflict(other.key, which(*own),
-                    "an Idempotency-Key was used for two requests: " +
-                        other.key.substr(0, other.key.find('\n')));
-  if (other.origin < own->origin && ledger_.undo(*own)) {
-    ++keys_undone_;
-    around_.owes(*state_.product(own->row.sku));
+// Another replica did it, too, and that stands; or it undoes what proves to be undone already.
+bool Copies::is_surplus(const crdt::Key& copy) const {
+  for (const crdt::Key* other = state_.first_key(copy.key); other != nullptr;
+       other = other->next_copy.get())
+    if (other->origin < copy.origin && other->row.digest == copy.row.digest) return true;
+  const auto of = undoes(copy.key);
+  const crdt::Key* undone = of ? state_.key_of(of->key, of->replica) : nullptr;
+  return undone != nullptr && undone->row.state != 0;
+}
+
+void Copies::undo(crdt::Key& own) {
+  if (!ledger_.undo(own)) return;
+  ++keys_undone_;
+  around_.owes(*state_.product(own.row.sku));
+}
+
+void Copies::settle_key(const std::string& key, Times now) {
+  if (state_.retired(state_.self())) return;
+  crdt::Key* own = state_.own_key(key);
+  std::vector<std::string> more;  // that this decides
+  for (crdt::Key* copy = state_.first_key(key); copy != nullptr; copy = copy->next_copy.get()) {
+    if (own != nullptr && copy != own && own->row.digest != copy->row.digest)
+      conflict(key, which(*own),
+               "an Idempotency-Key was used for two requests: " + key.substr(0, key.find('\n')));
+    if (copy == own || !state_.retired(copy->origin)) continue;
+    const std::string name = undoing(*copy);
+    if (copy->row.state != 0) {
+      more.push_back(name);
+    } else if (state_.heir(copy->origin) == state_.self() && is_surplus(*copy) &&
+               state_.first_key(name) == nullptr && ledger_.undo_for(*copy, name, now)) {
+      ++keys_undone_;
+      around_.owes(*state_.product(copy->row.sku));
+      more.push_back(name);
+    }
   }
+  if (own != nullptr && is_surplus(*own)) undo(*own);
+  for (const std::string& name : more)
+    if (state_.first_key(name) != nullptr) settle_key(name, now);
+}
+
+void Copies::heir_changed(ReplicaId retired, Times now) {
+  if (state_.heir(retired) != state_.self() || state_.feed(retired) == nullptr) return;
+  std::vector<std::string> keys;
+  const crdt::Feed& rows = *state_.feed(retired);
+  for (auto at = rows.begin_after(0); at != rows.end(); ++at)
+    if (at->second->kind == crdt::RowKind::key)
+      keys.push_back(static_cast<const crdt::Key&>(*at->second).key);
+  for (const std::string& key : keys) settle_key(key, now);
 }
 
 // Of the own row of that name; none: it is gone. A key has a line feed in it, an id has none.

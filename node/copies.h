@@ -10,7 +10,10 @@
 //
 // One idempotency key may have taken effect at two replicas: all but the lowest replica undo
 // receipts, adjustments and allowances, once. A shortfall is debt. Grants stand (they move rights,
-// and make none), and so do returns.
+// and make none), and so do returns. What a retired replica has not undone its heir undoes in its
+// own totals, under a key of its own that names the replica and its key. That one exists once as
+// well, by the same rule: of two heirs the lowest keeps it, and it is undone in turn if the retired
+// one proves to have undone its own.
 //
 // Adoption: under an open decree of the origin of the copy that stands, a reservation is committed,
 // extended or released here: with units of this replica, or, lacking them, seized from that origin.
@@ -52,8 +55,10 @@ class Copies {
   void settle(std::string_view id, Times now);
   // Two commits of this id, of which one is voided: a conflict if they are unequal.
   void sold_twice(const crdt::Hold& own, const crdt::HoldRow& one, const crdt::HoldRow& other);
-  // A key row was merged.
-  void merged(const crdt::Key& other);
+  // A copy of this key was merged.
+  void settle_key(const std::string& key, Times now);
+  // This replica may be the heir of that one now, or no more.
+  void heir_changed(ReplicaId retired, Times now);
   // Forgets conflicts of rows that are gone. Often enough: once a second.
   void tick();
 
@@ -70,6 +75,8 @@ class Copies {
 
  private:
   bool gives_way(const crdt::Hold& own, const crdt::Hold& other);
+  bool is_surplus(const crdt::Key& copy) const;
+  void undo(crdt::Key& own);
   void keep_promises(crdt::Hold& own, Times now);
   void conflict(std::string_view of, std::uint64_t row, std::string what);
   std::optional<std::uint64_t> own_row(const std::string& of) const;

@@ -171,17 +171,20 @@ Outcome Decrees::retire(const Retire& command, Times now) {
   const bool again = state_.retired(*target) && state_.heir(*target);
   if (again && remains_.of(*target) == 0) return is_retired(command.replica);
   ReplicaId successor;
+  bool known = false;
   for (const auto& [replica, member] : state_.members()) {
     if (member->row.node != command.successor && crdt::to_string(replica) != command.successor)
       continue;
+    known = true;
     const bool live = replica == state_.self() || around_.reachable(replica);
     if (replica != *target && live && !state_.retired(replica) && !state_.decreed(replica))
       successor = replica;
   }
   if (!successor)
     return refused(Code::successor_not_live,
-                   "'" + command.successor +
-                       "' is not a live node that could end the open holds of " + command.replica +
+                   "'" + command.successor + "' is " +
+                       (known ? "not a live node" : "no node of this cluster") +
+                       " that could end the open holds of " + command.replica +
                        ": name one that this node can reach and that is not lost itself");
   // What has come to light since is seized; whoever ends its holds goes on to.
   if (again) successor = state_.heir(*target);

@@ -61,7 +61,11 @@ Engine::Engine(EngineConfig config)
                               const AskRights& ask) { return mesh_.call(peer, encode_call(ask)); },
                 .gained = [this](crdt::Product& product) { rights_.gained(product, times_); },
                 .lost = [this](crdt::Product& product) { rights_.lost(product, times_); },
-                .retired = [this](ReplicaId replica) { estate_.heir_changed(replica, times_); }}),
+                .retired =
+                    [this](ReplicaId replica) {
+                      estate_.heir_changed(replica, times_);
+                      copies_.heir_changed(replica, times_);
+                    }}),
       copies_(
           state_, ledger_,
           {.freed = [this](const crdt::Hold& own) { offer_freed(own, times_); },

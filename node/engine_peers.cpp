@@ -98,7 +98,7 @@ void Engine::on_merged(const crdt::FeedItem& item) {
     estate_.merged(hold, times_);
     copies_.settle(hold.id, times_);
   } else if (item.kind == crdt::RowKind::key) {
-    copies_.merged(static_cast<const crdt::Key&>(item));
+    copies_.settle_key(static_cast<const crdt::Key&>(item).key, times_);
   } else if (item.kind == crdt::RowKind::decree) {
     decrees_.merged_decree();
   } else if (item.kind == crdt::RowKind::member) {

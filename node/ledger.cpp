@@ -476,20 +476,39 @@ void Ledger::prolong(Hold& hold, const crdt::HoldRow& promised, Times now) {
   watch(hold);
 }
 
-bool Ledger::undo(crdt::Key& key) {
-  const auto effect = static_cast<RowEffect>(key.row.effect);
-  if (key.row.state != 0 || (effect != RowEffect::received && effect != RowEffect::adjusted &&
-                             effect != RowEffect::allowed))
+bool Ledger::take_back(const crdt::KeyRow& key) {
+  const auto effect = static_cast<RowEffect>(key.effect);
+  if (key.state != 0 || (effect != RowEffect::received && effect != RowEffect::adjusted &&
+                         effect != RowEffect::allowed))
     return false;
-  const Units units = key.row.units;
-  state_.change_stock(*state_.product(key.row.sku), [&](StockRow& row) {
-    if (effect == RowEffect::allowed) {
-      (units > 0 ? row.allowance_removed : row.allowance_added) += std::abs(units);
-    } else {
-      (units > 0 ? row.withdrawn : row.received) += std::abs(units);
-    }
-  });
+  Product* product = state_.product(key.sku);
+  if (product == nullptr) return false;  // a peer's row may say anything
+  const bool allows = effect == RowEffect::allowed, more = key.units > 0;
+  const auto total = allows ? (more ? &StockRow::allowance_removed : &StockRow::allowance_added)
+                            : (more ? &StockRow::withdrawn : &StockRow::received);
+  const crdt::StockCell* own = product->stock.find(state_.self());
+  const Units units = std::abs(key.units);
+  if (units > crdt::kUnitsMax - (own == nullptr ? 0 : own->row.*total)) return false;
+  state_.change_stock(*product, [&](StockRow& row) { row.*total += units; });
+  return true;
+}
+
+bool Ledger::undo(crdt::Key& key) {
+  if (!take_back(key.row)) return false;
   state_.undo_key(key);
+  return true;
+}
+
+bool Ledger::undo_for(const crdt::Key& retired, std::string name, Times now) {
+  if (!take_back(retired.row)) return false;
+  crdt::KeyRow row = retired.row;
+  row.answer.clear();
+  row.extra.clear();
+  const bool allows = row.effect == static_cast<std::uint8_t>(RowEffect::allowed);
+  row.effect = static_cast<std::uint8_t>(allows ? RowEffect::allowed : RowEffect::adjusted);
+  row.units = -row.units;
+  row.created_at = std::max(now.wall_ms, row.created_at);  // it is kept for as long as that one
+  state_.put_key(std::move(name), std::move(row));
   return true;
 }
 

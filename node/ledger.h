@@ -95,6 +95,9 @@ class Ledger {
   void prolong(crdt::Hold& hold, const crdt::HoldRow& promised, Times now);
   // What this key did here is undone: another replica did it too, and that stands.
   bool undo(crdt::Key& key);
+  // Likewise what it did at a replica that was retired and cannot: in this one's totals, under a
+  // key row of that name.
+  bool undo_for(const crdt::Key& retired, std::string name, Times now);
 
   // Ends what is due, at most `count_max` holds, and tells of each. How many ended.
   using Ended = std::function<void(const crdt::Hold&)>;
@@ -109,6 +112,7 @@ class Ledger {
   Outcome shown(const crdt::Hold& hold, Code code) const;
 
  private:
+  bool take_back(const crdt::KeyRow& key);
   void remember(const IdempotencyKey& key, std::uint64_t digest, const Outcome& outcome,
                 RowEffect effect, const std::string& sku, Units units, Times now);
   Units granted_to(const crdt::Product& product, ReplicaId to) const;

@@ -31,6 +31,10 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
     note_hold(origin, row.key, *hold, seizing);
   } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
     const crdt::Key* before = ghost_.key_of(row.key, origin);
+    if (before == nullptr && row.key.starts_with("undo\n")) {
+      saw("an heir undid a retired replica's key");
+      budget_[key->sku].undone += std::max<Units>(0, -key->units);
+    }
     if (key->state == 0 || (before != nullptr && before->row.state != 0)) return;
     saw("a key that took effect twice was undone");
     budget_[key->sku].undone += std::max<Units>(0, key->units);

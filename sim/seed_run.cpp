@@ -41,6 +41,7 @@ const char* const kSituations[] = {
     "a retired node came back, and ended",
     "all were retired, each by another",
     "a key that took effect twice was undone",
+    "an heir undid a retired replica's key",
     "a reservation was purged",
     "a disk was put back",
     "a fork was found out by a peer",

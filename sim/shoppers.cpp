@@ -505,8 +505,8 @@ void Shoppers::count_twice(const Asked& one, const Asked& other, Figures& of) co
     return asked.clear && !is_success(asked.status) && !doubtful(asked);
   };
   if (!refused(one) || !refused(other)) of.received.add(one.units, done(one) || done(other));
-  // Who should undo the second may be gone.
-  if (!lost_.empty() || !checks_.ghost().retired().empty()) of.received.add(one.units, false);
+  // Who should undo the second may be gone, and nobody is its heir.
+  if (!lost_.empty()) of.received.add(one.units, false);
 }
 
 void Shoppers::audit_carts(std::map<std::string, Figures>& figures) {

@@ -290,16 +290,18 @@ TEST_SUITE("one id, or one key, in two regions") {
     holdfast::crdt::State state(ReplicaId{1});
     Ledger ledger(state, [](const auto&) { return 0; });
     std::size_t told = 0;
+    holdfast::crdt::Sequence sequence = 0;
     Copies copies(state, ledger, {.tell = [&](const std::string&) { ++told; }});
     const auto use = [&](const std::string& key, std::int64_t created_at) {
       state.put_key(key, {.digest = 1, .created_at = created_at});
       std::string rows;
       state.seal(rows);
-      holdfast::crdt::Key other;
-      other.origin = ReplicaId{2};
-      other.key = key;
-      other.row.digest = 2;
-      for (int times = 0; times < 2; ++times) copies.merged(other);
+      const holdfast::crdt::KeyRow other{.digest = 2, .created_at = created_at};
+      holdfast::crdt::DecodedRow row{.kind = holdfast::crdt::RowKind::key, .key = key};
+      row.sequence = ++sequence;
+      row.payload = other;
+      CHECK(state.merge(ReplicaId{2}, std::move(row)).ok());
+      for (int times = 0; times < 2; ++times) copies.settle_key(key, {});
     };
     for (int i = 0; i < 2'500; ++i) use("POST\n" + std::to_string(i), 10 + i % 2);
     CHECK(told == 2'500);

@@ -89,3 +89,84 @@ TEST_SUITE("the end of a retired node") {
     CHECK(shop.reserve(0, "the last", 1) == Code::created);
   }
 }
+
+namespace {
+
+// One receipt, one shrinkage and one allowance, each with one key at nodes 0 and 1, which cannot
+// see each other. Node 1, the higher of them, is lost then, and node 2 has all that it wrote.
+struct Doubled : Shop {
+  Doubled() : Shop({10, 0, 0}) {
+    lose(0);
+    for (const std::size_t node : {0u, 1u}) {
+      CHECK(code(node, Receive{.sku = "a", .quantity = 50, .key = {"POST x", "1"}}) ==
+            Code::created);
+      CHECK(code(node, Adjust{.sku = "a", .delta = -5, .reason = "lost", .key = {"POST x", "2"}}) ==
+            Code::created);
+      CHECK(code(node, Allow{.sku = "a", .delta = 7, .key = {"POST x", "3"}}) == Code::created);
+      sell(node, node == 0 ? "sold-0" : "sold-1", 40);
+    }
+    REQUIRE(cluster.replica(0) < cluster.replica(1));
+    cluster.run_for(4'000);  // node 2 has it
+    cluster.crash(1);
+    cluster.heal_all();
+    cluster.run_for(4'000);
+  }
+  void check_figures(std::size_t node) {
+    const StockView view = stock(cluster.call(node, GetStock{"a"}));
+    CHECK(view.on_hand == 10 + 50 - 5 - 80);
+    CHECK(view.allowance == 7);
+    CHECK(view.available == 10 + 50 - 5 - 80);
+    CHECK(reserve(node, "more-" + std::to_string(++more), 1) == Code::insufficient_stock);
+  }
+  int more = 0;
+};
+
+}  // namespace
+
+TEST_SUITE("keys of a retired replica") {
+  TEST_CASE("its heir undoes what it did twice, and says so of a debt") {
+    for (const std::size_t heir : {0u, 2u}) {
+      Doubled shop;
+      CHECK(shop.retire(0, 1, heir) == Code::created);
+      shop.cluster.run_for(5'000);
+      for (const std::size_t node : {0u, 2u}) shop.check_figures(node);
+      CHECK(shop.cluster.stats(heir).keys_undone == 3);
+      CHECK(shop.code(2, Receive{.sku = "a", .quantity = 50, .key = {"POST x", "1"}}) ==
+            Code::created);  // the answer of the first, no receipt
+      shop.cluster.run_for(1'000);
+      shop.check_figures(0);
+    }
+  }
+
+  TEST_CASE(
+      "it comes back and undoes it itself: its heir, or the heir's heir, takes its own back") {
+    for (const bool chain : {false, true}) {
+      CAPTURE(chain);
+      Doubled shop;
+      CHECK(shop.retire(0, 1, 2) == Code::created);
+      shop.cluster.run_for(5'000);
+      if (chain) {
+        shop.cluster.crash(2);
+        CHECK(shop.retire(0, 2, 0) == Code::created);
+        shop.cluster.run_for(5'000);
+        shop.check_figures(0);
+      }
+      shop.cluster.restart(1);
+      CHECK(shop.cluster.run_until([&] { return !shop.cluster.ended(1).empty(); }, 60'000));
+      shop.cluster.run_for(5'000);
+      shop.check_figures(0);
+      if (!chain) shop.check_figures(2);
+    }
+  }
+
+  TEST_CASE("two heirs that do not know of each other undo it once") {
+    Doubled shop;
+    shop.cluster.cut(0, 2);
+    shop.cluster.run_for(4'000);
+    CHECK(shop.retire(0, 1, 0) == Code::created);
+    CHECK(shop.retire(2, 1, 2) == Code::created);
+    shop.cluster.heal_all();
+    shop.cluster.run_for(10'000);
+    for (const std::size_t node : {0u, 2u}) shop.check_figures(node);
+  }
+}
