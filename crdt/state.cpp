@@ -548,10 +548,16 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
       recount(hold);
       break;
     }
-    case RowKind::key:
-      static_cast<Key&>(item).row = std::get<KeyRow>(std::move(row.payload));
-      note_undone(static_cast<Key&>(item));
+    case RowKind::key: {
+      auto& key = static_cast<Key&>(item);
+      auto [at, end] = keys_by_age_.equal_range(key.row.created_at);
+      while (at != end && at->second != &key) ++at;
+      if (at != end) keys_by_age_.erase(at);  // not if it is being made
+      key.row = std::get<KeyRow>(std::move(row.payload));
+      keys_by_age_.emplace(key.row.created_at, &key);  // dropped at its origin, it is new again
+      note_undone(key);
       break;
+    }
     case RowKind::sku:
       static_cast<SkuCell&>(item).row = std::get<SkuRow>(std::move(row.payload));
       break;

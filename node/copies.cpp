@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "node/undo_keys.h"
+
 namespace holdfast::node {
 
 using crdt::Hold;
@@ -18,31 +20,11 @@ bool same_sale(const crdt::HoldRow& a, const crdt::HoldRow& b) {
 }
 
 constexpr std::size_t kLooksAtOnce = 1'000;
+constexpr std::size_t kKeyBytesMax = 1'024;  // of a key row: peers take no longer one
 
 // Which of all rows that ever had this name: ids and keys may be used again when they are gone.
 std::uint64_t which(const Hold& hold) { return hold.row.number; }
 std::uint64_t which(const crdt::Key& key) { return static_cast<std::uint64_t>(key.row.created_at); }
-
-// The key under which an heir undoes what a copy did: no client can name it.
-constexpr std::string_view kUndo = "undo\n";
-
-std::string undoing(const crdt::Key& copy) {
-  return std::string(kUndo) + crdt::to_string(copy.origin) + " " + copy.key;
-}
-
-struct Undone {
-  ReplicaId replica;
-  std::string_view key;
-};
-
-// Of such a key; none: it is a client's.
-std::optional<Undone> undoes(std::string_view key) {
-  constexpr std::size_t kDigits = 16;
-  if (!key.starts_with(kUndo) || key.size() <= kUndo.size() + kDigits) return std::nullopt;
-  const auto replica = crdt::parse_replica_id(key.substr(kUndo.size(), kDigits));
-  if (!replica) return std::nullopt;
-  return Undone{*replica, key.substr(kUndo.size() + kDigits + 1)};
-}
 
 }  // namespace
 
@@ -52,6 +34,15 @@ void Copies::start(Times now) {
     if (hold->origin == state_.self() && state_.first_copy(hold->id)->next_copy)
       ids.push_back(hold->id);
   for (const std::string& id : ids) settle(id, now);
+  const crdt::Feed* rows = state_.feed(state_.self());
+  if (rows == nullptr) return;
+  std::vector<std::string> keys;  // a fork's successor has copies that were never merged here
+  for (auto at = rows->begin_after(0); at != rows->end(); ++at)
+    if (at->second->kind == crdt::RowKind::key)
+      if (const auto& key = static_cast<const crdt::Key&>(*at->second);
+          state_.first_key(key.key)->next_copy)
+        keys.push_back(key.key);
+  for (const std::string& key : keys) settle_key(key, now);
 }
 
 void Copies::settle(std::string_view id, Times now) {
@@ -123,12 +114,15 @@ void Copies::keep_promises(Hold& own, Times now) {
   }
 }
 
-// Another replica did it, too, and that stands; or it undoes what proves to be undone already.
+// Another replica did it, too, and that stands (one that is undone itself does not); or it undoes
+// what proves to be undone already.
 bool Copies::is_surplus(const crdt::Key& copy) const {
   for (const crdt::Key* other = state_.first_key(copy.key); other != nullptr;
        other = other->next_copy.get())
-    if (other->origin < copy.origin && other->row.digest == copy.row.digest) return true;
-  const auto of = undoes(copy.key);
+    if (other->origin < copy.origin && other->row.state == 0 &&
+        other->row.digest == copy.row.digest)
+      return true;
+  const auto of = undone_by(copy.key);
   const crdt::Key* undone = of ? state_.key_of(of->key, of->replica) : nullptr;
   return undone != nullptr && undone->row.state != 0;
 }
@@ -148,11 +142,12 @@ void Copies::settle_key(const std::string& key, Times now) {
       conflict(key, which(*own),
                "an Idempotency-Key was used for two requests: " + key.substr(0, key.find('\n')));
     if (copy == own || !state_.retired(copy->origin)) continue;
-    const std::string name = undoing(*copy);
+    const std::string name = undo_name(copy->origin, copy->key);
     if (copy->row.state != 0) {
       more.push_back(name);
     } else if (state_.heir(copy->origin) == state_.self() && is_surplus(*copy) &&
-               state_.first_key(name) == nullptr && ledger_.undo_for(*copy, name, now)) {
+               name.size() <= kKeyBytesMax && state_.first_key(name) == nullptr &&
+               ledger_.undo_for(*copy, name, now)) {
       ++keys_undone_;
       around_.owes(*state_.product(copy->row.sku));
       more.push_back(name);

@@ -103,18 +103,29 @@ void Engine::look_for_namesakes() {
   }
 }
 
-// The replica that this one was a fork of is retired, with this one as its successor, once all its
-// rows are here that any peer has; unless it lives: then this was a copy of a directory in use, and
-// the original goes on beside it.
-// What it was a copy of; or what one was a copy of whose heir it is.
+// What it was a copy of; or what one was a copy of whose heir it is, unless that one lived beside
+// its copy.
 ReplicaId Engine::former_self() const {
+  const crdt::Member* own = state_.member(state_.self());
+  if (own != nullptr && own->row.forked_from && !state_.retired(own->row.forked_from))
+    return own->row.forked_from;
+  if (state_.retired().empty()) return {};
   for (const auto& [replica, member] : state_.members()) {
     const ReplicaId former = member->row.forked_from;
-    if (former && !state_.retired(former) && state_.heir(replica) == state_.self()) return former;
+    if (!former || state_.retired(former) || state_.heir(replica) != state_.self()) continue;
+    const crdt::Member* original = state_.member(former);
+    const auto knew = [&](const crdt::VectorEntry& entry) { return entry.origin == replica; };
+    if (original != nullptr &&
+        std::any_of(original->row.acknowledged.begin(), original->row.acknowledged.end(), knew))
+      continue;
+    return former;
   }
   return {};
 }
 
+// The replica that this one was a fork of is retired, with this one as its successor, once all its
+// rows are here that any peer has; unless it lives: then this was a copy of a directory in use, and
+// the original goes on beside it.
 void Engine::retire_former_self(Now now) {
   const ReplicaId former = former_self();
   if (former != former_self_) former_self_due_.reset();

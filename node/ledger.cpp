@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crdt/check.h"
+#include "node/undo_keys.h"
 
 namespace holdfast::node {
 
@@ -501,14 +502,7 @@ bool Ledger::undo(crdt::Key& key) {
 
 bool Ledger::undo_for(const crdt::Key& retired, std::string name, Times now) {
   if (!take_back(retired.row)) return false;
-  crdt::KeyRow row = retired.row;
-  row.answer.clear();
-  row.extra.clear();
-  const bool allows = row.effect == static_cast<std::uint8_t>(RowEffect::allowed);
-  row.effect = static_cast<std::uint8_t>(allows ? RowEffect::allowed : RowEffect::adjusted);
-  row.units = -row.units;
-  row.created_at = std::max(now.wall_ms, row.created_at);  // it is kept for as long as that one
-  state_.put_key(std::move(name), std::move(row));
+  state_.put_key(std::move(name), undo_row(retired.row, now.wall_ms));
   return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "crdt/check.h"
 #include "node/estate.h"
+#include "node/undo_keys.h"
 
 namespace holdfast::node {
 
@@ -157,6 +158,17 @@ class HoldsSince {
   std::vector<std::pair<const Hold*, HoldRow>> rows_;
 };
 
+// What a key of both histories did was undone in this one: the withdrawal is in the new name, and
+// so is the key that says so. The other history may have undone it, too.
+void take_key(const State& base, const crdt::Key& now, Reissue& rows) {
+  const crdt::Key* then = base.own_key(now.key);
+  if (then == nullptr) {
+    rows.keys.emplace_back(now.key, now.row);
+  } else if (then->row.state == 0 && now.row.state != 0) {
+    rows.keys.emplace_back(undo_name(now.origin, now.key), undo_row(now.row, now.row.created_at));
+  }
+}
+
 }  // namespace
 
 Reissue reissue(const State& base, const State& now) {
@@ -178,8 +190,7 @@ Reissue reissue(const State& base, const State& now) {
         holds.take(static_cast<const Hold&>(item));
         break;
       case RowKind::key:
-        if (base.own_key(key) == nullptr)
-          rows.keys.emplace_back(key, static_cast<const crdt::Key&>(item).row);
+        take_key(base, static_cast<const crdt::Key&>(item), rows);
         break;
       case RowKind::sku:
         rows.skus.emplace_back(key, static_cast<const crdt::SkuCell&>(item).row);

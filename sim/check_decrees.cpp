@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "node/ledger.h"
+#include "node/undo_keys.h"
 #include "sim/checks.h"
 
 namespace holdfast::sim {
@@ -31,7 +32,7 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
     note_hold(origin, row.key, *hold, seizing);
   } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
     const crdt::Key* before = ghost_.key_of(row.key, origin);
-    if (before == nullptr && row.key.starts_with("undo\n")) {
+    if (before == nullptr && node::undone_by(row.key)) {
       saw("an heir undid a retired replica's key");
       budget_[key->sku].undone += std::max<Units>(0, -key->units);
     }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "node/undo_keys.h"
 #include "sim/checks.h"
 #include "sim/origin_rows.h"
 
@@ -149,8 +150,7 @@ void Checks::take_own_apart(Machine& machine, const node::JournalValue& value,
       for (const crdt::Boot& boot : member->boots) history.line.boots[boot.sequence] = boot.nonce;
     } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
       if (key->state != 0) budget_[key->sku].undone += std::max<Units>(0, key->units);
-      if (row.key.starts_with("undo\n"))
-        budget_[key->sku].undone += std::max<Units>(0, -key->units);
+      if (node::undone_by(row.key)) budget_[key->sku].undone += std::max<Units>(0, -key->units);
     } else if (const auto* decree = std::get_if<crdt::DecreeRow>(&row.payload)) {
       contested_.insert(decree->target);
     }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "node/undo_keys.h"
 #include "sim/checks.h"
 #include "sim/origin_rows.h"
 
@@ -95,10 +96,15 @@ void Checks::check_reissued(const History& history, const State& fresh) {
   const crdt::Feed* feed = history.rows->feed(origin);
   for (auto at = feed->begin_after(history.parted); at != feed->end(); ++at) {
     const std::string key(crdt::row_key(*at->second));
-    // One that both have, undone since, is a withdrawal in the new name.
-    if (at->second->kind == RowKind::key && history.base->key_of(key, origin) == nullptr &&
-        fresh.own_key(key) == nullptr)
-      lacks("key " + key);
+    if (at->second->kind == RowKind::key) {
+      // One that both have, undone since, is a withdrawal in the new name.
+      const crdt::Key* then = history.base->key_of(key, origin);
+      const bool undone = then != nullptr && then->row.state == 0 &&
+                          static_cast<const crdt::Key&>(*at->second).row.state != 0;
+      if (then == nullptr && fresh.own_key(key) == nullptr) lacks("key " + key);
+      if (undone && fresh.own_key(node::undo_name(origin, key)) == nullptr)
+        lacks("what undid key " + key);
+    }
     if (at->second->kind == RowKind::hold) {
       const auto& now = static_cast<const crdt::Hold&>(*at->second).row;
       const crdt::Hold* then = history.base->hold_of(key, origin);

@@ -146,4 +146,21 @@ TEST_SUITE("idempotency keys") {
     }
     CHECK(cluster.complaints() == "");
   }
+
+  TEST_CASE("a key that is new again where it was used is so at its peers, which drop it in time") {
+    Cluster cluster({.nodes = 2});
+    stock_up(cluster);
+    const Receive receive{.sku = "a", .quantity = 1, .key = {"POST x", "k"}};
+    cluster.call(0, receive);
+    CHECK(cluster.converge());
+    cluster.jump_wall_clock(0, kDayMs + 10'000);  // a clock that is ahead, or a peer that is slow
+    cluster.run_for(3'000);
+    CHECK(change(cluster.call(0, receive)).on_hand == 82);
+    CHECK(cluster.converge());
+    cluster.jump_wall_clock(1, 2 * kDayMs + 20'000);
+    cluster.run_for(3'000);
+    CHECK(cluster.state(1).key("POST x\nk") == nullptr);
+    CHECK(cluster.state(0).key("POST x\nk") != nullptr);
+    CHECK(cluster.complaints() == "");
+  }
 }
