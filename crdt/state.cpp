@@ -550,9 +550,7 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
     }
     case RowKind::key: {
       auto& key = static_cast<Key&>(item);
-      auto [at, end] = keys_by_age_.equal_range(key.row.created_at);
-      while (at != end && at->second != &key) ++at;
-      if (at != end) keys_by_age_.erase(at);  // not if it is being made
+      unlist(key);
       key.row = std::get<KeyRow>(std::move(row.payload));
       keys_by_age_.emplace(key.row.created_at, &key);  // dropped at its origin, it is new again
       note_undone(key);

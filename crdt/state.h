@@ -269,6 +269,7 @@ class State {
   FeedItem& cell_for(ReplicaId origin, DecodedRow& row, bool& made);
   void set_payload(FeedItem& item, DecodedRow&& row);
   void unlist(const Hold& hold, std::uint64_t number);
+  void unlist(const Key& key);
   void drop(FeedItem& item);
   void purge(Hold& hold);
   std::shared_ptr<FeedItem> take_out(FeedItem& item);

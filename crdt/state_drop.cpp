@@ -92,11 +92,15 @@ std::shared_ptr<FeedItem> State::take_out(Hold& hold) {
   return owned;
 }
 
-std::shared_ptr<FeedItem> State::take_out(Key& key) {
+void State::unlist(const Key& key) {
   auto [at, end] = keys_by_age_.equal_range(key.row.created_at);
   while (at != end && at->second != &key) ++at;
   HOLDFAST_CHECK(at != end);
   keys_by_age_.erase(at);
+}
+
+std::shared_ptr<FeedItem> State::take_out(Key& key) {
+  unlist(key);
   return unchain(keys_, key.key, key);
 }
 

@@ -34,15 +34,7 @@ void Copies::start(Times now) {
     if (hold->origin == state_.self() && state_.first_copy(hold->id)->next_copy)
       ids.push_back(hold->id);
   for (const std::string& id : ids) settle(id, now);
-  const crdt::Feed* rows = state_.feed(state_.self());
-  if (rows == nullptr) return;
-  std::vector<std::string> keys;  // a fork's successor has copies that were never merged here
-  for (auto at = rows->begin_after(0); at != rows->end(); ++at)
-    if (at->second->kind == crdt::RowKind::key)
-      if (const auto& key = static_cast<const crdt::Key&>(*at->second);
-          state_.first_key(key.key)->next_copy)
-        keys.push_back(key.key);
-  for (const std::string& key : keys) settle_key(key, now);
+  settle_keys(state_.self(), now);  // a fork's successor has copies that were never merged here
 }
 
 void Copies::settle(std::string_view id, Times now) {
@@ -159,12 +151,20 @@ void Copies::settle_key(const std::string& key, Times now) {
 }
 
 void Copies::heir_changed(ReplicaId retired, Times now) {
-  if (state_.heir(retired) != state_.self() || state_.feed(retired) == nullptr) return;
+  if (state_.heir(retired) == state_.self()) settle_keys(retired, now);
+}
+
+// All keys of that origin about which anything may be left to decide.
+void Copies::settle_keys(ReplicaId origin, Times now) {
+  const crdt::Feed* rows = state_.feed(origin);
+  if (rows == nullptr) return;
   std::vector<std::string> keys;
-  const crdt::Feed& rows = *state_.feed(retired);
-  for (auto at = rows.begin_after(0); at != rows.end(); ++at)
-    if (at->second->kind == crdt::RowKind::key)
-      keys.push_back(static_cast<const crdt::Key&>(*at->second).key);
+  for (auto at = rows->begin_after(0); at != rows->end(); ++at) {
+    if (at->second->kind != crdt::RowKind::key) continue;
+    const auto& copy = static_cast<const crdt::Key&>(*at->second);
+    if (state_.first_key(copy.key)->next_copy || copy.row.state != 0 || undone_by(copy.key))
+      keys.push_back(copy.key);
+  }
   for (const std::string& key : keys) settle_key(key, now);
 }
 

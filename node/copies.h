@@ -25,6 +25,7 @@
 // goes with that row. An id that is new again can be in conflict again.
 //
 // Cost  a merged hold or key: one lookup, and the copies of one id. A tick: kLooksAtOnce lookups.
+//       A start, and an heir's beginning: the rows of that origin.
 
 #include <functional>
 #include <map>
@@ -57,7 +58,7 @@ class Copies {
   void sold_twice(const crdt::Hold& own, const crdt::HoldRow& one, const crdt::HoldRow& other);
   // A copy of this key was merged.
   void settle_key(const std::string& key, Times now);
-  // This replica may be the heir of that one now, or no more.
+  // This replica may be the heir of that one now.
   void heir_changed(ReplicaId retired, Times now);
   // Forgets conflicts of rows that are gone. Often enough: once a second.
   void tick();
@@ -77,6 +78,7 @@ class Copies {
   bool gives_way(const crdt::Hold& own, const crdt::Hold& other);
   bool is_surplus(const crdt::Key& copy) const;
   void undo(crdt::Key& own);
+  void settle_keys(ReplicaId origin, Times now);
   void keep_promises(crdt::Hold& own, Times now);
   void conflict(std::string_view of, std::uint64_t row, std::string what);
   std::optional<std::uint64_t> own_row(const std::string& of) const;

@@ -42,6 +42,16 @@ struct Stage : Cluster {
     isolate(node);
     restart(node);
   }
+  // What it sells ("lost") is gone from its disk, not from its peers'; it is alone then, and sells
+  // again ("kept").
+  void sell_and_put_back(std::size_t node) {
+    REQUIRE(converge());
+    const MemoryDisk yesterday = disk(node);
+    sell(node, "lost", 30);
+    REQUIRE(converge());
+    start_alone_on(node, yesterday);
+    sell(node, "kept", 20);
+  }
   // Everybody agrees, and says that `old` is retired.
   void agree_on_retirement(ReplicaId old) {
     REQUIRE(run_until(
@@ -82,13 +92,8 @@ TEST_SUITE("identity") {
       cluster.hold(0, "older", 10);
       cluster.hold(0, "open", 4);
       cluster.hold(0, "given-up", 3);
-      REQUIRE(cluster.converge());
-      const MemoryDisk yesterday = cluster.disk(0);
       const ReplicaId old = cluster.replica(0);
-      cluster.sell(0, "lost", 30);
-      REQUIRE(cluster.converge());
-      cluster.start_alone_on(0, yesterday);
-      cluster.sell(0, "kept", 20);
+      cluster.sell_and_put_back(0);
       cluster.hold(0, "kept-open", 5);
       REQUIRE(cluster.call(0, Commit{.id = "older"}).succeeded());
       REQUIRE(cluster.call(0, Release{.id = "given-up"}).succeeded());
@@ -127,13 +132,8 @@ TEST_SUITE("identity") {
     Stage cluster(3);
     cluster.stock_up(0, 100);
     cluster.hold(0, "open", 4);
-    REQUIRE(cluster.converge());
-    const MemoryDisk yesterday = cluster.disk(0);
     const ReplicaId old = cluster.replica(0);
-    cluster.sell(0, "lost", 30);
-    REQUIRE(cluster.converge());
-    cluster.start_alone_on(0, yesterday);
-    cluster.sell(0, "kept", 20);
+    cluster.sell_and_put_back(0);
     cluster.heal_all();
     REQUIRE(cluster.run_until([&] { return cluster.forked(0); }, 30'000));
     cluster.rejoin(0);
