@@ -46,7 +46,8 @@ std::vector<Boot> parted(const std::vector<Boot>& mine, const std::vector<Boot>&
 // its own is none of: its own, as `parted` says, if one of them began where the two
 // histories part, or before; all that was written since is theirs alone then. Else it parted in the
 // middle of a boot (its directory was copied while it was in use), what it has written since
-// cannot be told from what both have, and those of the copy are void: the copy began with one.
+// cannot be told from what both have, and those of the copy are void: the copy began with one. (If
+// it has written nothing since, nothing is void: that is for whoever knows its last write.)
 std::vector<Boot> void_boots(const std::vector<Boot>& mine, const std::vector<Boot>& theirs);
 
 // Drops boots that nobody stands in any more: those whose successor everybody has (`covered`: the

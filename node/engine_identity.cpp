@@ -47,6 +47,7 @@ void Engine::drop_void_rows() {
       continue;
     }
     const std::string node = state_.member(origin)->row.node;
+    const bool ended = state_.member(origin)->row.ended;
     state_.drop_origin(origin);
     purge_.forget(origin);
     // What this batch had to say of it so far is void, too.
@@ -59,6 +60,11 @@ void Engine::drop_void_rows() {
     notes_.push_back({true, "the rows of replica " + crdt::to_string(origin) + " (" + node +
                                 ") that are here were written by a fork of it; they are taken "
                                 "anew from those who have the others"});
+    if (ended)  // by a copy of a directory in use; the original was found out after it
+      notes_.push_back({true,
+                        "the process that wrote them was retired and has ended. Start it once "
+                        "more, with the data directory that it had: what it acknowledged is "
+                        "written again under another name. Without it that is lost"});
   }
 }
 

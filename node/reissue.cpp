@@ -247,6 +247,10 @@ bool voids_own(const crdt::State& now, const ForkMark& mark) {
   });
 }
 
+bool has_parted(const crdt::State& now, const ForkMark& mark) {
+  return now.head(now.self()) >= mark.boots.front().sequence;
+}
+
 absl::StatusOr<std::unique_ptr<crdt::State>> successor(const crdt::State& now,
                                                        const crdt::State* base,
                                                        const ForkMark& mark, crdt::ReplicaId fresh,
@@ -268,7 +272,8 @@ absl::StatusOr<std::unique_ptr<crdt::State>> successor(const crdt::State& now,
   member.wire_version = crdt::kWireVersion;
   member.boots = {{1, boot}};
   member.forked_from = now.self();
-  for (const crdt::Boot& void_boot : mark.boots) member.voided_boots.push_back(void_boot.nonce);
+  if (has_parted(now, mark))
+    for (const crdt::Boot& void_boot : mark.boots) member.voided_boots.push_back(void_boot.nonce);
   state->put_member(std::move(member));
   if (base != nullptr) put(*state, reissue(*base, now));
   std::string rows;

@@ -45,10 +45,14 @@ void put(crdt::State& fresh, Reissue&& rows);
 // and nothing is written again.
 bool voids_own(const crdt::State& now, const ForkMark& mark);
 
+// Whether anything that is here was written since the histories parted. If not, no boots are void
+// after all: the copy goes on under the old name, or has come to its end under it.
+bool has_parted(const crdt::State& now, const ForkMark& mark);
+
 // The replica that a fork becomes: all rows of others; those of the old replica as they were before
 // the histories parted (none, if `base` is not there: peers bring them); as its own, what the fork
-// has done since, and a member row that names the void boots. Stamped. Error: rows that contradict
-// themselves.
+// has done since, and a member row that names the void boots, if anything has parted. Stamped.
+// Error: rows that contradict themselves.
 absl::StatusOr<std::unique_ptr<crdt::State>> successor(const crdt::State& now,
                                                        const crdt::State* base,
                                                        const ForkMark& mark, crdt::ReplicaId fresh,

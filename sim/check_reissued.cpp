@@ -38,6 +38,7 @@ void Checks::on_rejoined(Machine& machine, const node::ForkMark& mark, const Sta
   History* own = nullptr;
   for (const auto& history : of->second)
     if (history->place == machine.place()) own = history.get();
+  if (fresh.member(self)->row.voided_boots.empty()) return take_unparted(machine, own, fresh);
   const bool mine_void =
       own != nullptr
           ? was_at(own->line.boots, mark.boots.front().sequence, mark.boots.front().nonce)
@@ -72,6 +73,32 @@ void Checks::on_rejoined(Machine& machine, const node::ForkMark& mark, const Sta
   } else {
     copy_rows(fresh, self, ghost_);
   }
+  know_successor(machine, fresh);
+}
+
+// It has written nothing since a copy of its directory was made: the copy's history stands.
+void Checks::take_unparted(Machine& machine, History* own, const State& fresh) {
+  const ReplicaId origin = fresh.member(fresh.self())->row.forked_from;
+  if (own == nullptr) {  // the ghost has this one
+    for (const auto& history : histories_.at(origin))
+      if (!history->reissued && (own == nullptr || history->place)) own = history.get();
+    if (own == nullptr)
+      return fail("fork-without-cause", at_node(machine) + "all other histories are over");
+    exchange(*own);
+  }
+  if (own->rows->head(origin) > own->parted)
+    fail("fork-not-reissued", at_node(machine) + "has written up to " +
+                                  std::to_string(own->rows->head(origin)) +
+                                  ", and names no boots void");
+  own->place.reset();
+  own->reissued = true;
+  copy_rows(fresh, fresh.self(), ghost_);
+  saw("an original that had written nothing since it was copied gave way to the copy");
+  know_successor(machine, fresh);
+}
+
+void Checks::know_successor(Machine& machine, const State& fresh) {
+  const ReplicaId self = fresh.self();
   Known& known = known_[machine.place()];
   known = {};
   known.replica = self;

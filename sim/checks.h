@@ -219,6 +219,8 @@ class Checks final : public Watcher {
   void exchange(History& history);
   std::unique_ptr<History> history_from(const crdt::State& copy);
   void check_spent(const History& history, const std::string& sku);
+  void take_unparted(Machine& machine, History* own, const crdt::State& fresh);
+  void know_successor(Machine& machine, const crdt::State& fresh);
   void check_reissued(const History& history, const crdt::State& fresh);
   void take_reissued(const History& history, const crdt::State& fresh, bool whole);
   void note_lost(std::size_t node, const crdt::State& rows, crdt::ReplicaId origin,

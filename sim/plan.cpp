@@ -274,12 +274,17 @@ void draw_copies(Plan& plan) {
                        .amount = random.unit(),
                        .one_way = random.chance(clone ? 0.5 : 0.2),
                        .copied_ms = std::max<std::int64_t>(0, at - age)};
-    // Not beside one that an operator retires: one of the two may come to its end before the other
-    // is found out (README.md).
-    if (clone && std::any_of(plan.faults.begin(), plan.faults.end(), [&](const auto& other) {
-          return other.kind == FaultKind::retire && other.a == fault.a;
-        }))
-      continue;
+    // A machine that stands still is copied, as by a snapshot of it: the original has written
+    // nothing since when it goes on.
+    if (Random still(plan.seed, "copied while it stands still"); clone && still.chance(0.3)) {
+      fault.copied_ms = at;
+      plan.faults.push_back(
+          {.at_ms = std::max<std::int64_t>(0, at - 1),
+           .for_ms = std::min(static_cast<std::int64_t>(still.log_between(1'000, 60'000)),
+                              plan.end_ms - at),
+           .kind = FaultKind::pause,
+           .a = fault.a});
+    }
     fault.for_ms = std::min(fault.for_ms, plan.end_ms - fault.at_ms);
     plan.faults.push_back(fault);
     const std::size_t alone = clone && random.chance(0.5) ? nodes : fault.a;

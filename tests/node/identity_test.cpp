@@ -307,6 +307,80 @@ TEST_SUITE("identity") {
     }
   }
 
+  TEST_CASE(
+      "copied while in use and retired: what the copy told before its end stands (seed 17509)") {
+    Stage cluster(4);
+    cluster.stock_up(0, 100);
+    const ReplicaId original = cluster.replica(0);
+    cluster.sell(0, "before", 5);
+    REQUIRE(cluster.converge());
+    cluster.isolate(0);
+    cluster.crash(2);
+    const auto copied = cluster.state(0).head(original);
+    cluster.put_back(2, cluster.disk(0));
+    cluster.restart(2);
+    REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 2; }, 30'000));
+    cluster.sell(2, "by-the-copy", 20);
+    REQUIRE(
+        cluster.call(1, Retire{.replica = to_string(original), .successor = "node-3"}).succeeded());
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
+    REQUIRE(cluster.state(3).member(original)->row.ended);
+    REQUIRE(cluster.state(0).head(original) == copied);
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    CHECK(cluster.forked(0));
+    cluster.rejoin(0);
+    cluster.run_for(30'000);
+    for (const std::size_t node : {0u, 1u, 3u})
+      CHECK(cluster.seen(node, "by-the-copy").state == HoldState::committed);
+    cluster.start_anew(2);
+    REQUIRE(cluster.converge());
+    cluster.check_all(25, 0, 75);
+  }
+
+  TEST_CASE(
+      "copied while in use and retired, and both wrote: the directory that ended brings it back") {
+    Stage cluster(4);
+    cluster.stock_up(0, 100);
+    const ReplicaId original = cluster.replica(0);
+    cluster.sell(0, "before", 5);
+    REQUIRE(cluster.converge());
+    cluster.isolate(0);
+    cluster.crash(2);
+    const auto copied = cluster.state(0).head(original);
+    cluster.put_back(2, cluster.disk(0));
+    cluster.restart(2);
+    REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 2; }, 30'000));
+    cluster.sell(2, "by-the-copy", 20);
+    cluster.sell(0, "by-the-original", 10);
+    REQUIRE(
+        cluster.call(1, Retire{.replica = to_string(original), .successor = "node-3"}).succeeded());
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
+    REQUIRE(cluster.state(3).member(original)->row.ended);
+    REQUIRE(cluster.state(0).head(original) > copied);
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    CHECK(cluster.forked(0));
+    cluster.rejoin(0);
+    cluster.run_for(30'000);
+    const auto said = [&](std::size_t node) {
+      const auto& warnings = cluster.warnings(node);
+      return std::any_of(warnings.begin(), warnings.end(), [](const std::string& warning) {
+        return warning.find("Start it once more") != std::string::npos;
+      });
+    };
+    CHECK(said(1));
+    cluster.restart(2);
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
+    CHECK(cluster.forked(2));
+    cluster.rejoin(2);
+    cluster.run_for(30'000);
+    for (const std::size_t node : {0u, 1u, 3u})
+      CHECK(cluster.seen(node, "by-the-copy").state == HoldState::committed);
+    REQUIRE(cluster.converge());
+    cluster.check_all(35, 0, 65);
+  }
+
   TEST_CASE("what was seized is not sold again while the rows of who seized it are dropped") {
     Stage cluster(3);
     cluster.stock_up(1, 10);
@@ -319,11 +393,13 @@ TEST_SUITE("identity") {
     REQUIRE(cluster.run_until([&] { return cluster.rights(1, "a") == 6; }, 30'000));
     REQUIRE(cluster.converge());
     cluster.run_for(10'000);
-    // A copy of node 0, beside it, meets node 1 first: its boot is void when node 0 comes back.
+    // A copy of node 0, beside it, meets node 1 first: its boot is void when node 0 comes back,
+    // which has sold since.
     cluster.isolate(0);
     cluster.crash(2);
     cluster.put_back(2, cluster.disk(0));
     const auto head = cluster.state(1).head(original);
+    cluster.sell(0, "since", 1);
     cluster.restart(2);
     REQUIRE(cluster.run_until([&] { return cluster.state(1).head(original) > head; }, 30'000));
     cluster.crash(2);

@@ -279,6 +279,27 @@ TEST_SUITE("reissue") {
     CHECK((*made)->member(kNew)->row.forked_from == kOld);
   }
 
+  TEST_CASE("copied, and nothing was written since: no boot is void, the copy's rows stand") {
+    Replica original;
+    original.hold("open", "a", 3);
+    original.seal();
+    const holdfast::node::ForkMark mark{kOld, {{original.state.head(kOld) + 1, 22}}};
+    CHECK_FALSE(holdfast::node::has_parted(original.state, mark));
+    auto made = successor(original.state, nullptr, mark, kNew, 33);
+    REQUIRE(made.ok());
+    CHECK((*made)->member(kNew)->row.voided_boots.empty());
+    CHECK((*made)->member(kNew)->row.forked_from == kOld);
+    CHECK((*made)->head(kOld) == original.state.head(kOld));
+    CHECK((*made)->hold_of("open", kOld) != nullptr);
+    CHECK((*made)->own_hold("open") == nullptr);
+
+    original.hold("since", "a", 1);
+    original.seal();
+    made = successor(original.state, nullptr, mark, kNew, 33);
+    REQUIRE(made.ok());
+    CHECK((*made)->member(kNew)->row.voided_boots == std::vector<std::uint64_t>{22});
+  }
+
   TEST_CASE("any history: sums are those of the fork, and every total is what its rows say") {
     check_property("reissue", [] {
       Replica fork;
