@@ -273,7 +273,9 @@ void Engine::leave_for_good(Now now) {
   }
   fatal_ =
       "this replica was retired, and its last writes are with its peers. Start this node with an "
-      "empty data directory, or with one that `holdfast restore` made: it joins as a new replica";
+      "empty data directory, or with one that `holdfast restore` made: it joins as a new replica. "
+      "(If this directory is a copy of one that is in use, keep it: the other nodes may ask for "
+      "it)";
 }
 
 void Engine::run(Now now, const Caller& caller, Command&& command) {

@@ -58,16 +58,23 @@ void Breaker::later(Time delay, std::function<void()> action) {
 void Breaker::watch_over() {
   for (std::size_t i = 0; i < world_.nodes(); ++i) {
     Machine& machine = world_.node(i);
-    if (machine.was_retired()) {  // it says so, and what to do: an empty directory
-      on_retired_(i);
-      machine.lose_disk();
-    }
+    if (machine.was_retired()) replace_retired(i);
     if (to_restore_.contains(i) && !machine.stopped_for().empty()) restore(i);
     if (!machine.lives() && held_down_[i] == 0) machine.start();
   }
   replace_one_of_the_retired();
   name_heirs();
   world_.events().after(kRestartAfter, [this] { watch_over(); });
+}
+
+// It says so, and what to do: an empty directory. One that may be a copy of another that is in use
+// is kept: should its rows be void one day, the nodes ask for it.
+void Breaker::replace_retired(std::size_t node) {
+  Machine& machine = world_.node(node);
+  if (checks_.is_asked_for(machine)) return machine.start_once_more();
+  if (checks_.is_forked(machine)) return;
+  on_retired_(node);
+  machine.lose_disk();
 }
 
 // They have retired one another, so that nobody is left, and say what to do: a new node.

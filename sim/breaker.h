@@ -47,6 +47,7 @@ class Breaker {
   void confirm(std::size_t node, node::Command command);
   void hold_down(std::size_t node, Time for_how_long);
   void watch_over();
+  void replace_retired(std::size_t node);
   void replace_one_of_the_retired();
   void name_heirs();
   bool awaits(crdt::ReplicaId retired, crdt::ReplicaId heir) const;

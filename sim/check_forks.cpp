@@ -61,6 +61,17 @@ bool Checks::is_forked(const Machine& machine) const {
                      [](const auto& history) { return !history->reissued; });
 }
 
+// A process has ended, and what it wrote is void: nodes ask that it is started once more.
+bool Checks::is_asked_for(const Machine& machine) const {
+  const History* history = history_at(machine);
+  if (history == nullptr || history->line.boots.empty()) return false;
+  const std::uint64_t boot = history->line.boots.rbegin()->second;
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (const Machine& other = world_->node(i); other.lives() && other.replica() != history->origin)
+      if (other.engine().state().voided(boot)) return true;
+  return false;
+}
+
 const crdt::Hold* Checks::hold(const std::string& id) const {
   if (const crdt::Hold* hold = ghost_.hold(id)) return hold;
   for (const auto& [origin, all] : histories_)

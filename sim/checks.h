@@ -108,6 +108,7 @@ class Checks final : public Watcher {
   bool any_forks() const { return !histories_.empty(); }
   // Two histories of this machine's replica are written, or were, and nobody has found out yet.
   bool is_forked(const Machine& machine) const;
+  bool is_asked_for(const Machine& machine) const;
   // Origins of which these nodes have rows of different histories, and none of them can ever tell
   // which is void: neither writer is among them, and nobody has heard of a successor.
   std::set<crdt::ReplicaId> undecided(const std::vector<std::size_t>& nodes) const;
@@ -237,7 +238,7 @@ class Checks final : public Watcher {
   std::map<std::pair<crdt::ReplicaId, crdt::ReplicaId>, crdt::Units>
       adoptions_left_;  // by (issuer, target): open_holds of its decrees, less what was seized
   std::set<crdt::ReplicaId> contested_;
-  absl::flat_hash_set<std::string> held_ever_;  // by id
+  absl::flat_hash_set<std::string> held_ever_;                                  // by id
   std::map<crdt::ReplicaId, std::vector<std::unique_ptr<History>>> histories_;  // but the ghost's
   std::map<crdt::ReplicaId, std::map<crdt::Sequence, std::uint64_t>> boots_;    // the ghost's
   std::set<std::size_t> refused_;  // places whose store was put back under its mark

@@ -62,6 +62,11 @@ bool Machine::checkpointing() const { return !process_->disk->takes_slice(); }
 
 // ── the process ─────────────────────────────────────────────────────────────────────────────────
 
+void Machine::start_once_more() {
+  stopped_for_.clear();
+  start();
+}
+
 void Machine::start() {
   if (lives() || !stopped_for_.empty()) return;
   ++life_;
