@@ -13,14 +13,6 @@ using crdt::UndoneEnd;
 
 namespace {
 
-// The retired replicas whose copies this one has ended, or stands in for.
-std::vector<ReplicaId> roots(const crdt::HoldRow& row) {
-  std::vector<ReplicaId> of;
-  if (row.estate_of) of.push_back(row.estate_of);
-  for (const FreedHold& freed : row.freed) of.push_back(freed.of);
-  return of;
-}
-
 // A line of nothing, if it has none of that SKU: so that it can say what was freed of it.
 void make_line(crdt::HoldRow& row, const std::string& sku) {
   if (row.find(sku) != nullptr) return;
@@ -35,17 +27,6 @@ void make_line(crdt::HoldRow& row, const std::string& sku) {
   }
 }
 
-// Units of the root's copy that it has ended; of nobody's: what it has sold, and not voided.
-Units ended_of(const crdt::HoldRow& row, std::size_t line, ReplicaId root) {
-  const crdt::HoldLine& of = row.lines[line];
-  if (!root)
-    return row.state == HoldState::committed && !row.overruled ? of.committed - of.returned : 0;
-  Units units = row.estate_of == root && row.state != HoldState::held ? of.held : 0;
-  for (const FreedHold& freed : row.freed)
-    if (freed.of == root) units += freed.units[line];
-  return units;
-}
-
 // The end of a home's copy, by itself. That row may stand in for another's since.
 bool has_ended(const crdt::HoldRow& home) {
   return home.state != HoldState::held || home.estate_of;
@@ -56,6 +37,23 @@ bool has_ended(const crdt::HoldRow& row, ReplicaId root) {
 }
 
 }  // namespace
+
+std::vector<ReplicaId> roots_of(const crdt::HoldRow& row) {
+  std::vector<ReplicaId> of;
+  if (row.estate_of) of.push_back(row.estate_of);
+  for (const FreedHold& freed : row.freed) of.push_back(freed.of);
+  return of;
+}
+
+Units ended_of(const crdt::HoldRow& row, std::size_t line, ReplicaId root) {
+  const crdt::HoldLine& of = row.lines[line];
+  if (!root)
+    return row.state == HoldState::committed && !row.overruled ? of.committed - of.returned : 0;
+  Units units = row.estate_of == root && row.state != HoldState::held ? of.held : 0;
+  for (const FreedHold& freed : row.freed)
+    if (freed.of == root) units += freed.units[line];
+  return units;
+}
 
 Units told_of(const crdt::HoldRow& row, std::size_t line) {
   const Units held = row.lines[line].held;
@@ -82,7 +80,7 @@ void Estate::merged(const Hold& copy, Times now) {
 void Estate::reconcile(std::string_view id, Times now) {
   if (state_.retired(state_.self())) return;  // what it has is its own heir's to end
   if (Hold* own = state_.own_hold(id)) {
-    for (const ReplicaId root : roots(own->row))
+    for (const ReplicaId root : roots_of(own->row))
       if (state_.heir(root) != state_.self() || ended_before(id, root)) take_back(*own, root, now);
   }
   undo(id, now);
@@ -212,7 +210,7 @@ void Estate::undo(std::string_view id, Times now) {
         due.more[copy->row.lines[i].sku] += ended_of(copy->row, i, root);
       return due;
     };
-    for (const ReplicaId root : roots(copy->row))
+    for (const ReplicaId root : roots_of(copy->row))
       if (has_ended(copy->row, root) && ended_besides(*copy, root)) is_due(root);
     const bool sold = copy->row.state == HoldState::committed && !copy->row.overruled;
     if (const Hold* standing = sold ? sold_besides(*copy) : nullptr) is_due({}).standing = standing;

@@ -37,6 +37,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "crdt/state.h"
 #include "node/copies.h"
@@ -46,6 +47,10 @@ namespace holdfast::node {
 
 // See above: of one line of an own copy, held − released − sold.
 crdt::Units told_of(const crdt::HoldRow& row, std::size_t line);
+// The retired replicas whose copies it has ended, or stands in for.
+std::vector<ReplicaId> roots_of(const crdt::HoldRow& row);
+// Units of the root's copy that it has ended; of nobody's: what it has sold, and not voided.
+crdt::Units ended_of(const crdt::HoldRow& row, std::size_t line, ReplicaId root);
 
 class Estate {
  public:

@@ -65,6 +65,7 @@ class HoldsSince {
                          [&](const crdt::FreedHold& known) { return known.of == freed.of; });
     });
     undone_since(before->row, row);
+    undo_taken_back(before->row, hold.row, hold.origin, row);
     const bool was_held = before->row.state == HoldState::held;
     const bool taken_back = before->row.estate_of && !row.estate_of;
     std::map<std::string, crdt::Units> lacking;
@@ -79,8 +80,6 @@ class HoldsSince {
       count(row, 1, lacking);
       rows_.emplace_back(&hold, std::move(row));
     }
-    // Less than nothing: an end was taken back of a hold that had ended before. Those units stay
-    // held, by nobody.
     for (const auto& [sku, units] : lacking)
       if (units > 0) lacking_[sku] += units;
   }
@@ -142,6 +141,32 @@ class HoldsSince {
     std::erase_if(row.undone, [&](const crdt::UndoneEnd& undone) {
       return none(undone.units) && none(undone.again);
     });
+  }
+  // Ends that the old name's row tells, and that were taken back since: undone, by whoever is its
+  // heir, who does it itself if that is another (estate.h).
+  static void undo_taken_back(const HoldRow& before, const HoldRow& now, ReplicaId former,
+                              HoldRow& row) {
+    std::vector<ReplicaId> roots{{}};
+    for (const ReplicaId root : roots_of(before))
+      if (!crdt::stands_for(now, root)) roots.push_back(root);
+    for (const ReplicaId root : roots) {
+      crdt::UndoneEnd undone{.of = former, .root = root};
+      for (const crdt::HoldLine& line : row.lines) {
+        const crdt::HoldLine *then = before.find(line.sku), *there = now.find(line.sku);
+        const auto at = then == nullptr ? 0 : static_cast<std::size_t>(then - before.lines.data());
+        Units units = then == nullptr ? 0 : ended_of(before, at, root);
+        // A sale: what was voided of it, beside what customers brought back.
+        if (!root && units > 0) units = now.overruled ? there->committed - there->returned : 0;
+        undone.units.push_back(units);
+        undone.again.push_back(0);
+      }
+      if (std::all_of(undone.units.begin(), undone.units.end(), [](Units n) { return n == 0; }))
+        continue;
+      const auto after = std::find_if(row.undone.begin(), row.undone.end(), [&](const auto& one) {
+        return std::pair(one.of, one.root) > std::pair(undone.of, undone.root);
+      });
+      row.undone.insert(after, std::move(undone));
+    }
   }
   // Only what was freed or undone beside it counts; the heir may stand in by it.
   static void give_way(HoldRow& row, ReplicaId former) {

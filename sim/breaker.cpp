@@ -41,7 +41,7 @@ void Breaker::schedule(Time begin) {
       world_.events().at(begin + fault.copied_ms * kMillisecond, [this, &fault] {
         const Machine& machine = world_.node(fault.a);
         if (machine.directory().fork.boots.empty() && !machine.image().empty() &&
-            !checks_.is_forked(machine))
+            !to_restore_.contains(fault.a) && !checks_.is_forked(machine))
           copies_[&fault] = {machine.replica(), machine.directory()};
       });
     world_.events().at(begin + fault.at_ms * kMillisecond, [this, &fault] { this->begin(fault); });
@@ -68,11 +68,12 @@ void Breaker::watch_over() {
 }
 
 // It says so, and what to do: an empty directory. One that may be a copy of another that is in use
-// is kept: should its rows be void one day, the nodes ask for it.
+// is kept: should its rows be void one day, the nodes ask for it. As long as that other is there.
 void Breaker::replace_retired(std::size_t node) {
   Machine& machine = world_.node(node);
   if (checks_.is_asked_for(machine)) return machine.start_once_more();
-  if (checks_.is_forked(machine)) return;
+  for (std::size_t i = 0; i < world_.nodes(); ++i)
+    if (i != node && world_.node(i).replica() == machine.replica()) return;
   on_retired_(node);
   machine.lose_disk();
 }

@@ -285,10 +285,12 @@ bool Shoppers::can_know(std::size_t node, const std::string& id) const {
   const crdt::Hold* hold = checks_.ghost().hold(id);
   if (hold == nullptr) return false;
   const Machine& asked = world_.node(node);
+  // One of two histories, cut off, has not heard of those who joined by way of the other.
+  bool may_not = checks_.is_forked(asked);
   for (std::size_t i = 0; i < world_.nodes(); ++i)
-    if (i != node && world_.is_spare(i) && world_.node(i).replica() == hold->origin)
-      return asked.lives() && asked.engine().state().member(hold->origin) != nullptr;
-  return true;
+    may_not =
+        may_not || (i != node && world_.is_spare(i) && world_.node(i).replica() == hold->origin);
+  return !may_not || (asked.lives() && asked.engine().state().member(hold->origin) != nullptr);
 }
 
 // A node that nothing happens to answers a reservation when its wait is over, whatever the others

@@ -279,6 +279,46 @@ TEST_SUITE("reissue") {
     CHECK((*made)->member(kNew)->row.forked_from == kOld);
   }
 
+  TEST_CASE("ends that were taken back since are undone under the new name (seed 21788)") {
+    const holdfast::crdt::ReplicaId root{7}, other{9};
+    Replica fork;
+    auto& product = *fork.state.product("a");
+    fork.state.change_stock(product, [](auto& row) {
+      row.held += 2, row.released += 8, row.sold += 2, row.returned += 1;
+    });
+    auto& ended = fork.state.add_hold("ended", {.digest = 1,
+                                                .state = HoldState::released,
+                                                .lines = {{.sku = "a", .requested = 3, .held = 3}},
+                                                .estate_of = root});
+    auto& beside =
+        fork.state.add_hold("beside", {.digest = 1,
+                                       .state = HoldState::released,
+                                       .lines = {{.sku = "a", .requested = 4, .held = 4}},
+                                       .freed = {{.of = other, .units = {5}}}});
+    auto& sold = fork.state.add_hold(
+        "sold",
+        {.digest = 1,
+         .state = HoldState::committed,
+         .lines = {{.sku = "a", .requested = 2, .held = 2, .committed = 2, .returned = 1}}});
+    fork.seal();
+    const auto base = fork.copy();
+    fork.state.change_stock(product, [](auto& row) { row.held += 8, row.voided += 1; });
+    fork.state.change_hold(ended, [](auto& row) { row.estate_of = {}; });
+    fork.state.change_hold(beside, [](auto& row) { row.freed.clear(); });
+    fork.state.change_hold(sold, [](auto& row) { row.overruled = true; });
+    fork.seal();
+
+    const auto fresh = successor_of(fork.state, *base);
+    const auto undone = [&](const char* id) { return fresh->own_hold(id)->row.undone; };
+    using Undone = std::vector<holdfast::crdt::UndoneEnd>;
+    CHECK(undone("ended") == Undone{{.of = kOld, .root = root, .units = {3}, .again = {0}}});
+    CHECK(undone("beside") == Undone{{.of = kOld, .root = other, .units = {5}, .again = {0}}});
+    CHECK(undone("sold") == Undone{{.of = kOld, .units = {1}, .again = {0}}});
+    CHECK(row_of(*fresh, "a").held == 8);
+    CHECK(row_of(*fresh, "a").voided == 1);
+    CHECK(audit(*fresh).empty());
+  }
+
   TEST_CASE("copied, and nothing was written since: no boot is void, the copy's rows stand") {
     Replica original;
     original.hold("open", "a", 3);
