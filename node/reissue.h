@@ -8,9 +8,10 @@
 // that was acknowledged is lost. What both histories spent is a debt of the new replica: its
 // rights may begin below 0, by at most the rights in the copy and the grants that the copy lacks.
 //
-// An end of an older hold that was taken back since (its own sale voided, an heir's end) still stands
-// in the old name's rows. It is told as `undone`, as the old one's heir would (estate.h): if that is
-// this one, it is undone once; if it is another, this one does it again, and leaves it to that.
+// An end of an older hold that was taken back since (its own sale voided, or an heir's end) still
+// stands in the old name's rows. It is told as `undone`, as the old one's heir would (estate.h): if
+// that is this one, it is undone once; if it is another, this one does it again, and leaves it to
+// that.
 //
 // Not re-issued: seen[] (about the old identity), later deadlines of older holds, and that units of
 // an older hold were returned, in that hold's row (they are in the totals). What the totals need so

@@ -112,7 +112,7 @@ struct Owner {
 
 const std::vector<Owner>& owners() {
   static const std::vector<std::string> sockets = {"gossip/ws_transport.", "gossip/asio_impl.cpp",
-                                                   "api/http_server.", "api/http_client."};
+                                                   "api/http_server", "api/http_client."};
   static const std::vector<Owner> table = {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
@@ -229,7 +229,7 @@ bool is_pure(const std::string& path) {
                                                  "node/rejoin.cpp",
                                                  "node/backup_file.cpp",
                                                  "node/store_commands.cpp",
-                                                 "api/http_server.",
+                                                 "api/http_server",
                                                  "api/http_client.",
                                                  "api/process_metrics.",
                                                  "api/cli",

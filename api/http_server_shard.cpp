@@ -1,0 +1,95 @@
+#include "api/http_server_shard.h"
+
+#include <boost/asio/post.hpp>
+
+#include "api/http_server_connection.h"
+
+namespace holdfast::api {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+void Shard::add(tcp::socket socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  socket.non_blocking(true, ignored);
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  slots_[slot] = std::make_shared<Connection>(*this, shared_, slot, std::move(socket));
+  const std::shared_ptr<Connection> connection = slots_[slot];
+  if (draining_) {
+    connection->on_drain();
+  } else {
+    connection->start();
+  }
+}
+
+void Shard::remove(std::uint32_t slot) {
+  slots_[slot].reset();
+  free_slots_.push_back(slot);
+  const bool none_left = shared_.connections.fetch_sub(1) == 1;
+  if (shared_.accept_paused.exchange(false)) shared_.resume_accepting();
+  if (none_left && draining_) tell_drained();
+}
+
+void Shard::tell_drained() {
+  const std::lock_guard lock(shared_.mutex);
+  shared_.drained.notify_all();
+}
+
+void Shard::collect(std::uint64_t token, node::Command&& command) {
+  outbox_.push_back({token, std::move(command)});
+  outbox_tokens_.push_back(token);
+  if (std::exchange(flush_posted_, true)) return;
+  asio::post(context_, [this] { flush(); });  // after what is ready in this pass
+}
+
+void Shard::flush() {
+  flush_posted_ = false;
+  const std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
+  if (submit(std::exchange(outbox_, {}))) return;
+  for (const std::uint64_t bits : tokens) {
+    const Token token = Token::unpacked(bits);
+    if (Connection* connection = find(token)) connection->on_refused(token);
+  }
+}
+
+void Shard::on_replies(std::vector<node::Reply>&& replies) {
+  for (node::Reply& reply : replies) {
+    const Token token = Token::unpacked(reply.token);
+    if (Connection* connection = find(token)) connection->on_reply(token, std::move(reply.outcome));
+  }
+}
+
+void Shard::sweep() {
+  ++tick_;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (const std::shared_ptr<Connection> connection = slots_[i]) connection->on_sweep(tick_);
+  }
+  sweep_timer_.expires_after(options().sweep_every);
+  sweep_timer_.async_wait([this](error_code ec) {
+    if (!ec) sweep();
+  });
+}
+
+void Shard::drain() {
+  draining_ = true;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (const std::shared_ptr<Connection> connection = slots_[i]) connection->on_drain();
+  }
+  // The last one may have closed of its own accord before this shard knew that somebody waits.
+  if (shared_.connections.load() == 0) tell_drained();
+}
+
+void Shard::close_all() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (const std::shared_ptr<Connection> connection = slots_[i]) connection->close();
+  }
+}
+
+}  // namespace holdfast::api
