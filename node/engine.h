@@ -243,7 +243,8 @@ class Engine {
   crdt::Sequence boot_sequence_ = 0;
   std::set<ReplicaId> confirmed_by_;
   bool confirmed_by_all_ = false;
-  std::set<ReplicaId> namesakes_;                 // others that live with this node's name; told
+  std::set<ReplicaId> taken_anew_;  // their rows were void; others have not come yet
+  std::set<ReplicaId> namesakes_;   // others that live with this node's name; told
   ReplicaId former_self_;
   std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
   bool former_self_lives_ = false;                // as it was at the last look

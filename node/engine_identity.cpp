@@ -49,6 +49,7 @@ void Engine::drop_void_rows() {
     const std::string node = state_.member(origin)->row.node;
     const bool ended = state_.member(origin)->row.ended;
     state_.drop_origin(origin);
+    taken_anew_.insert(origin);
     purge_.forget(origin);
     // What this batch had to say of it so far is void, too.
     std::erase_if(dropped_, [&](const JournalDrop& drop) { return drop.origin == origin; });

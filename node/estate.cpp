@@ -73,6 +73,15 @@ void Estate::heir_changed(ReplicaId retired, Times now) {
   for (const std::string& id : ids) reconcile(id, now);
 }
 
+void Estate::came_anew(ReplicaId retired, Times now) {
+  std::vector<std::string> ids;
+  const auto& all = state_.holds();
+  for (auto at = all.lower_bound({state_.self(), 0});
+       at != all.end() && at->first.first == state_.self(); ++at)
+    if (crdt::stands_for(at->second->row, retired)) ids.push_back(at->second->id);
+  for (const std::string& id : ids) reconcile(id, now);
+}
+
 void Estate::merged(const Hold& copy, Times now) {
   if (!state_.retired().empty() && copy.origin != state_.self()) reconcile(copy.id, now);
 }

@@ -61,6 +61,9 @@ class Estate {
 
   // Takes over what this replica is the heir of, and gives back what it is no longer.
   void heir_changed(ReplicaId retired, Times now);
+  // All rows of that replica were void, and have come anew: what was ended of those that have not
+  // come is taken back. One walk over the own holds.
+  void came_anew(ReplicaId retired, Times now);
   // A copy of a hold was merged.
   void merged(const crdt::Hold& copy, Times now);
 
