@@ -346,8 +346,13 @@ void Checks::check_stranded(ReplicaId retired) {
 void Checks::check_repaid(const crdt::Product& product, ReplicaId debtor) {
   const crdt::BoundedCounter& stock = product.stock;
   const Units debt = stock.debt(debtor, ghost_.retired());
-  // What it spent last may have been lost with its disk: nobody knows of that debt.
-  if (debt == 0 || !is_known_to_all(product.sku, debtor)) return;
+  if (debt == 0) return;
+  // What it spent last, or what was seized of it, may have been lost with a disk: nobody knows of
+  // that debt.
+  for (const auto& cell : stock.cells())
+    if ((cell->origin == debtor || cell->row.find(debtor) != nullptr) &&
+        !is_known_to_all(product.sku, cell->origin))
+      return;
   const bool retired = ghost_.retired(debtor);
   for (const ReplicaId other : live_replicas())
     if (other != debtor && stock.rights(other) > 0 && (!retired || ghost_.heir(debtor) == other))
