@@ -67,7 +67,6 @@ void Connection::on_read(error_code ec, std::size_t bytes) {
   advance();
 }
 
-// Parses and answers as long as there is something to do without waiting.
 void Connection::advance() {
   while (phase_ == Phase::header || phase_ == Phase::body) {
     const Next next = phase_ == Phase::header ? begin_header() : feed_parser();
@@ -215,7 +214,7 @@ void Connection::on_reply(const Token& token, node::Outcome&& outcome) {
     batch_->omits = !unsent_.set(batch_->bytes);
     if (--batch_->missing == 0) next = finish_batch();
   }
-  if (next == Next::parse) advance();
+  if (next == Next::parse) shard_.go_on_later(slot_);
 }
 
 void Connection::on_refused(const Token& token) {

@@ -39,6 +39,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();
   void on_reply(const Token& token, node::Outcome&& outcome);
   void on_refused(const Token& token);  // the node took nothing
+  // Parses and answers as long as there is something to do without waiting.
+  void advance();
   void on_sweep(std::uint32_t tick);
   void on_drain();
   void close();
@@ -55,7 +57,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void read();
   void on_read(boost::system::error_code ec, std::size_t bytes);
-  void advance();
   Next begin_header();
   void skip_blank_line();
   Next feed_parser();

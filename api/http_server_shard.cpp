@@ -45,12 +45,15 @@ void Shard::tell_drained() {
 void Shard::collect(std::uint64_t token, node::Command&& command) {
   outbox_.push_back({token, std::move(command)});
   outbox_tokens_.push_back(token);
-  if (std::exchange(flush_posted_, true)) return;
-  asio::post(context_, [this] { flush(); });  // after what is ready in this pass
+  if (outbox_.size() >= kWorthAHandOver) return hand_over();
+  if (std::exchange(hand_over_posted_, true)) return;
+  asio::post(context_, [this] {  // after what is ready in this pass
+    hand_over_posted_ = false;
+    if (!outbox_.empty()) hand_over();
+  });
 }
 
-void Shard::flush() {
-  flush_posted_ = false;
+void Shard::hand_over() {
   const std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
   if (submit(std::exchange(outbox_, {}))) return;
   for (const std::uint64_t bits : tokens) {
@@ -64,6 +67,9 @@ void Shard::on_replies(std::vector<node::Reply>&& replies) {
     const Token token = Token::unpacked(reply.token);
     if (Connection* connection = find(token)) connection->on_reply(token, std::move(reply.outcome));
   }
+  for (const std::uint32_t slot : answered_)
+    if (const std::shared_ptr<Connection> connection = slots_[slot]) connection->advance();
+  answered_.clear();
 }
 
 void Shard::sweep() {

@@ -65,6 +65,9 @@ class Shard {
   }
   Token token(std::uint32_t slot, std::uint64_t number) const { return {index_, slot, number, 0}; }
   void collect(std::uint64_t token, node::Command&& command);
+  // That connection has answered, and goes on once all replies in hand have been written: the first
+  // client's next request has come by then, and reading it needs no trip through the loop.
+  void go_on_later(std::uint32_t slot) { answered_.push_back(slot); }
   bool submit(std::vector<node::Request>&& requests) { return shared_.submit(std::move(requests)); }
 
   // Where bytes go that nobody will read: one place for all connections, never looked at.
@@ -76,8 +79,13 @@ class Shard {
   bool draining() const { return draining_; }
 
  private:
+  // So many calls are handed over at once, while more are being read: the node decides them
+  // meanwhile. All that are ready at once made one large batch after the other, each waiting for
+  // its fsync with nothing else to do (11 % fewer requests a second).
+  static constexpr std::size_t kWorthAHandOver = 16;
+
   void sweep();
-  void flush();
+  void hand_over();
   void tell_drained();
   Connection* find(const Token& token) {
     return token.slot < slots_.size() ? slots_[token.slot].get() : nullptr;
@@ -92,7 +100,8 @@ class Shard {
   std::vector<std::uint32_t> free_slots_;
   std::vector<node::Request> outbox_;
   std::vector<std::uint64_t> outbox_tokens_;
-  bool flush_posted_ = false;
+  std::vector<std::uint32_t> answered_;
+  bool hand_over_posted_ = false;
   JsonReader reader_;
   std::uint64_t number_ = 0;
   std::uint32_t tick_ = 1;
