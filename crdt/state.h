@@ -140,6 +140,8 @@ class State {
   // Replicas that may have spent more than they had: that were forks of others (rows.h), since they
   // write again what those had spent; and heirs, since they may have to take an end back.
   const ReplicaSet& owing() const { return owing_; }
+  // Its rows were dropped as void, and those that stand have not all come again.
+  bool awaits(ReplicaId origin) const { return awaited_.contains(origin); }
   // Products of which rights were seized, or of which one of those has a row, by SKU.
   const absl::btree_map<std::string_view, Product*>& seized() const { return seized_; }
 

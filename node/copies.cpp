@@ -150,6 +150,26 @@ void Copies::settle_key(const std::string& key, Times now) {
     if (state_.first_key(name) != nullptr) settle_key(name, now);
 }
 
+std::vector<std::string> Copies::shared_keys(ReplicaId origin) const {
+  std::vector<std::string> keys;
+  const crdt::Feed* rows = state_.feed(origin);
+  if (rows == nullptr) return keys;
+  for (auto at = rows->begin_after(0); at != rows->end(); ++at) {
+    if (at->second->kind != crdt::RowKind::key) continue;
+    const std::string& key = static_cast<const crdt::Key&>(*at->second).key;
+    if (state_.first_key(key)->next_copy) keys.push_back(key);
+  }
+  return keys;
+}
+
+// Not whenever no reason is seen: the lower one's row may have been forgotten with its age.
+void Copies::reconsider_key(const std::string& key) {
+  for (crdt::Key* copy = state_.first_key(key); copy != nullptr; copy = copy->next_copy.get())
+    if (crdt::Key* own = state_.own_key(undo_name(copy->origin, key));
+        own != nullptr && !is_surplus(*copy))
+      undo(*own);
+}
+
 void Copies::heir_changed(ReplicaId retired, Times now) {
   if (state_.heir(retired) == state_.self()) settle_keys(retired, now);
 }

@@ -58,6 +58,11 @@ class Copies {
   void sold_twice(const crdt::Hold& own, const crdt::HoldRow& one, const crdt::HoldRow& other);
   // A copy of this key was merged.
   void settle_key(const std::string& key, Times now);
+  // Keys of that origin that others have, too.
+  std::vector<std::string> shared_keys(ReplicaId origin) const;
+  // A copy of this key was void, and its origin's rows have come anew: what was undone at a retired
+  // replica for its sake alone stands after all. Once.
+  void reconsider_key(const std::string& key);
   // This replica may be the heir of that one now.
   void heir_changed(ReplicaId retired, Times now);
   // Forgets conflicts of rows that are gone. Often enough: once a second.

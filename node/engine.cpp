@@ -165,7 +165,7 @@ void Engine::start(Now now) {
   if (state_.member(state_.self())->row.forked_from) decrees_.rights_changed();
   copies_.start(times_);
   for (const crdt::ReplicaId replica : state_.retired())
-    if (state_.head(replica) == 0) taken_anew_.insert(replica);
+    if (state_.head(replica) == 0) taken_anew_[replica];
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
   wake(now.instant);

@@ -195,6 +195,7 @@ class Engine {
   void on_delta(crdt::Now now, gossip::DeltaIn&& in);
   void on_merged(const crdt::FeedItem& item);
   void drop_void_rows();
+  void look_for_what_is_gone(ReplicaId origin);
   void note_fork(const std::string& detail, std::vector<crdt::Boot> boots);
   void on_call(crdt::Now now, gossip::CallIn&& in);
   Granted grant_on_request(const AskRights& ask, ReplicaId to);
@@ -243,8 +244,9 @@ class Engine {
   crdt::Sequence boot_sequence_ = 0;
   std::set<ReplicaId> confirmed_by_;
   bool confirmed_by_all_ = false;
-  std::set<ReplicaId> taken_anew_;  // their rows were void; others have not come yet
-  std::set<ReplicaId> namesakes_;   // others that live with this node's name; told
+  // Their rows were void, and others have not come yet; the keys that they shared with others.
+  std::map<ReplicaId, std::vector<std::string>> taken_anew_;
+  std::set<ReplicaId> namesakes_;  // others that live with this node's name; told
   ReplicaId former_self_;
   std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
   bool former_self_lives_ = false;                // as it was at the last look

@@ -48,8 +48,8 @@ void Engine::drop_void_rows() {
     }
     const std::string node = state_.member(origin)->row.node;
     const bool ended = state_.member(origin)->row.ended;
+    taken_anew_[origin] = copies_.shared_keys(origin);
     state_.drop_origin(origin);
-    taken_anew_.insert(origin);
     purge_.forget(origin);
     // What this batch had to say of it so far is void, too.
     std::erase_if(dropped_, [&](const JournalDrop& drop) { return drop.origin == origin; });
@@ -67,6 +67,15 @@ void Engine::drop_void_rows() {
                         "more, with the data directory that it had: what it acknowledged is "
                         "written again under another name. Without it that is lost"});
   }
+}
+
+// The rows of that origin that stand are here again; what was done because of others is taken back.
+void Engine::look_for_what_is_gone(ReplicaId origin) {
+  if (state_.head(origin) == 0 || state_.awaits(origin)) return;
+  const auto anew = taken_anew_.extract(origin);
+  if (anew.empty()) return;
+  estate_.came_anew(origin, times_);
+  for (const std::string& key : anew.mapped()) copies_.reconsider_key(key);
 }
 
 void Engine::drop_covered_boots(crdt::MemberRow& row) const {

@@ -89,7 +89,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   ++counted_.deltas_applied;
   mesh_.merged(in.link, origin, in.delta.to);
   if (void_boots) drop_void_rows();
-  if (state_.head(origin) > 0 && taken_anew_.erase(origin) > 0) estate_.came_anew(origin, times_);
+  if (!taken_anew_.empty()) look_for_what_is_gone(origin);
   for (crdt::Product* product : gained) rights_.gained(*product, times(now));
 }
 

@@ -259,7 +259,7 @@ const Hold* Estate::sold_besides(const Hold& sale) const {
 // That copy was known to whoever ended it, and is not here: it has ended itself and was purged, or
 // was of a history that is void. Where all rows of that replica are being taken anew: not yet.
 bool Estate::is_gone(std::string_view id, ReplicaId root) const {
-  return state_.head(root) > 0 && state_.hold_of(id, root) == nullptr;
+  return state_.head(root) > 0 && !state_.awaits(root) && state_.hold_of(id, root) == nullptr;
 }
 
 // `more`: what is to be undone besides; less than 0: what is to be done again.

@@ -169,4 +169,39 @@ TEST_SUITE("keys of a retired replica") {
     shop.cluster.run_for(10'000);
     for (const std::size_t node : {0u, 2u}) shop.check_figures(node);
   }
+
+  TEST_CASE("undone for the sake of one whose history proves to be void: it stands after all") {
+    Shop shop({10, 0, 0, 0}, {.forks = true});
+    Cluster& cluster = shop.cluster;
+    const auto receive = [&](std::size_t node, const char* key) {
+      return shop.code(node, Receive{.sku = "a", .quantity = 50, .key = {"POST x", key}});
+    };
+    for (const std::size_t one : {0u, 2u})
+      for (const std::size_t other : {1u, 3u}) cluster.cut(one, other);
+    cluster.crash(0);
+    const auto copy = cluster.disk(0);
+    cluster.restart(0);
+    cluster.run_for(4'000);
+    CHECK(receive(0, "suffix") == Code::created);
+    cluster.run_for(4'000);  // node 2 has it
+    cluster.crash(0);
+    cluster.put_back(0, copy);
+    cluster.cut(0, 2);
+    cluster.restart(0);
+    CHECK(receive(0, "K") == Code::created);
+    CHECK(receive(1, "K") == Code::created);
+    REQUIRE(cluster.replica(0) < cluster.replica(1));
+    cluster.run_for(4'000);
+    cluster.crash(1);
+    CHECK(shop.retire(3, 1, 3) == Code::created);
+    cluster.heal(0, 3);
+    cluster.run_for(5'000);
+    CHECK(cluster.stats(3).keys_undone == 1);
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    cluster.rejoin(0, ReplicaId{cluster.replica(1).value + 1});  // which gives way to node 1's
+    cluster.run_for(30'000);
+    for (const std::size_t node : {0u, 2u, 3u})
+      CHECK(stock(cluster.call(node, GetStock{"a"})).on_hand == 10 + 50 + 50);
+  }
 }

@@ -204,7 +204,7 @@ void Cluster::start_anew(std::size_t index) {
   restart(index);
 }
 
-void Cluster::rejoin(std::size_t index) {
+void Cluster::rejoin(std::size_t index, ReplicaId as) {
   Node& node = at(index);
   if (lives(index) || !forked(index)) throw std::logic_error("it is no fork");
   const auto load = [&](const MemoryDisk& disk) {
@@ -218,7 +218,8 @@ void Cluster::rejoin(std::size_t index) {
   const auto now = load(node.disk);
   const auto base_disk = node.bases.find(node.mark.boots.front().nonce);
   const auto base = base_disk == node.bases.end() ? nullptr : load(base_disk->second);
-  const ReplicaId fresh{node.self.value + 1 + index};  // two may be forks of one
+  // Two may be forks of one.
+  const ReplicaId fresh = as ? as : ReplicaId{node.self.value + 1 + index};
   const auto state =
       successor(now->state(), base ? &base->state() : nullptr, node.mark, fresh, random_() | 1);
   if (!state.ok()) throw std::logic_error(std::string(state.status().message()));

@@ -110,7 +110,7 @@ class Cluster {
   // down.
   void put_back(std::size_t node, const MemoryDisk& disk);
   // Ended as a fork: becomes the new replica that its mark asks for, and starts.
-  void rejoin(std::size_t node);
+  void rejoin(std::size_t node, ReplicaId as = {});  // nobody: just above who it was
   // On an empty disk, as a new replica. It must be down.
   void start_anew(std::size_t node);
   bool forked(std::size_t node) const;
