@@ -139,7 +139,7 @@ void Copies::settle_key(const std::string& key, Times now) {
       more.push_back(name);
     } else if (state_.heir(copy->origin) == state_.self() && is_surplus(*copy) &&
                name.size() <= kKeyBytesMax && state_.first_key(name) == nullptr &&
-               ledger_.undo_for(*copy, name, now)) {
+               ledger_.undo_for(copy->row, name, now)) {
       ++keys_undone_;
       around_.owes(*state_.product(copy->row.sku));
       more.push_back(name);
@@ -148,6 +148,7 @@ void Copies::settle_key(const std::string& key, Times now) {
   if (own != nullptr && is_surplus(*own)) undo(*own);
   for (const std::string& name : more)
     if (state_.first_key(name) != nullptr) settle_key(name, now);
+  redo(key, now);
 }
 
 std::vector<std::string> Copies::shared_keys(ReplicaId origin) const {
@@ -163,11 +164,32 @@ std::vector<std::string> Copies::shared_keys(ReplicaId origin) const {
 }
 
 // Not whenever no reason is seen: the lower one's row may have been forgotten with its age.
-void Copies::reconsider_key(const std::string& key) {
+void Copies::reconsider_key(const std::string& key, Times now) {
   for (crdt::Key* copy = state_.first_key(key); copy != nullptr; copy = copy->next_copy.get())
     if (crdt::Key* own = state_.own_key(undo_name(copy->origin, key));
         own != nullptr && !is_surplus(*copy))
       undo(*own);
+  reconsidered_.insert(key);
+  redo(key, now);
+}
+
+// If nobody's stands, the lowest replica does it again, under a key of its own.
+void Copies::redo(const std::string& key, Times now) {
+  const auto due = reconsidered_.find(key);
+  if (due == reconsidered_.end() || state_.retired(state_.self())) return;
+  const crdt::Key* own = state_.own_key(key);
+  const std::string undone = undo_name(state_.self(), key), name = undo_name(state_.self(), undone);
+  const bool done = own == nullptr || own->row.state == 0 || state_.own_key(name) != nullptr;
+  if (done || name.size() > kKeyBytesMax) {
+    reconsidered_.erase(due);
+    return;
+  }
+  for (const crdt::Key* copy = state_.first_key(key); copy != nullptr; copy = copy->next_copy.get())
+    if (copy->row.digest == own->row.digest &&
+        (copy->row.state == 0 || copy->origin < state_.self()))
+      return;
+  if (ledger_.undo_for(undo_row(own->row, now.wall_ms), name, now))
+    around_.owes(*state_.product(own->row.sku));
 }
 
 void Copies::heir_changed(ReplicaId retired, Times now) {

@@ -30,6 +30,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -60,9 +61,9 @@ class Copies {
   void settle_key(const std::string& key, Times now);
   // Keys of that origin that others have, too.
   std::vector<std::string> shared_keys(ReplicaId origin) const;
-  // A copy of this key was void, and its origin's rows have come anew: what was undone at a retired
-  // replica for its sake alone stands after all. Once.
-  void reconsider_key(const std::string& key);
+  // A copy of this key was void, and its origin's rows have come anew: what was undone for its sake
+  // alone, here or at a retired replica, stands after all. Once; a restart in between forgets it.
+  void reconsider_key(const std::string& key, Times now);
   // This replica may be the heir of that one now.
   void heir_changed(ReplicaId retired, Times now);
   // Forgets conflicts of rows that are gone. Often enough: once a second.
@@ -82,6 +83,7 @@ class Copies {
  private:
   bool gives_way(const crdt::Hold& own, const crdt::Hold& other);
   bool is_surplus(const crdt::Key& copy) const;
+  void redo(const std::string& key, Times now);
   void undo(crdt::Key& own);
   void settle_keys(ReplicaId origin, Times now);
   void keep_promises(crdt::Hold& own, Times now);
@@ -94,6 +96,9 @@ class Copies {
   // Of which a conflict was told: the id or key, and which own row of that name it is.
   std::map<std::string, std::uint64_t, std::less<>> told_;
   std::string looked_;  // up to here tick() has looked
+  // Own keys that were undone for the sake of a void one, it may be, and that nobody else's stands
+  // for.
+  std::set<std::string, std::less<>> reconsidered_;
   std::uint64_t adoptions_ = 0, overruled_ = 0, conflicts_ = 0, keys_undone_ = 0;
 };
 

@@ -75,7 +75,7 @@ void Engine::look_for_what_is_gone(ReplicaId origin) {
   const auto anew = taken_anew_.extract(origin);
   if (anew.empty()) return;
   estate_.came_anew(origin, times_);
-  for (const std::string& key : anew.mapped()) copies_.reconsider_key(key);
+  for (const std::string& key : anew.mapped()) copies_.reconsider_key(key, times_);
 }
 
 void Engine::drop_covered_boots(crdt::MemberRow& row) const {

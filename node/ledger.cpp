@@ -500,9 +500,9 @@ bool Ledger::undo(crdt::Key& key) {
   return true;
 }
 
-bool Ledger::undo_for(const crdt::Key& retired, std::string name, Times now) {
-  if (!take_back(retired.row)) return false;
-  state_.put_key(std::move(name), undo_row(retired.row, now.wall_ms));
+bool Ledger::undo_for(const crdt::KeyRow& retired, std::string name, Times now) {
+  if (!take_back(retired)) return false;
+  state_.put_key(std::move(name), undo_row(retired, now.wall_ms));
   return true;
 }
 

@@ -97,7 +97,7 @@ class Ledger {
   bool undo(crdt::Key& key);
   // Likewise what it did at a replica that was retired and cannot: in this one's totals, under a
   // key row of that name.
-  bool undo_for(const crdt::Key& retired, std::string name, Times now);
+  bool undo_for(const crdt::KeyRow& retired, std::string name, Times now);
 
   // Ends what is due, at most `count_max` holds, and tells of each. How many ended.
   using Ended = std::function<void(const crdt::Hold&)>;

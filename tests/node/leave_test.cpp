@@ -204,4 +204,38 @@ TEST_SUITE("keys of a retired replica") {
     for (const std::size_t node : {0u, 2u, 3u})
       CHECK(stock(cluster.call(node, GetStock{"a"})).on_hand == 10 + 50 + 50);
   }
+
+  TEST_CASE("undone at one that lives for the sake of a void one, and by the fork for its: once") {
+    Shop shop({10, 0, 0}, {.forks = true});
+    Cluster& cluster = shop.cluster;
+    const auto receive = [&](std::size_t node, const char* key) {
+      return shop.code(node, Receive{.sku = "a", .quantity = 50, .key = {"POST x", key}});
+    };
+    for (const std::size_t other : {0u, 2u}) cluster.cut(1, other);
+    cluster.crash(0);
+    const auto copy = cluster.disk(0);
+    cluster.restart(0);
+    cluster.run_for(4'000);
+    CHECK(receive(0, "suffix") == Code::created);
+    cluster.run_for(4'000);  // node 2 has it
+    cluster.crash(0);
+    cluster.put_back(0, copy);
+    cluster.cut(0, 2);
+    cluster.restart(0);
+    CHECK(receive(0, "K") == Code::created);
+    CHECK(receive(1, "K") == Code::created);
+    REQUIRE(cluster.replica(0) < cluster.replica(1));
+    cluster.heal(0, 1);
+    const auto undone = [&] { return cluster.state(1).own_key("POST x\nK")->row.state == 1; };
+    REQUIRE(cluster.run_until(undone, 30'000));
+    cluster.cut(0, 1);
+    cluster.heal(0, 2);
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    cluster.rejoin(0, ReplicaId{cluster.replica(1).value + 1});
+    cluster.run_for(5'000);
+    cluster.heal_all();
+    cluster.run_for(30'000);
+    for (const std::size_t node : {0u, 1u, 2u})
+      CHECK(stock(cluster.call(node, GetStock{"a"})).on_hand == 10 + 50 + 50);
+  }
 }
