@@ -53,13 +53,16 @@ void Shard::collect(std::uint64_t token, node::Command&& command) {
   });
 }
 
+// What is refused is told later: the connection that gave the last call is still about it.
 void Shard::hand_over() {
-  const std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
+  std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
   if (submit(std::exchange(outbox_, {}))) return;
-  for (const std::uint64_t bits : tokens) {
-    const Token token = Token::unpacked(bits);
-    if (Connection* connection = find(token)) connection->on_refused(token);
-  }
+  asio::post(context_, [this, tokens = std::move(tokens)] {
+    for (const std::uint64_t bits : tokens) {
+      const Token token = Token::unpacked(bits);
+      if (Connection* connection = find(token)) connection->on_refused(token);
+    }
+  });
 }
 
 void Shard::on_replies(std::vector<node::Reply>&& replies) {

@@ -224,6 +224,8 @@ void Copies::tick() {
     at = own_row(at->first) == at->second ? std::next(at) : told_.erase(at);
   }
   if (at == told_.end()) looked_.clear();
+  std::erase_if(reconsidered_,
+                [&](const std::string& key) { return state_.own_key(key) == nullptr; });
 }
 
 void Copies::conflict(std::string_view of, std::uint64_t row, std::string what) {

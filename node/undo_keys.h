@@ -1,6 +1,7 @@
 #pragma once
 // Undo keys: under which name, and as what row, an heir writes down that it has undone what an
-// idempotency key did at a retired replica, too (copies.h). Pure.
+// idempotency key did at a retired replica, too; and a replica, by the undo of its own undo, that
+// it has done again what nobody else's key stands for (copies.h). Pure.
 
 #include <optional>
 #include <string>

@@ -32,8 +32,9 @@ void Checks::note_changes(ReplicaId origin, const crdt::DecodedRow& row, Seizing
     note_hold(origin, row.key, *hold, seizing);
   } else if (const auto* key = std::get_if<crdt::KeyRow>(&row.payload)) {
     const crdt::Key* before = ghost_.key_of(row.key, origin);
-    if (before == nullptr && node::undone_by(row.key)) {
-      saw("an heir undid a retired replica's key");
+    if (const auto of = node::undone_by(row.key); before == nullptr && of) {
+      saw(of->replica == origin ? "a key was done again that was undone for a void one"
+                                : "an heir undid a retired replica's key");
       budget_[key->sku].undone += std::max<Units>(0, -key->units);
     }
     if (key->state == 0 || (before != nullptr && before->row.state != 0)) return;

@@ -52,6 +52,40 @@ struct Stage : Cluster {
     start_alone_on(node, yesterday);
     sell(node, "kept", 20);
   }
+  // Node 0 is cut off, its directory is copied to node 2 while it is in use, and the copy meets the
+  // others first. Each may have sold something since. Up to where the original had written.
+  holdfast::crdt::Sequence copy_in_use(bool original_sells) {
+    stock_up(0, 100);
+    sell(0, "before", 5);
+    REQUIRE(converge());
+    isolate(0);
+    crash(2);
+    const holdfast::crdt::Sequence copied = state(0).head(replica(0));
+    put_back(2, disk(0));
+    restart(2);
+    REQUIRE(run_until([&] { return reachable(2) == size() - 2; }, 30'000));
+    sell(2, "by-the-copy", 20);
+    if (original_sells) sell(0, "by-the-original", 10);
+    return copied;
+  }
+  // As above; the replica is retired, the copy comes to its end, and the original is found out.
+  void copy_ends_first(bool original_sells) {
+    const holdfast::crdt::Sequence copied = copy_in_use(original_sells);
+    const ReplicaId original = replica(0);
+    REQUIRE(call(1, Retire{.replica = to_string(original), .successor = "node-3"}).succeeded());
+    REQUIRE(run_until([&] { return !lives(2); }, 60'000));
+    REQUIRE(state(3).member(original)->row.ended);
+    REQUIRE((state(0).head(original) > copied) == original_sells);
+    heal_all();
+    REQUIRE(run_until([&] { return !lives(0); }, 30'000));
+    CHECK(forked(0));
+    rejoin(0);
+    run_for(30'000);
+  }
+  void check_sold_by_the_copy() {
+    for (const std::size_t node : {0u, 1u, 3u})
+      CHECK(seen(node, "by-the-copy").state == HoldState::committed);
+  }
   // Everybody agrees, and says that `old` is retired.
   void agree_on_retirement(ReplicaId old) {
     REQUIRE(run_until(
@@ -277,17 +311,8 @@ TEST_SUITE("identity") {
     for (const bool sells_on : {true, false}) {
       CAPTURE(sells_on);
       Stage cluster(3);
-      cluster.stock_up(0, 100);
       const ReplicaId original = cluster.replica(0);
-      cluster.sell(0, "before", 5);
-      REQUIRE(cluster.converge());
-      cluster.isolate(0);
-      cluster.crash(2);
-      cluster.put_back(2, cluster.disk(0));
-      cluster.restart(2);
-      REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 1; }, 30'000));
-      cluster.sell(2, "by-the-copy", 20);
-      if (sells_on) cluster.sell(0, "by-the-original", 10);
+      cluster.copy_in_use(sells_on);
       REQUIRE(cluster.run_until([&] { return cluster.state(1).hold("by-the-copy") != nullptr; },
                                 30'000));
       cluster.run_for(5'000);
@@ -310,29 +335,9 @@ TEST_SUITE("identity") {
   TEST_CASE(
       "copied while in use and retired: what the copy told before its end stands (seed 17509)") {
     Stage cluster(4);
-    cluster.stock_up(0, 100);
-    const ReplicaId original = cluster.replica(0);
-    cluster.sell(0, "before", 5);
-    REQUIRE(cluster.converge());
-    cluster.isolate(0);
-    cluster.crash(2);
-    const auto copied = cluster.state(0).head(original);
-    cluster.put_back(2, cluster.disk(0));
-    cluster.restart(2);
-    REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 2; }, 30'000));
-    cluster.sell(2, "by-the-copy", 20);
-    REQUIRE(
-        cluster.call(1, Retire{.replica = to_string(original), .successor = "node-3"}).succeeded());
-    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
-    REQUIRE(cluster.state(3).member(original)->row.ended);
-    REQUIRE(cluster.state(0).head(original) == copied);
-    cluster.heal_all();
-    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
-    CHECK(cluster.forked(0));
-    cluster.rejoin(0);
-    cluster.run_for(30'000);
-    for (const std::size_t node : {0u, 1u, 3u})
-      CHECK(cluster.seen(node, "by-the-copy").state == HoldState::committed);
+    cluster.copy_ends_first(false);
+    CHECK(cluster.state(0).member(cluster.replica(0))->row.voided_boots.empty());
+    cluster.check_sold_by_the_copy();
     cluster.start_anew(2);
     REQUIRE(cluster.converge());
     cluster.check_all(25, 0, 75);
@@ -341,42 +346,18 @@ TEST_SUITE("identity") {
   TEST_CASE(
       "copied while in use and retired, and both wrote: the directory that ended brings it back") {
     Stage cluster(4);
-    cluster.stock_up(0, 100);
-    const ReplicaId original = cluster.replica(0);
-    cluster.sell(0, "before", 5);
-    REQUIRE(cluster.converge());
-    cluster.isolate(0);
-    cluster.crash(2);
-    const auto copied = cluster.state(0).head(original);
-    cluster.put_back(2, cluster.disk(0));
-    cluster.restart(2);
-    REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 2; }, 30'000));
-    cluster.sell(2, "by-the-copy", 20);
-    cluster.sell(0, "by-the-original", 10);
-    REQUIRE(
-        cluster.call(1, Retire{.replica = to_string(original), .successor = "node-3"}).succeeded());
-    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
-    REQUIRE(cluster.state(3).member(original)->row.ended);
-    REQUIRE(cluster.state(0).head(original) > copied);
-    cluster.heal_all();
-    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
-    CHECK(cluster.forked(0));
-    cluster.rejoin(0);
-    cluster.run_for(30'000);
-    const auto said = [&](std::size_t node) {
-      const auto& warnings = cluster.warnings(node);
-      return std::any_of(warnings.begin(), warnings.end(), [](const std::string& warning) {
-        return warning.find("Start it once more") != std::string::npos;
-      });
-    };
-    CHECK(said(1));
+    cluster.copy_ends_first(true);
+    CHECK_FALSE(cluster.state(0).member(cluster.replica(0))->row.voided_boots.empty());
+    const auto& warnings = cluster.warnings(1);
+    CHECK(std::any_of(warnings.begin(), warnings.end(), [](const std::string& warning) {
+      return warning.find("Start it once more") != std::string::npos;
+    }));
     cluster.restart(2);
     REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
     CHECK(cluster.forked(2));
     cluster.rejoin(2);
     cluster.run_for(30'000);
-    for (const std::size_t node : {0u, 1u, 3u})
-      CHECK(cluster.seen(node, "by-the-copy").state == HoldState::committed);
+    cluster.check_sold_by_the_copy();
     REQUIRE(cluster.converge());
     cluster.check_all(35, 0, 65);
   }
