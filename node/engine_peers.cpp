@@ -83,8 +83,10 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   }
   state_.advance(origin, in.delta.to);
   if (replaces)
-    if (auto holds = state_.drop_absent(origin, in.delta.to, present); !holds.empty())
+    if (auto holds = state_.drop_absent(origin, in.delta.to, present); !holds.empty()) {
+      for (const crdt::HoldVersion& hold : holds) estate_.gone(hold.id, times_);
       dropped_.push_back({.origin = origin, .holds = std::move(holds)});
+    }
   part.upto = std::max(part.upto, in.delta.to);
   ++counted_.deltas_applied;
   mesh_.merged(in.link, origin, in.delta.to);

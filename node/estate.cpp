@@ -86,6 +86,10 @@ void Estate::merged(const Hold& copy, Times now) {
   if (!state_.retired().empty() && copy.origin != state_.self()) reconcile(copy.id, now);
 }
 
+void Estate::gone(std::string_view id, Times now) {
+  if (!state_.retired().empty()) reconcile(id, now);
+}
+
 void Estate::reconcile(std::string_view id, Times now) {
   if (state_.retired(state_.self())) return;  // what it has is its own heir's to end
   if (Hold* own = state_.own_hold(id)) {

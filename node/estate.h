@@ -66,6 +66,8 @@ class Estate {
   void came_anew(ReplicaId retired, Times now);
   // A copy of a hold was merged.
   void merged(const crdt::Hold& copy, Times now);
+  // A copy of this hold was purged by all who saw its end, and is not here any more either.
+  void gone(std::string_view id, Times now);
 
  private:
   void reconcile(std::string_view id, Times now);

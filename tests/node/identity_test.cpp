@@ -14,9 +14,8 @@ namespace {
 
 struct Stage : Cluster {
   explicit Stage(std::size_t nodes, std::uint64_t seed = 1)
-      : Cluster({.nodes = nodes, .seed = seed, .forks = true}) {
-    settle();
-  }
+      : Stage(ClusterOptions{.nodes = nodes, .seed = seed, .forks = true}) {}
+  explicit Stage(ClusterOptions options) : Cluster(options) { settle(); }
   void stock_up(std::size_t node, Units units) {
     REQUIRE(call(node, PutSku{.sku = "a"}).succeeded());
     REQUIRE(call(node, Receive{.sku = "a", .quantity = units}).succeeded());
@@ -360,6 +359,42 @@ TEST_SUITE("identity") {
     cluster.check_sold_by_the_copy();
     REQUIRE(cluster.converge());
     cluster.check_all(35, 0, 65);
+  }
+
+  TEST_CASE("what a fork ends as an heir had ended, and its last trace is purged (seed 6398)") {
+    Stage cluster({.nodes = 3, .keep_finished = holdfast::crdt::Millis{10'000}, .forks = true});
+    const ReplicaId original = cluster.replica(0);
+    cluster.stock_up(0, 100);
+    cluster.hold(0, "x", 7);
+    REQUIRE(cluster.converge());
+    cluster.crash(0);
+    cluster.crash(2);
+    const auto retire = [&](std::size_t by, std::size_t target) {
+      return cluster.call(by, Retire{.replica = to_string(cluster.replica(target)),
+                                     .successor = "node-" + std::to_string(by)});
+    };
+    REQUIRE(retire(1, 2).succeeded());
+    cluster.put_back(2, cluster.disk(0));
+    cluster.restart(2);
+    REQUIRE(cluster.run_until([&] { return cluster.reachable(2) == 1; }, 30'000));
+    cluster.isolate(0);
+    cluster.restart(0);
+    for (const std::size_t node : {0u, 2u})
+      REQUIRE(cluster.call(node, Release{"x"}).succeeded());
+    REQUIRE(retire(1, 0).succeeded());
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(2); }, 60'000));
+    REQUIRE(cluster.run_until([&] { return cluster.state(1).hold_of("x", original) == nullptr; },
+                              60'000));
+    cluster.heal_all();
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+    REQUIRE(cluster.forked(0));
+    cluster.rejoin(0);  // for whom "x" is held under its old name, until it has node 1's rows
+    REQUIRE(retire(0, 1).succeeded());
+    REQUIRE(cluster.run_until([&] { return !cluster.lives(1); }, 60'000));
+    CHECK(cluster.state(0).hold_of("x", original) == nullptr);
+    CHECK(cluster.product(0).stock.held() == 0);
+    CHECK(cluster.product(0).stock.available() == 100);
+    CHECK(cluster.complaints() == "");
   }
 
   TEST_CASE("what was seized is not sold again while the rows of who seized it are dropped") {
