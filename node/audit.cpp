@@ -90,8 +90,10 @@ class Audit {
     const auto effect = static_cast<RowEffect>(row.effect);
     Told& told = told_[{key.origin, row.sku}];
     if (effect == RowEffect::granted) told.granted += row.units;
-    if (effect != RowEffect::received && effect != RowEffect::adjusted) return;
-    (row.units > 0 ? told.received : told.withdrawn) += std::abs(row.units);
+    const bool returned = effect == RowEffect::returned_apart;
+    if (!returned && effect != RowEffect::received && effect != RowEffect::adjusted) return;
+    (returned ? told.returned : row.units > 0 ? told.received : told.withdrawn) +=
+        std::abs(row.units);
     if (row.state == 1) (row.units > 0 ? told.withdrawn : told.received) += std::abs(row.units);
   }
 

@@ -106,12 +106,15 @@ void Copies::keep_promises(Hold& own, Times now) {
   }
 }
 
-// Another replica did it, too, and that stands (one that is undone itself does not); or it undoes
-// what proves to be undone already.
+// Another replica did it, too, and that stands (one that is undone itself does not): a return
+// before all others, as it cannot be undone. Or it undoes what proves to be undone already.
 bool Copies::is_surplus(const crdt::Key& copy) const {
+  const auto order = [](const crdt::Key& key) {
+    return std::pair(key.row.effect != static_cast<std::uint8_t>(RowEffect::returned), key.origin);
+  };
   for (const crdt::Key* other = state_.first_key(copy.key); other != nullptr;
        other = other->next_copy.get())
-    if (other->origin < copy.origin && other->row.state == 0 &&
+    if (order(*other) < order(copy) && other->row.state == 0 &&
         other->row.digest == copy.row.digest)
       return true;
   const auto of = undone_by(copy.key);

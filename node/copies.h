@@ -10,10 +10,10 @@
 //
 // One idempotency key may have taken effect at two replicas: all but the lowest replica undo
 // receipts, adjustments and allowances, once. A shortfall is debt. Grants stand (they move rights,
-// and make none), and so do returns. What a retired replica has not undone its heir undoes in its
-// own totals, under a key of its own that names the replica and its key. That one exists once as
-// well, by the same rule: of two heirs the lowest keeps it, and it is undone in turn if the retired
-// one proves to have undone its own.
+// and make none), and so do returns, but for one that a fork writes again (reissue.h). What a
+// retired replica has not undone its heir undoes in its own totals, under a key of its own that
+// names the replica and its key. That one exists once as well, by the same rule: of two heirs the
+// lowest keeps it, and it is undone in turn if the retired one proves to have undone its own.
 //
 // Adoption: under an open decree of the origin of the copy that stands, a reservation is committed,
 // extended or released here: with units of this replica, or, lacking them, seized from that origin.

@@ -480,7 +480,7 @@ void Ledger::prolong(Hold& hold, const crdt::HoldRow& promised, Times now) {
 bool Ledger::take_back(const crdt::KeyRow& key) {
   const auto effect = static_cast<RowEffect>(key.effect);
   if (key.state != 0 || (effect != RowEffect::received && effect != RowEffect::adjusted &&
-                         effect != RowEffect::allowed))
+                         effect != RowEffect::allowed && effect != RowEffect::returned_apart))
     return false;
   Product* product = state_.product(key.sku);
   if (product == nullptr) return false;  // a peer's row may say anything

@@ -43,7 +43,8 @@ enum class RowEffect : std::uint8_t {
   adjusted = 2,
   allowed = 3,
   granted = 4,
-  returned = 5
+  returned = 5,  // `sku` is the reservation
+  returned_apart = 6  // of a former self's sale, in the totals alone (reissue.h)
 };
 
 class Ledger {

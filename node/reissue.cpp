@@ -5,6 +5,7 @@
 
 #include "crdt/check.h"
 #include "node/estate.h"
+#include "node/ledger.h"
 #include "node/undo_keys.h"
 
 namespace holdfast::node {
@@ -183,14 +184,38 @@ class HoldsSince {
   std::vector<std::pair<const Hold*, HoldRow>> rows_;
 };
 
+// A return of a sale that both histories know is in the totals alone, and can be undone
+// if the other history has it under that key, too. nullptr: it is not, or is of several SKUs.
+const std::string* returned_to(const State& base, const State& now, const std::string& id) {
+  const Hold *before = base.own_hold(id), *after = now.own_hold(id);
+  if (before == nullptr || after == nullptr || before->row.number != after->row.number ||
+      before->row.state != HoldState::committed)
+    return nullptr;
+  const std::string* sku = nullptr;
+  for (std::size_t i = 0; i < after->row.lines.size(); ++i) {
+    if (after->row.lines[i].returned == before->row.lines[i].returned) continue;
+    if (sku != nullptr) return nullptr;
+    sku = &after->row.lines[i].sku;
+  }
+  return sku;
+}
+
 // What a key of both histories did was undone in this one: the withdrawal is in the new name, and
 // so is the key that says so. The other history may have undone it, too.
-void take_key(const State& base, const crdt::Key& now, Reissue& rows) {
-  const crdt::Key* then = base.own_key(now.key);
+void take_key(const State& base, const State& now, const crdt::Key& key, Reissue& rows) {
+  const crdt::Key* then = base.own_key(key.key);
   if (then == nullptr) {
-    rows.keys.emplace_back(now.key, now.row);
-  } else if (then->row.state == 0 && now.row.state != 0) {
-    rows.keys.emplace_back(undo_name(now.origin, now.key), undo_row(now.row, now.row.created_at));
+    crdt::KeyRow row = key.row;
+    const std::string* sku = row.effect == static_cast<std::uint8_t>(RowEffect::returned)
+                                 ? returned_to(base, now, row.sku)
+                                 : nullptr;
+    if (sku != nullptr) {
+      row.effect = static_cast<std::uint8_t>(RowEffect::returned_apart);
+      row.sku = *sku;
+    }
+    rows.keys.emplace_back(key.key, std::move(row));
+  } else if (then->row.state == 0 && key.row.state != 0) {
+    rows.keys.emplace_back(undo_name(key.origin, key.key), undo_row(key.row, key.row.created_at));
   }
 }
 
@@ -215,7 +240,7 @@ Reissue reissue(const State& base, const State& now) {
         holds.take(static_cast<const Hold&>(item));
         break;
       case RowKind::key:
-        take_key(base, static_cast<const crdt::Key&>(item), rows);
+        take_key(base, now, static_cast<const crdt::Key&>(item), rows);
         break;
       case RowKind::sku:
         rows.skus.emplace_back(key, static_cast<const crdt::SkuCell&>(item).row);

@@ -16,7 +16,8 @@
 // Not re-issued: seen[] (about the old identity), later deadlines of older holds, and that units of
 // an older hold were returned, in that hold's row (they are in the totals). What the totals need so
 // that they fit the holds (estate.h) is held besides: the heir of the old replica, which is the new
-// one, gives it back by ending the old one's copies.
+// one, gives it back by ending the old one's copies. The key of such a return, if it is of one SKU,
+// names that: it is undone if the other history has that key, too (copies.h).
 //
 // Cost  O(rows of the fork's own since then).
 

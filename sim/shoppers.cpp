@@ -623,12 +623,14 @@ void Shoppers::audit_stock(const std::map<std::string, Figures>& figures) {
       within("returned", sums.returned.low, returned);
       within("allowance", sums.allowance.low, sums.allowance.high);
       // Of rights that one lost disk gave to another, nobody knows both ends any more: the other's
-      // show as less than none, and count as none.
+      // show as less than none, and count as none. So they tell of stock whose rows are lost.
       const Units left = units("on_hand") - units("held");
       const Units undone = checks_.undone(sku);
       const bool exact = lost_.empty() && !checks_.any_forks();
+      const Units came = lost_.empty() ? units("on_hand")
+                                       : sums.received.high - sums.sold.low + returned;
       within("available", left,
-             exact ? left : units("on_hand") + besides.held + undone + checks_.forked(sku));
+             exact ? left : came + besides.held + undone + checks_.forked(sku));
       if (exact && undone == 0 && units("available") < -units("allowance"))
         within("available", 0, 0);
     }

@@ -160,6 +160,31 @@ TEST_SUITE("identity") {
     }
   }
 
+  TEST_CASE("a return that is repeated with its key at a node that was rolled back counts once") {
+    for (const bool repeated : {true, false}) {
+      CAPTURE(repeated);
+      Stage cluster(3);
+      cluster.stock_up(0, 100);
+      cluster.sell(0, "r", 30);
+      REQUIRE(cluster.converge());
+      const ReplicaId old = cluster.replica(0);
+      const MemoryDisk yesterday = cluster.disk(0);
+      const auto bring_back = [&](const std::string& key) {
+        return cluster.call(0, Return{.id = "r", .lines = {{"a", 4}}, .key = {"POST r", key}});
+      };
+      REQUIRE(bring_back("k").succeeded());
+      REQUIRE(cluster.converge());
+      cluster.start_alone_on(0, yesterday);
+      REQUIRE(bring_back(repeated ? "k" : "another").succeeded());
+      cluster.heal_all();
+      REQUIRE(cluster.run_until([&] { return !cluster.lives(0); }, 30'000));
+      cluster.rejoin(0);
+      cluster.agree_on_retirement(old);
+      REQUIRE(cluster.converge());
+      cluster.check_all(30, 0, repeated ? 74 : 78);
+    }
+  }
+
   TEST_CASE(
       "a fork that is retired before it retired its former self: its heir does (seed 17342)") {
     Stage cluster(3);
