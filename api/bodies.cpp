@@ -333,6 +333,16 @@ std::optional<Problem> read(node::Retire& command, JsonValue body, Known known) 
   return refusal ? refusal : require(kNames, 1, seen);
 }
 
+std::optional<Problem> read(node::StartDrain& command, JsonValue body, Known known) {
+  static constexpr std::string_view kNames[] = {"successor", "wait_seconds"};
+  constexpr std::uint32_t kWaitSecondsMax = 7 * 24 * 3600;
+  std::uint32_t seen = 0;
+  return each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) {
+    if (at == 0) return read_name(value, kNames[at], command.successor);
+    return read_integer(value, kNames[at], 0u, kWaitSecondsMax, command.wait_seconds);
+  });
+}
+
 std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known) {
   static constexpr std::string_view kNames[] = {"drop", "delay_ms", "loss"};
   std::uint32_t seen = 0;

@@ -41,6 +41,7 @@ std::optional<Problem> read(node::Extend& command, JsonValue body, Known known =
 std::optional<Problem> read(node::Return& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Failover& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Retire& command, JsonValue body, Known known = {});
+std::optional<Problem> read(node::StartDrain& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::SetFault& command, JsonValue body, Known known = {});
 
 // A SKU, reservation id, region or target: 1 – 128 of A–Z a–z 0–9 . _ : -

@@ -53,6 +53,12 @@ struct ReservationVerb {
   std::string key;
 };
 
+struct DrainCall {
+  std::string successor;  // empty: the nearest of the region
+  std::uint32_t wait_seconds = 0;
+  bool cancel = false;
+};
+
 struct FaultSet {
   std::string target;
   bool drop = false;
@@ -88,6 +94,8 @@ int reservation_extend(const NodeOptions& node, const ReservationVerb& command);
 int reservation_return(const NodeOptions& node, const ReservationVerb& command);
 
 int cluster_show(const NodeOptions& node);
+// Returns once the node has left; 1 if it has not.
+int cluster_drain(const NodeOptions& node, const DrainCall& call);
 int faults_set(const NodeOptions& node, const FaultSet& fault);
 int faults_clear(const NodeOptions& node, const std::string& target);
 int faults_list(const NodeOptions& node);

@@ -63,6 +63,20 @@ void add_cluster(CLI::App& root, Arguments& a) {
   auto* cluster = node_command(root, a, "cluster", "Show the nodes as one of them sees them",
                                "holdfast cluster --url http://127.0.0.1:8081",
                                [&a] { return cluster_show(a.node); });
+  auto* drain = node_command(
+      *cluster, a, "drain",
+      "Let a node leave in good order: its rights, its open holds and new requests go to another "
+      "of its region, and its process ends",
+      "holdfast cluster drain --url http://127.0.0.1:8083 --wait 900",
+      [&a] { return cluster_drain(a.node, a.drain); });
+  drain->add_option("--successor", a.drain.successor,
+                    "Who goes on with what it has: a node's name, or a replica id (the nearest)");
+  drain->add_option("--wait", a.drain.wait_seconds,
+                    "Seconds for its open holds to end; those that are left are handed over (0)")
+      ->check(CLI::Range(0, 7 * 24 * 3600));
+  drain->add_flag("--cancel", a.drain.cancel, "It stays; what it has given is not taken back")
+      ->excludes("--successor")
+      ->excludes("--wait");
   CLI::App* faults =
       command(*cluster, "faults", "Link faults of a node, for drills (needs [faults] enabled)",
               "holdfast cluster faults list");

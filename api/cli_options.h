@@ -32,6 +32,7 @@ struct Arguments {
   ReservationPut reservation_put;
   ReservationVerb reservation;
   FaultSet fault;
+  DrainCall drain;
   DecreeCall decree;
   DrillOptions drill;
   BenchOptions bench;

@@ -177,6 +177,12 @@ Refusal fill(const Input& in, Call& call) {
       return fill_failover(in, command.emplace<node::Failover>());
     case Route::retire_replica:
       return fill_retire(in, command.emplace<node::Retire>());
+    case Route::start_drain:
+      return read_body(in.request, in.reader, command.emplace<node::StartDrain>());
+    case Route::get_drain:
+      return fill_plain(call, node::GetDrain{});
+    case Route::stop_drain:
+      return fill_plain(call, node::StopDrain{});
     case Route::list_failovers:
       return fill_plain(call, node::ListFailovers{});
     case Route::get_cluster:

@@ -79,7 +79,7 @@ class HttpServer::Server {
     asio::post(shards_[0]->context(), [this] { accept(); });
     for (const auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
   }
-  void stop();
+  void stop(std::chrono::milliseconds idle);
   void deliver(std::vector<node::Reply>&& replies);
   std::uint16_t port() const { return port_; }
 
@@ -184,7 +184,7 @@ void HttpServer::Server::deliver(std::vector<node::Reply>&& replies) {
   }
 }
 
-void HttpServer::Server::stop() {
+void HttpServer::Server::stop(std::chrono::milliseconds idle) {
   if (threads_.empty()) return;
   asio::post(shards_[0]->context(), [this] {
     error_code ignored;
@@ -192,11 +192,11 @@ void HttpServer::Server::stop() {
     retry_timer_->cancel();
   });
   for (const auto& shard : shards_) {
-    asio::post(shard->context(), [&shard = *shard] { shard.drain(); });
+    asio::post(shard->context(), [&shard = *shard, idle] { shard.drain(idle); });
   }
   {
     std::unique_lock lock(shared_.mutex);
-    shared_.drained.wait_for(lock, shared_.options.drain_timeout,
+    shared_.drained.wait_for(lock, idle + shared_.options.drain_timeout,
                              [this] { return shared_.connections.load() == 0; });
   }
   for (const auto& shard : shards_) shard->context().stop();
@@ -215,11 +215,11 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions 
 }
 
 HttpServer::HttpServer(std::unique_ptr<Server> server) : server_(std::move(server)) {}
-HttpServer::~HttpServer() { server_->stop(); }
+HttpServer::~HttpServer() { server_->stop({}); }
 void HttpServer::deliver(std::vector<node::Reply>&& replies) {
   server_->deliver(std::move(replies));
 }
-void HttpServer::stop() { server_->stop(); }
+void HttpServer::stop(std::chrono::milliseconds idle) { server_->stop(idle); }
 std::uint16_t HttpServer::port() const { return server_->port(); }
 
 }  // namespace holdfast::api

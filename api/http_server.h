@@ -52,10 +52,11 @@ class HttpServer {
   // comes after stop(), is dropped.
   void deliver(std::vector<node::Reply>&& replies);
 
-  // Stops accepting, closes idle connections, lets requests in flight be answered within
-  // drain_timeout, then closes. Blocks until done; once; not from a thread that `submit` runs on.
-  // The node must go on answering meanwhile.
-  void stop();
+  // Stops accepting, closes connections that have been idle for `idle` (kept to within one sweep),
+  // lets requests in flight be answered within drain_timeout after that, then closes. An answer
+  // that is given meanwhile closes its connection. Blocks until done; once; not from a thread that
+  // `submit` runs on. The node must go on answering meanwhile.
+  void stop(std::chrono::milliseconds idle = {});
 
   std::uint16_t port() const;  // the one that it listens on
 

@@ -315,7 +315,9 @@ void Connection::on_sweep(std::uint32_t tick) {
 }
 
 void Connection::on_drain() {
-  if (phase_ == Phase::header && input_.empty()) close();
+  if (phase_ != Phase::header || !input_.empty()) return;
+  if (shard_.drain_idle().count() == 0) return close();
+  set_deadline(shard_.drain_idle());
 }
 
 void Connection::close() {

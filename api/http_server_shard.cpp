@@ -86,8 +86,9 @@ void Shard::sweep() {
   });
 }
 
-void Shard::drain() {
+void Shard::drain(std::chrono::milliseconds idle) {
   draining_ = true;
+  drain_idle_ = idle;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (const std::shared_ptr<Connection> connection = slots_[i]) connection->on_drain();
   }

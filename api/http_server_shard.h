@@ -58,7 +58,7 @@ class Shard {
   void add(boost::asio::ip::tcp::socket socket);
   void remove(std::uint32_t slot);
   void on_replies(std::vector<node::Reply>&& replies);
-  void drain();
+  void drain(std::chrono::milliseconds idle);
 
   std::uint64_t next_number() {
     return number_ = (number_ + 1) & ((std::uint64_t{1} << Token::kNumberBits) - 1);
@@ -77,6 +77,8 @@ class Shard {
   JsonReader& reader() { return reader_; }
   std::uint32_t tick() const { return tick_; }
   bool draining() const { return draining_; }
+  // How long a connection may be idle while the server drains.
+  std::chrono::milliseconds drain_idle() const { return drain_idle_; }
 
  private:
   // So many calls are handed over at once, while more are being read: the node decides them
@@ -106,6 +108,7 @@ class Shard {
   std::uint64_t number_ = 0;
   std::uint32_t tick_ = 1;
   bool draining_ = false;
+  std::chrono::milliseconds drain_idle_{0};
   std::array<char, 64 << 10> waste_;
 };
 

@@ -118,6 +118,7 @@ struct Flag {
 };
 
 constexpr Flag kFlags[] = {
+    {"holdfast_draining", "1 while this node hands over what it has, to leave.", &Stats::draining},
     {"holdfast_storage_full", "1 if writes are refused for lack of disk space.",
      &Stats::storage_full},
     {"holdfast_degraded", "1 if some node of the cluster cannot be reached.", &Stats::degraded},

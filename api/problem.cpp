@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 26> kEngineCodes = {{
+constexpr std::array<CodeText, 28> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -43,6 +43,8 @@ constexpr std::array<CodeText, 26> kEngineCodes = {{
     {409, "replica_retired", "The replica was retired"},
     {409, "successor_not_live", "The successor is not a live member"},
     {503, "awaiting_peer", "No peer has confirmed this node yet"},
+    {409, "last_of_region", "The last live node of its region"},
+    {409, "drain_running", "The node is being drained already"},
 }};
 
 // What no engine says, in no particular order.

@@ -28,7 +28,7 @@ struct Pattern {
 
 constexpr bool is_name(std::string_view segment) { return segment.starts_with('{'); }
 
-constexpr std::array<Pattern, 28> kPatterns = {{
+constexpr std::array<Pattern, 31> kPatterns = {{
     {Route::reserve, "PUT", {"v1", "reservations", "{id}"}},
     {Route::commit, "POST", {"v1", "reservations", "{id}", "commit"}},
     {Route::release, "POST", {"v1", "reservations", "{id}", "release"}},
@@ -47,6 +47,9 @@ constexpr std::array<Pattern, 28> kPatterns = {{
     {Route::allow, "POST", {"v1", "skus", "{sku}", "allowances"}},
     {Route::grant, "POST", {"v1", "skus", "{sku}", "grants"}},
     {Route::get_cluster, "GET", {"v1", "cluster"}},
+    {Route::start_drain, "POST", {"v1", "cluster", "drain"}},
+    {Route::get_drain, "GET", {"v1", "cluster", "drain"}},
+    {Route::stop_drain, "DELETE", {"v1", "cluster", "drain"}},
     {Route::fail_region, "POST", {"v1", "regions", "{region}", "failover"}},
     {Route::fail_replica, "POST", {"v1", "replicas", "{id}", "failover"}},
     {Route::retire_replica, "POST", {"v1", "replicas", "{id}", "retire"}},

@@ -311,6 +311,17 @@ void append(std::string& out, const node::DecreeAccounts& accounts) {
               [](std::string& o, const node::DecreeAccount& account) { append(o, account); });
 }
 
+void append(std::string& out, const node::DrainView& drain) {
+  ObjectText object(out);
+  object.text("state", drain.state);
+  if (!drain.successor) return;
+  object.text("successor", crdt::to_string(drain.successor));
+  object.text("successor_node", drain.node);
+  object.count("open_holds", drain.open_holds);
+  object.integer("units_given", drain.units);
+  object.integer("wait_ms", drain.wait_ms);
+}
+
 struct AppendView {
   std::string& out;
   node::Code code;

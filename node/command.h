@@ -138,6 +138,16 @@ struct Retire {
 };
 struct ListFailovers {};
 
+// This node leaves in good order (drain.h). The successor: a live node of its region; empty: the
+// nearest. It waits so long for its own open holds to end, and hands over those that are left.
+struct StartDrain {
+  std::string successor;  // a node's name or a replica id
+  std::uint32_t wait_seconds = 0;
+};
+struct StopDrain {};
+struct GetDrain {};
+struct Leave {};  // from the process itself, once it listens no more
+
 struct GetCluster {};
 struct GetStats {};
 struct SetFault {
@@ -151,10 +161,11 @@ struct ClearFault {
 };
 struct ListFaults {};
 
-using Command = std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
-                             GetAvailability, Reserve, Commit, Release, Extend, Return,
-                             GetReservation, ListReservations, Failover, Retire, ListFailovers,
-                             GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
+using Command =
+    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
+                 GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
+                 ListReservations, Failover, Retire, ListFailovers, StartDrain, StopDrain, GetDrain,
+                 Leave, GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
 
 // ── outcomes ────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,6 +197,8 @@ enum class Code : std::uint8_t {
   replica_retired = 23,     // 409: it was retired
   successor_not_live = 24,  // 409: it cannot be reached, or is lost or retired itself
   awaiting_peer = 25,       // 503: start_requires_peer, and no peer has confirmed this node yet
+  last_of_region = 26,      // 409: nobody of its region could go on with what a node has
+  drain_running = 27,       // 409: to another successor
 };
 
 struct SkuView {
@@ -296,6 +309,15 @@ struct ClusterView {
   std::uint64_t open_decrees = 0;
   std::string digest;  // of all joined rows: equal on nodes that have the same rows
 };
+struct DrainView {
+  // "none", "handing_over", "waiting_for_successor", "waiting_for_holds", "leaving"
+  std::string state;
+  ReplicaId successor;  // none: it is not running
+  std::string node;     // that one's
+  std::uint64_t open_holds = 0;  // of this node
+  Units units = 0;               // given to it so far
+  std::int64_t wait_ms = 0;      // until open holds are handed over
+};
 struct Faults {
   std::vector<LinkFault> items;
 };
@@ -354,7 +376,7 @@ struct Stats {
   std::uint64_t keys_undone = 0, holds_purged = 0, durability_missed = 0;
   Units exposure = 0, debt = 0, oversold = 0, stranded = 0;
   std::uint64_t open_decrees = 0;
-  bool storage_full = false, degraded = false, ready = false;
+  bool storage_full = false, degraded = false, ready = false, draining = false;
   bool awaits_peer = false;          // start_requires_peer, and nobody has confirmed it yet
   std::vector<std::string> awaited;  // then: the configured addresses of peers
 };
@@ -365,7 +387,8 @@ struct Outcome {
   std::vector<Shortage> shortages;  // with insufficient_stock
   std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
                std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
-               Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, std::unique_ptr<Stats>>
+               Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, DrainView,
+               std::unique_ptr<Stats>>
       view;
   bool succeeded() const { return code <= Code::accepted; }
 };

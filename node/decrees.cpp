@@ -198,6 +198,12 @@ Outcome Decrees::retire(const Retire& command, Times now) {
   return carry_out(std::move(amounts), kWhole, successor, command.plan, now);
 }
 
+void Decrees::leave(ReplicaId successor, Times now) {
+  Amounts amounts = amounts_of({state_.self()}, kWhole, successor);
+  amounts.seize.clear();
+  carry_out(std::move(amounts), kWhole, successor, {}, now);
+}
+
 // ── the decree ──────────────────────────────────────────────────────────────────────────────────
 
 Outcome Decrees::carry_out(Amounts&& amounts, std::uint32_t fraction_ppm, ReplicaId successor,

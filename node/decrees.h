@@ -66,6 +66,8 @@ class Decrees {
 
   Outcome failover(const Failover& command, Times now);
   Outcome retire(const Retire& command, Times now);
+  // This replica retires itself: nothing is seized, and the successor, which is live, has the rest.
+  void leave(ReplicaId successor, Times now);
   Outcome accounts() const;
 
   // Rights may have changed otherwise than by what this replica sees here: those of a former fork,

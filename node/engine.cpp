@@ -77,6 +77,17 @@ Engine::Engine(EngineConfig config)
            .may_seize = [this](const crdt::Hold& hold) { return decrees_.may_seize_for(hold); }}),
       estate_(state_, ledger_, copies_, [this](crdt::Product& product) { decrees_.owes(product); }),
       purge_(state_, config_.keep_finished),
+      drain_(state_, ledger_,
+             {.live = [this](ReplicaId peer) { return is_live(peer); },
+              .acknowledged = [this](ReplicaId peer) { return mesh_.acknowledged_by(peer); },
+              .grantable = [this](const crdt::Product& product,
+                                  ReplicaId to) { return decrees_.grantable(product, to); },
+              .granted =
+                  [this](Units units) {
+                    ++counted_.grants_given;
+                    counted_.units_granted += units;
+                    urgent_ = true;
+                  }}),
       durability_waits_(config_.durability_wait) {
   rights_.serve_from(ledger_);
 }
@@ -213,6 +224,7 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
       std::holds_alternative<GetReservation>(command) ||
       std::holds_alternative<ListReservations>(command) ||
       std::holds_alternative<ListFailovers>(command) ||
+      std::holds_alternative<GetDrain>(command) || std::holds_alternative<StopDrain>(command) ||
       std::holds_alternative<GetCluster>(command) || std::holds_alternative<GetStats>(command) ||
       std::holds_alternative<SetFault>(command) || std::holds_alternative<ClearFault>(command) ||
       std::holds_alternative<ListFaults>(command);
@@ -264,13 +276,20 @@ void Engine::leave_for_good(Now now) {
   if (!row.ended) {
     rights_.refuse_all(serves_nobody());
     // Of others, too: after its last row peers take no link of this replica any more.
-    if (!heir_has_all() || !mesh_.passed_on_all(state_)) return wake(now.instant + kLeaveEvery);
+    const bool busy = drain_.has_left() && !(held_back_.empty() && away_.empty());
+    if (busy || !heir_has_all() || !mesh_.passed_on_all(state_))
+      return wake(now.instant + kLeaveEvery);
     row.ended = true;
     state_.put_member(std::move(row));
     return;
   }
   if (state_.has_unsealed() || !mesh_.passed_on_all(state_)) {
     wake(now.instant + kLeaveEvery);
+    return;
+  }
+  if (drain_.has_left()) {
+    fatal_ = "this node was drained: '" + state_.member(drain_.successor())->row.node +
+             "' goes on with what it had. Its name may be used again, with an empty data directory";
     return;
   }
   fatal_ =
@@ -283,7 +302,10 @@ void Engine::leave_for_good(Now now) {
 void Engine::run(Now now, const Caller& caller, Command&& command) {
   ++counted_.commands;
   times_ = times(now);
-  if (is_over()) return finish(caller, serves_nobody());
+  if (is_over()) {
+    if (!pass_on(caller, std::move(command))) finish(caller, serves_nobody());
+    return;
+  }
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
   std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
              std::move(command));
@@ -443,6 +465,7 @@ void Engine::tick(Now now) {
   look_for_confirmation();
   const Times at = times_ = times(now);
   if (is_over()) {
+    pass_on_held_back(now);
     leave_for_good(now);
     check_calls(now);
     deliver_served(now);
@@ -456,7 +479,8 @@ void Engine::tick(Now now) {
   rights_.tick(now.instant, at);
   check_calls(now);
   deliver_served(now);
-  rebalancer_.tick(now.instant);
+  drain_.tick(now.instant);
+  if (!drain_.running()) rebalancer_.tick(now.instant);
   retire_former_self(now);
   decrees_.tick(now.instant, at);
   check_durability(now);
@@ -471,7 +495,7 @@ void Engine::tick(Now now) {
   wake(mesh_.wake_at());
   wake(rights_.wake_at());
   wake(decrees_.wake_at());
-  wake(rebalancer_.wake_at());
+  wake(drain_.running() ? drain_.wake_at() : rebalancer_.wake_at());
   wake(purge_.wake_at());
   if (const std::int64_t due = ledger_.next_deadline(); due != INT64_MAX)
     wake(now.instant +
@@ -608,7 +632,8 @@ Stats Engine::stats(Now) const {
   stats.storage_full = storage_full_;
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
-  stats.ready = running_ && !fatal_ && !awaits_peer();
+  stats.draining = drain_.running();
+  stats.ready = running_ && !fatal_ && !awaits_peer() && !stats.draining;
   stats.awaits_peer = running_ && !fatal_ && awaits_peer();
   if (stats.awaits_peer) stats.awaited = config_.mesh.peers;
   return stats;

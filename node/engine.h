@@ -30,6 +30,7 @@
 #include "node/command.h"
 #include "node/copies.h"
 #include "node/decrees.h"
+#include "node/drain.h"
 #include "node/durability.h"
 #include "node/estate.h"
 #include "node/ledger.h"
@@ -100,6 +101,10 @@ class Engine {
   crdt::Instant wake_at() const { return wake_at_; }
   // Set: this process must end, and why.
   const std::optional<std::string>& fatal() const { return fatal_; }
+  // It was told to leave (StartDrain), and may: the process stops listening, and says Leave.
+  bool may_leave(crdt::Instant now) const { return drain_.ready(now) && !drain_.has_left(); }
+  // Set with fatal(): it has, in good order.
+  bool has_left() const { return drain_.has_left(); }
   // Set with fatal(): this data directory is a fork of its replica, from the first of these boots
   // on. The next start becomes another replica (rejoin.h).
   const std::vector<crdt::Boot>& forked() const { return forked_; }
@@ -160,6 +165,10 @@ class Engine {
   void on(crdt::Now now, const Caller& caller, Failover&& command);
   void on(crdt::Now now, const Caller& caller, Retire&& command);
   void on(crdt::Now now, const Caller& caller, ListFailovers&& command);
+  void on(crdt::Now now, const Caller& caller, StartDrain&& command);
+  void on(crdt::Now now, const Caller& caller, StopDrain&& command);
+  void on(crdt::Now now, const Caller& caller, GetDrain&& command);
+  void on(crdt::Now now, const Caller& caller, Leave&& command);
   void on(crdt::Now now, const Caller& caller, GetCluster&& command);
   void on(crdt::Now now, const Caller& caller, GetStats&& command);
   void on(crdt::Now now, const Caller& caller, SetFault&& command);
@@ -211,6 +220,12 @@ class Engine {
   ReplicaId former_self() const;
   void retire_former_self(crdt::Now now);
 
+  // engine_drain.cpp
+  std::variant<ReplicaId, Outcome> successor_named(const std::string& name) const;
+  bool is_live(ReplicaId peer) const;
+  bool pass_on(const Caller& caller, Command&& command);
+  void pass_on_held_back(crdt::Now now);
+
   bool is_over() const;
   Outcome serves_nobody() const;
   bool heir_has_all() const;
@@ -230,6 +245,7 @@ class Engine {
   Copies copies_;
   Estate estate_;
   Purge purge_;
+  Drain drain_;
   DurabilityWaits durability_waits_;
 
   std::uint64_t batch_ = 0;
@@ -251,6 +267,9 @@ class Engine {
   std::optional<crdt::Instant> former_self_due_;  // when it is judged whether the former one lives
   bool former_self_lives_ = false;                // as it was at the last look
   crdt::Instant wake_at_ = crdt::Instant::max();
+
+  // About reservations, after it has left: for its heir, once that knows.
+  std::vector<std::pair<Caller, ReservationCommand>> held_back_;
 
   std::vector<Reply> reads_, replies_;
   std::map<ReplicaId, JournalPart> merged_;  // of this batch

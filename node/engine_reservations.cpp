@@ -152,6 +152,8 @@ void Engine::offer_freed(const Hold& hold, Times now) {
 }
 
 void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
+  if (drain_.passes_on() && caller.link == 0)
+    return forward(now, caller, drain_.successor(), ReservationCommand(std::move(command)));
   if (state_.own_open_holds() >= config_.open_holds_max)
     return finish(caller, refused(Code::overloaded, "this node has as many open holds as it may"));
   auto checked = ledger_.check(std::move(command));
@@ -246,8 +248,8 @@ void Engine::check_durability(Now now) {
 void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command) {
   const crdt::Member* member = state_.member(to);
   const std::string node = member == nullptr ? "" : member->row.node;
-  if (caller.link != 0)
-    return finish(caller, unreachable(id_of(command), node));  // one hop at most
+  if (caller.link != 0 && !is_over())  // one hop at most, and one more to an heir
+    return finish(caller, unreachable(id_of(command), node));
   Millis within = kAnswerWithin;
   if (const auto* made = std::get_if<Reserve>(&command)) within += Millis(made->wait_ms);
   if (caller.durability != Durability::node) within += config_.durability_wait;

@@ -29,6 +29,8 @@ class Runtime {
   bool failed() const { return failed_; }
   // Set once every other member has confirmed this process (Engine::confirmed_by_all).
   bool confirmed() const { return confirmed_; }
+  // Set while the node was told to leave, and may (Engine::may_leave).
+  bool may_leave() const { return may_leave_; }
 
  private:
   // While the store writes a batch no other can follow, so that fewer writes than this are not
@@ -49,7 +51,7 @@ class Runtime {
   std::size_t worth_ = 1;  // so many of them are worth a turn
   bool waiting_ = false;
   bool stopping_ = false;
-  std::atomic<bool> failed_ = false, confirmed_ = false;
+  std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false;
   std::thread thread_;
 };
 

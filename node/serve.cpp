@@ -23,6 +23,9 @@ namespace holdfast::node {
 
 namespace {
 
+// Clients that are connected, and ask for nothing just now, may still ask until then.
+constexpr std::chrono::milliseconds kLastRequests{1'000};
+
 std::uint64_t random_number() {
   std::uint64_t number = 0;
   while (number == 0)
@@ -47,15 +50,29 @@ sigset_t block_stop_signals() {
   return stop;
 }
 
+bool told_to_stop(const sigset_t& stop) {
+  const timespec each{.tv_sec = 0, .tv_nsec = 200'000'000};
+  return sigtimedwait(&stop, nullptr, &each) >= 0;
+}
+
 void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir,
                   std::uint64_t boot) {
-  const timespec each{.tv_sec = 0, .tv_nsec = 200'000'000};
   bool bases = true;
-  while (sigtimedwait(&stop, nullptr, &each) < 0 && !runtime.failed()) {
+  while (!told_to_stop(stop) && !runtime.failed() && !runtime.may_leave()) {
     if (bases && runtime.confirmed()) {
       drop_bases(data_dir, boot);
       bases = false;
     }
+  }
+}
+
+// Nobody is listened to any more. Ends once its peers have all that it has written; or when it is
+// told to stop, and goes on when it is started again.
+void leave(const sigset_t& stop, Runtime& runtime) {
+  std::vector<Request> last;
+  last.push_back({.command = Leave{}});
+  if (!runtime.submit(std::move(last))) return;
+  while (!runtime.failed() && !told_to_stop(stop)) {
   }
 }
 
@@ -177,13 +194,20 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   if (http.ok()) {
     spdlog::info("HTTP on {}, gossip on {}", config->http_listen, config->gossip_listen);
     wait_for_end(stop, runtime, config->data_dir, engine_options.mesh.boot);
-    spdlog::info("stopping");
-    (*http)->stop();
+    const bool leaves = runtime.may_leave();
+    spdlog::info(leaves ? "leaving" : "stopping");
+    (*http)->stop(leaves ? kLastRequests : std::chrono::milliseconds(0));
+    if (leaves) leave(stop, runtime);
   }
   runtime.stop();
   (*store)->stop();
   (*transport)->stop();
   if (!http.ok()) return failed(http.status());
+  if (engine.fatal() && engine.has_left()) {
+    spdlog::info("{}", *engine.fatal());
+    spdlog::shutdown();
+    return 0;
+  }
   if (engine.fatal()) return failed_as_fork(engine, *self, config->data_dir);
   spdlog::info("stopped");
   spdlog::shutdown();

@@ -1,0 +1,92 @@
+// A node that leaves in good order.
+
+#include "node/engine.h"
+
+namespace holdfast::node {
+
+using crdt::Now;
+
+bool Engine::is_live(ReplicaId peer) const {
+  return mesh_.reachable(peer) && !state_.retired(peer) && !state_.decreed(peer);
+}
+
+// Of this node's region; the nearest, if none is named.
+std::variant<ReplicaId, Outcome> Engine::successor_named(const std::string& name) const {
+  const auto near = [&](ReplicaId peer) {
+    return is_live(peer) && state_.member(peer)->row.region == config_.mesh.region;
+  };
+  const std::vector<ReplicaId> peers = mesh_.reachable_peers();
+  if (std::none_of(peers.begin(), peers.end(), near))
+    return refused(Code::last_of_region,
+                   "no other node of region '" + config_.mesh.region +
+                       "' is live, so that nobody there could go on with what this one has. Start "
+                       "another one first, or, to give the region up, retire this one: "
+                       "POST /v1/replicas/{id}/retire at a node of another region");
+  for (const ReplicaId peer : peers)
+    if (near(peer) && (name.empty() || state_.member(peer)->row.node == name ||
+                       crdt::to_string(peer) == name))
+      return peer;
+  return refused(Code::successor_not_live, "'" + name + "' is not a live node of region '" +
+                                               config_.mesh.region +
+                                               "': name one that this node reaches, or none");
+}
+
+void Engine::on(Now now, const Caller& caller, StartDrain&& command) {
+  if (drain_.running() && command.successor.empty())
+    command.successor = crdt::to_string(drain_.successor());
+  auto named = successor_named(command.successor);
+  if (auto* refusal = std::get_if<Outcome>(&named)) return finish(caller, std::move(*refusal));
+  const ReplicaId successor = std::get<ReplicaId>(named);
+  if (drain_.running() && drain_.successor() != successor)
+    return finish(caller,
+                  refused(Code::drain_running, "it is being drained to '" +
+                                                   state_.member(drain_.successor())->row.node +
+                                                   "' already: cancel that first"));
+  drain_.begin(successor, command.wait_seconds, now.instant);
+  wake(now.instant);
+  on(now, caller, GetDrain{});
+}
+
+void Engine::on(Now now, const Caller& caller, StopDrain&&) {
+  drain_.cancel();
+  on(now, caller, GetDrain{});
+}
+
+void Engine::on(Now now, const Caller& caller, GetDrain&&) {
+  Outcome outcome;
+  outcome.view = drain_.view(now.instant);
+  finish(caller, std::move(outcome));
+}
+
+void Engine::on(Now now, const Caller& caller, Leave&&) {
+  if (drain_.passes_on()) {
+    drain_.left();
+    urgent_ = true;
+    decrees_.leave(drain_.successor(), times(now));
+  }
+  finish(caller, Outcome{});
+}
+
+// About reservations its heir is asked, as soon as that knows that it is.
+bool Engine::pass_on(const Caller& caller, Command&& command) {
+  if (!drain_.has_left() || state_.member(state_.self())->row.ended) return false;
+  return std::visit(
+      [&]<typename C>(C&& asked) {
+        if constexpr (std::constructible_from<ReservationCommand, C>) {
+          held_back_.emplace_back(caller, std::forward<C>(asked));
+          return true;
+        }
+        return false;
+      },
+      std::move(command));
+}
+
+void Engine::pass_on_held_back(Now now) {
+  if (held_back_.empty()) return;
+  const ReplicaId heir = state_.heir(state_.self());
+  if (mesh_.reachable(heir) && !heir_has_all()) return;  // at the next tick
+  for (auto& [caller, command] : std::exchange(held_back_, {}))
+    forward(now, caller, heir, std::move(command));
+}
+
+}  // namespace holdfast::node
