@@ -101,6 +101,7 @@ class Engine {
   crdt::Instant wake_at() const { return wake_at_; }
   // Set: this process must end, and why.
   const std::optional<std::string>& fatal() const { return fatal_; }
+  bool drains() const { return drain_.running(); }
   // It was told to leave (StartDrain), and may: the process stops listening, and says Leave.
   bool may_leave(crdt::Instant now) const { return drain_.ready(now) && !drain_.has_left(); }
   // Set with fatal(): it has, in good order.

@@ -84,7 +84,8 @@ bool Engine::pass_on(const Caller& caller, Command&& command) {
 void Engine::pass_on_held_back(Now now) {
   if (held_back_.empty()) return;
   const ReplicaId heir = state_.heir(state_.self());
-  if (mesh_.reachable(heir) && !heir_has_all()) return;  // at the next tick
+  const bool knows = !state_.has_unsealed() && heir_has_all();
+  if (mesh_.reachable(heir) && !knows) return;  // at a later tick
   for (auto& [caller, command] : std::exchange(held_back_, {}))
     forward(now, caller, heir, std::move(command));
 }

@@ -185,6 +185,11 @@ void Breaker::begin(const PlannedFault& fault) {
       return roll_back(fault);
     case FaultKind::clone:
       return clone(fault);
+    case FaultKind::drain:
+      if (a.lives())
+        a.ask(node::StartDrain{.wait_seconds = static_cast<std::uint32_t>(fault.amount * 60)},
+              [](const node::Outcome&) {});
+      return;
     case FaultKind::wall_step:
       checks_.saw("a wall clock jumped");
       return a.step_wall_clock(static_cast<std::int64_t>((fault.amount - 0.5) * 1'200'000));

@@ -486,6 +486,8 @@ void Checks::on_started(Machine& machine, bool torn) {
 void Checks::on_ended(Machine& machine, const std::string& why) {
   if (why == "a write to the disk failed") {
     saw("a failed fsync ended a process");
+  } else if (why.starts_with("this node was drained")) {
+    saw("a node left in good order");
   } else if (why.starts_with("this replica was retired")) {
     saw("a retired node came back, and ended");
   } else if (why.starts_with("this data directory is not the latest of its replica")) {

@@ -31,6 +31,7 @@ struct Machine::Process {
   };
   std::map<std::uint64_t, Pending> pending;  // by token
   std::uint64_t last_token = 0;
+  bool leaves = false;  // it was told to, as it may
   Time busy_until = 0;
   Time turn_at = kNever;
   std::vector<Time> armed;  // when an event will look whether a turn is due; the next one last
@@ -231,6 +232,8 @@ void Machine::turn() {
     stopped_for_ = why;
     return end(why, PowerLoss::forgets, false);
   }
+  if (process.engine->may_leave(now) && !std::exchange(process.leaves, true))
+    ask(node::Leave{}, [](const node::Outcome&) {});
   if (process.engine->confirmed_by_all())
     std::erase_if(directory_.bases, [&](const auto& base) { return base.first != process.boot; });
   if (wake != crdt::Instant::max()) poke(true_time(wake));

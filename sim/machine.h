@@ -116,7 +116,10 @@ class Machine final : public Receiver, private node::Clock, private gossip::Tran
   bool reaches(crdt::ReplicaId peer) const;  // by its failure detector. Likewise
   // It has ended because it was retired. It is started once more, with the directory that it had,
   // if what it wrote is void.
-  bool was_retired() const { return stopped_for_.starts_with("this replica was retired"); }
+  bool was_retired() const {
+    return stopped_for_.starts_with("this replica was retired") ||
+           stopped_for_.starts_with("this node was drained");
+  }
   void start_once_more();
   // Why it does not start any more, by itself; empty: nothing.
   const std::string& stopped_for() const { return stopped_for_; }

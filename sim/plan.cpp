@@ -323,6 +323,24 @@ void draw_copies(Plan& plan) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// Nodes that leave in good order, and are replaced; from a stream of its own.
+void draw_drains(Plan& plan) {
+  Random random(plan.seed, "drains");
+  if (plan.nodes < 2 || !random.chance(0.12)) return;
+  const std::uint64_t count = 1 + random.below(3);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::int64_t near = !plan.faults.empty() && random.chance(0.5)
+                                  ? random.pick(plan.faults).at_ms - random.between(0, 3'000)
+                                  : random.between(0, plan.end_ms);
+    plan.faults.push_back({.at_ms = std::max<std::int64_t>(0, near),
+                           .kind = FaultKind::drain,
+                           .a = random.below(plan.nodes),
+                           .amount = random.chance(0.5) ? 0 : random.unit()});
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
 template <typename T>
 void leave_out(std::vector<T>& items, const std::vector<std::uint32_t>& omitted) {
   std::vector<T> kept;
@@ -352,6 +370,7 @@ Plan draw_plan(std::uint64_t seed) {
     if (random.chance(0.6)) plan.core.push_back(i);
   if (plan.core.empty()) plan.core.push_back(random.below(plan.world.nodes.size()));
   draw_copies(plan);
+  draw_drains(plan);
   return plan;
 }
 
@@ -374,7 +393,7 @@ PlanSize plan_size(std::uint64_t seed) {
 }
 
 const char* name_of(FaultKind kind) {
-  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds + kCopyKinds> kNames = {
+  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds + kCopyKinds + 1> kNames = {
       "crash",          "power loss",
       "pause",          "cut",
       "isolate region", "swizzle",
@@ -385,7 +404,7 @@ const char* name_of(FaultKind kind) {
       "lost disk",      "wall clock step",
       "failover",       "failover of a region",
       "retire",         "rollback",
-      "clone"};
+      "clone",          "drain"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

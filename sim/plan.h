@@ -37,6 +37,8 @@ enum class FaultKind : std::uint8_t {
   // What hands do to data directories; drawn apart from both. The copy is of `copied_ms`.
   rollback,  // a's is put back; `one_way`: the store alone, beside the mark, and then restored
   clone,     // a copy of a's starts at the spare node; `one_way`: after a has died
+  // Drawn apart from all others.
+  drain,  // a leaves in good order; `amount`: of how long it waits for open holds
 };
 inline constexpr std::size_t kFaultKinds = 16;  // of the first, that of themselves happen
 inline constexpr std::size_t kOperatorKinds = 3;

@@ -39,6 +39,7 @@ const char* const kSituations[] = {
     "an heir took its own end back",
     "an heir took what a retired replica had left",
     "a retired node came back, and ended",
+    "a node left in good order",
     "all were retired, each by another",
     "a key that took effect twice was undone",
     "an heir undid a retired replica's key",

@@ -335,6 +335,9 @@ bool Cluster::run_until(const std::function<bool()>& done, std::int64_t limit_ms
 }
 
 std::size_t Cluster::reachable(std::size_t node) { return stats(node).peers_reachable; }
+bool Cluster::may_leave(std::size_t node) {
+  return at(node).engine->may_leave(at(node).clock.now().instant);
+}
 Stats Cluster::stats(std::size_t node) { return at(node).engine->stats(at(node).clock.now()); }
 
 void Cluster::settle() {

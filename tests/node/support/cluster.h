@@ -133,6 +133,7 @@ class Cluster {
   MemoryDisk& disk(std::size_t node);
   std::size_t reachable(std::size_t node);
   Stats stats(std::size_t node);
+  bool may_leave(std::size_t node);  // Engine::may_leave, now
   Truth truth(const std::string& sku) const;
   Units rights(std::size_t node, const std::string& sku) const;
   std::string complaints() const;
