@@ -291,6 +291,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_reservation(root, arguments);
   add_operating(root, arguments);
   add_bench(root, arguments);
+  add_plan(root, arguments);
   if (hooks.backup) add_store_commands(root, arguments, hooks);
   if (hooks.add_commands) hooks.add_commands(root, arguments.action);
   if (const auto unknown = unknown_command(root, argc, argv)) {

@@ -238,6 +238,16 @@ absl::Status BenchRun::run() {
 
 }  // namespace
 
+absl::StatusOr<BenchReport> measure_bench(const BenchOptions& options) {
+  const auto bench = plan_bench(options);
+  if (!bench.ok()) return bench.status();
+  StopSignals signals;
+  Progress progress;
+  BenchRun run(options, *bench, signals, progress);
+  if (const auto status = run.run(); !status.ok()) return status;
+  return std::move(run.report());
+}
+
 int run_bench(const BenchOptions& options) {
   const auto bench = plan_bench(options);
   if (!bench.ok()) return usage_error(bench.status());

@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "api/bench_report.h"
+
 namespace holdfast::api {
 
 struct BenchOptions {
@@ -26,10 +29,14 @@ struct BenchOptions {
   std::vector<int> pids;
   bool no_setup = false;  // the SKUs are not looked at
   bool json = false;
+  std::string calibrate;  // a file: --calibrate (cli_plan.h)
 };
 
 // Exit status 0 if anything was accepted; 1 if a node was not reached or everything failed; 2 for
 // options that make no sense.
 int run_bench(const BenchOptions& options);
+// The same, for those that print it in another way. Errors: as usage (kInvalidArgument, kNotFound),
+// or what came between.
+absl::StatusOr<BenchReport> measure_bench(const BenchOptions& options);
 
 }  // namespace holdfast::api

@@ -88,14 +88,56 @@ void add_bench(CLI::App& root, Arguments& a) {
   add_load(app, b);
   add_stock(app, b);
   repeated(app, "--pid", b.pids, "Whose CPU to count as the node's; may be repeated");
+  app->add_option("--calibrate", b.calibrate,
+                  "Measure what one request, reservation and SKU use of the node, for `holdfast "
+                  "plan`, and write that to this file. It makes 20,000 SKUs of its own: use a "
+                  "cluster of two nodes that nobody else uses");
   app->add_flag("--json", b.json, "Print one JSON object");
   app->footer(kHow);
   app->callback([&a] {
     a.action = [&a] {
       if (a.bench.urls.empty()) a.bench.urls.push_back(a.node.url);
+      if (!a.bench.calibrate.empty()) return run_calibrate(a.bench, a.bench.calibrate);
       return run_bench(a.bench);
     };
   });
+}
+
+void add_plan(CLI::App& root, Arguments& a) {
+  CLI::App* app = command(root, "plan",
+                          "What a load costs: nodes, memory, disk, fsyncs and WAN bandwidth",
+                          "holdfast plan --users 10M --regions eu=70,us=30 --figures node.json");
+  PlanOptions& p = a.plan;
+  const auto above = [](double least, double most) { return CLI::Range(least, most); };
+  app->add_option("--users", p.users, "A day, like 100M")->capture_default_str();
+  app->add_option("--actions", p.actions, "Requests of each")
+      ->check(above(0.001, 1e6))
+      ->capture_default_str();
+  app->add_option("--peak", p.peak, "Times the average")
+      ->check(above(1, 1'000))
+      ->capture_default_str();
+  app->add_option("--mix", p.mix, "Shares of the requests, as of bench")->capture_default_str();
+  app->add_option("--skus", p.skus, "In the catalogue")->capture_default_str();
+  app->add_option("--regions", p.regions, "Names, and shares of the requests")
+      ->capture_default_str();
+  app->add_option("--keep-hours", p.keep_hours, "How long finished reservations are kept")
+      ->check(above(0.01, 8'760))
+      ->capture_default_str();
+  app->add_option("--cores", p.cores, "Of one node")->check(above(1, 1'024))->capture_default_str();
+  app->add_option("--memory", p.memory_gb, "GB, of one node")
+      ->check(above(0.5, 65'536))
+      ->capture_default_str();
+  app->add_option("--utilization", p.utilization, "Of cores and memory, at peak")
+      ->check(above(0.01, 1))
+      ->capture_default_str();
+  app->add_option("--spare", p.spare, "Nodes in each region and shard beyond what is needed")
+      ->check(above(0, 100))
+      ->capture_default_str();
+  app->add_option("--figures", p.figures,
+                  "What one node does, as `holdfast bench --calibrate` wrote it (built in)");
+  app->add_option("--times", p.times, "The same load so many times, too")->capture_default_str();
+  app->add_flag("--json", p.json, "Print one JSON object");
+  app->callback([&a] { a.action = [&a] { return run_plan(a.plan); }; });
 }
 
 }  // namespace holdfast::api

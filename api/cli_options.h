@@ -8,6 +8,7 @@
 #include <CLI/App.hpp>
 
 #include "api/cli_bench.h"
+#include "api/cli_plan.h"
 #include "api/cli_commands.h"
 #include "api/cli_console.h"
 #include "api/cli_dev.h"
@@ -36,6 +37,7 @@ struct Arguments {
   DecreeCall decree;
   DrillOptions drill;
   BenchOptions bench;
+  PlanOptions plan;
   StoreOptions store;
   std::string serve_config;
   std::vector<std::string> serve_set;
@@ -63,6 +65,7 @@ CLI::Option* repeated(CLI::App* app, const std::string& name, Values& values,
 // cluster, region, replica, drill.
 void add_operating(CLI::App& root, Arguments& a);
 void add_bench(CLI::App& root, Arguments& a);
+void add_plan(CLI::App& root, Arguments& a);
 // backup, restore, verify.
 void add_store_commands(CLI::App& root, Arguments& a, const CliHooks& hooks);
 

@@ -84,4 +84,31 @@ TEST_SUITE("bench") {
     refused({"--connections", "0"}, 2, "--connections");
     refused({"--url", "http://127.0.0.1:1"}, 1, "cannot reach http://127.0.0.1:1");
   }
+
+  TEST_CASE("what was calibrated is what a plan is made of") {
+    Cluster two({"eu", "us"});
+    two.start_all();
+    const std::string url = "--url http://127.0.0.1:" + std::to_string(two[0].http_port());
+    const std::string file = (two.directory() / "figures.json").string();
+    const Finished measured =
+        run_for_output("bench " + url + " --duration 1 --warmup 0 --json --calibrate " + file);
+    REQUIRE(measured.status == 0);
+    const auto figures = boost::json::parse(measured.output);
+    CHECK(boost::json::parse(read_file(file)) == figures);
+    for (const char* name : {"write_us", "read_us", "merge_us", "hold_bytes", "sku_bytes",
+                             "journal_bytes", "wire_bytes", "batches_per_s"})
+      CHECK(figures.at(name).to_number<double>() > 0);
+    const Finished planned = run_for_output("plan --json --figures " + file);
+    REQUIRE(planned.status == 0);
+    const auto plan = boost::json::parse(planned.output);
+    CHECK(plan.at("figures") == figures);
+    CHECK(plan.at("plans").as_array().size() == 2);
+    CHECK(plan.at("plans").at(0).at("requests_peak").to_number<double>() ==
+          doctest::Approx(100e6 * 10 / 86'400 * 3));
+    for (const char* bad : {"--users x", "--users 0", "--mix nothing", "--regions us=0", "--peak 0",
+                            "--cores 0", "--utilization 2", "--times ,", "--figures /nonexistent",
+                            "--memory 0.5 --skus 1000G"})
+      CHECK(run_for_output("plan " + std::string(bad)).status == 2);
+    CHECK(run_for_output("bench " + url + " --calibrate /nonexistent/figures").status == 1);
+  }
 }
