@@ -23,6 +23,7 @@ struct Field {
   double CapacityFigures::*value;
 };
 constexpr Field kFields[] = {{"write_us", &CapacityFigures::write_us},
+                             {"batch_us", &CapacityFigures::batch_us},
                              {"read_us", &CapacityFigures::read_us},
                              {"merge_us", &CapacityFigures::merge_us},
                              {"hold_bytes", &CapacityFigures::hold_bytes},
@@ -150,8 +151,9 @@ absl::StatusOr<CapacityPlan> plan_capacity(const CapacityAsk& ask, const Capacit
     region.writes = region.requests * load.write_share;
     region.nodes = it.nodes[i] * shards;
     const double cpu = region.reads * figures.read_us + region.writes * figures.write_us;
-    region.cores_used = (cpu / region.nodes + it.merging) / 1e6;
     region.fsyncs = std::min(region.writes / region.nodes, figures.batches_per_s);
+    region.cores_used =
+        (cpu / region.nodes + it.merging + region.fsyncs * figures.batch_us) / 1e6;
     const double bytes = kRowsAWrite * figures.wire_bytes;
     region.wan_out = region.writes * bytes * (replicas - it.nodes[i]);
     region.wan_in = (load.peak * load.write_share - region.writes) * bytes * it.nodes[i];

@@ -24,15 +24,16 @@ namespace holdfast::api {
 // Of one node. CPU in µs, of all its threads; sizes in bytes.
 struct CapacityFigures {
   std::string of = "2 vCPUs of an AMD EPYC, 29 November 2026";  // the machine, and when
-  double write_us = 18.5;        // a reservation, commit or release, as a single call over HTTP
-  double read_us = 9.9;          // an availability or stock read
-  double merge_us = 4.87;        // a row of another node
-  double hold_bytes = 600;       // resident: a reservation, open or finished
-  double sku_bytes = 700;        // resident: a SKU
+  double write_us = 22.7;        // a reservation, commit or release, as a single call over HTTP
+  double batch_us = 95;          // beside that, an fsync that serves one write alone
+  double read_us = 9.4;          // an availability or stock read
+  double merge_us = 3.75;        // a row of another node
+  double hold_bytes = 580;       // resident: a reservation, open or finished
+  double sku_bytes = 600;        // resident: a SKU
   double stock_row_bytes = 200;  // resident: one node's row of its stock
-  double journal_bytes = 125;    // on disk, a write
-  double wire_bytes = 77;        // sent, a row and peer
-  double batches_per_s = 2'500;  // the most fsyncs a second that one node asks for
+  double journal_bytes = 184;    // on disk, a write
+  double wire_bytes = 90;        // sent, a row and peer
+  double batches_per_s = 1'110;  // fsyncs a second with many connections
 };
 boost::json::object to_json(const CapacityFigures& figures);
 // Errors: kInvalidArgument, naming a field that lacks, is no number, or is not above 0.

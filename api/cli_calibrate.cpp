@@ -19,6 +19,7 @@ namespace holdfast::api {
 namespace {
 
 constexpr std::uint32_t kSkus = 20'000;
+constexpr double kCalm = 2'000;  // requests a second: each has a batch of its own
 
 // Sums of a node's metrics, by name.
 using Metrics = std::map<std::string, double, std::less<>>;
@@ -154,6 +155,9 @@ absl::Status Calibration::run() {
     if (merged > 0)
       figures_.merge_us = at_peer_.of("process_cpu_seconds_total") * 1e6 / merged;
   }
+  options_.rate = kCalm;
+  if (const auto calm = measure("reserve=100", us); !calm.ok()) return calm.status();
+  figures_.batch_us = std::max(1.0, us - figures_.write_us);
   char day[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

@@ -23,6 +23,8 @@ TEST_SUITE("capacity") {
     CapacityFigures figures;
     figures.write_us = 20;
     figures.read_us = 10;
+    figures.batch_us = 40;
+    figures.batches_per_s = 2'500;
     figures.merge_us = 5;
     figures.hold_bytes = 500;
     figures.sku_bytes = 1'000;
@@ -42,8 +44,8 @@ TEST_SUITE("capacity") {
     CHECK(plan->shards == 1);  // merging: 60 ms of a second's 250
     // a: 22,500 requests, 12 µs each: 270 ms, of the 440 that are left beside merging.
     CHECK(plan->regions[0].nodes == 1);
-    CHECK(plan->regions[0].cores_used == Approx(0.27 + 0.06));
-    CHECK(plan->regions[1].cores_used == Approx(0.09 + 0.06));
+    CHECK(plan->regions[0].cores_used == Approx(0.27 + 0.06 + 0.1));
+    CHECK(plan->regions[1].cores_used == Approx(0.09 + 0.06 + 0.06));
     // 1,000 reservations a second for an hour; and SKUs with two rows each.
     CHECK(plan->memory_bytes == Approx(3.6e6 * 500 + 1'000 * 1'200));
     CHECK(plan->regions[0].writes == Approx(4'500));

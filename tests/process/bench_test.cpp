@@ -95,8 +95,9 @@ TEST_SUITE("bench") {
     REQUIRE(measured.status == 0);
     const auto figures = boost::json::parse(measured.output);
     CHECK(boost::json::parse(read_file(file)) == figures);
-    for (const char* name : {"write_us", "read_us", "merge_us", "hold_bytes", "sku_bytes",
-                             "journal_bytes", "wire_bytes", "batches_per_s"})
+    for (const char* name :
+         {"write_us", "batch_us", "read_us", "merge_us", "hold_bytes", "sku_bytes", "journal_bytes",
+          "wire_bytes", "batches_per_s"})
       CHECK(figures.at(name).to_number<double>() > 0);
     const Finished planned = run_for_output("plan --json --figures " + file);
     REQUIRE(planned.status == 0);
