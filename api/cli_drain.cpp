@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/json/serialize.hpp>
 
@@ -18,7 +19,7 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLookEvery{250};
-constexpr int kLooksAtSuccessor = 240;  // a minute
+constexpr int kLooksAtSilent = 240;  // a minute
 
 std::string told(const json::object& drain) {
   const std::string to = printable(text_at(drain, "successor_node"));
@@ -31,48 +32,82 @@ std::string told(const json::object& drain) {
   return text;
 }
 
-struct Seen {
+struct Around {
   SeenNode self;
-  std::optional<HttpUrl> successor;
+  std::vector<HttpUrl> others;  // of whom one says, in the end, that it has left
 };
 
-// The node as it calls itself, and where its successor answers.
-std::optional<Seen> seen(HttpClient& client, const std::string& successor) {
+std::optional<Around> around(HttpClient& client) {
   const auto cluster = get_cluster(client);
   if (!cluster.ok()) return std::nullopt;
-  Seen seen;
+  Around around;
   for (const SeenNode& node : cluster->nodes) {
-    if (node.self) seen.self = node;
-    if (node.replica != successor) continue;
-    if (auto url = parse_http_url(node.http_url); url.ok()) seen.successor = *url;
+    if (node.self) around.self = node;
+    if (auto url = parse_http_url(node.http_url); !node.self && node.reachable && url.ok())
+      around.others.push_back(*url);
   }
-  return seen;
+  return around;
 }
 
-// By what its successor says: a node that only cannot be reached may have crashed.
-int judge(const Seen& before, const json::object& last, bool as_json) {
-  const std::string name = printable(before.self.node), to = text_at(last, "successor_node");
-  StopSignals signals;
-  for (int look = 0; before.successor && look < kLooksAtSuccessor; ++look) {
-    HttpClient client(*before.successor);
-    if (const auto cluster = get_cluster(client); cluster.ok())
-      for (const SeenNode& node : cluster->nodes) {
-        if (node.replica != before.self.replica || node.state != "retired") continue;
-        if (as_json) {
-          json::object done = last;
-          done["state"] = "left";
-          done["node"] = before.self.node;
-          print_line(json::serialize(done));
-        } else {
-          print_line(name + " has left; " + printable(to) + " goes on with what it had");
-        }
-        return kExitOk;
-      }
-    if (signals.wait(kLookEvery)) break;
+// By what others say: a node that only cannot be reached may have crashed.
+bool has_left(const Around& around) {
+  for (const HttpUrl& url : around.others) {
+    HttpClient client(url);
+    const auto cluster = get_cluster(client);
+    if (!cluster.ok()) continue;
+    for (const SeenNode& node : cluster->nodes)
+      if (node.replica == around.self.replica && node.state == "retired") return true;
   }
-  print_error("error: " + name + " answers no more, and " + printable(to) +
-              " does not say that it has left: look at `holdfast cluster` there. If " + name +
-              " crashed, start it again, and drain it once more");
+  return false;
+}
+
+int show_left(const Around& around, const json::object& last, bool as_json) {
+  if (as_json) {
+    json::object done = last;
+    done["state"] = "left";
+    done["node"] = around.self.node;
+    print_line(json::serialize(done));
+  } else {
+    print_line(printable(around.self.node) + " has left; " +
+               printable(text_at(last, "successor_node")) + " goes on with what it had");
+  }
+  return kExitOk;
+}
+
+// Until it has left, or will not.
+int follow(HttpClient& client, const Around& around, json::object state, bool as_json) {
+  StopSignals signals;
+  Progress progress;
+  const std::string name = printable(around.self.node);
+  for (int silent = 0; silent < kLooksAtSilent;) {
+    progress.show(told(state));
+    if (signals.wait(kLookEvery)) {
+      progress.finish("");
+      print_error("it goes on being drained; to cancel that: holdfast cluster drain --cancel");
+      return kExitFailed;
+    }
+    const auto answer = client.send({.target = "/v1/cluster/drain"});
+    const auto next = answer.ok() && answer->ok()
+                          ? object_of(*answer, client.url())
+                          : absl::StatusOr<json::object>(absl::UnavailableError(""));
+    if (!next.ok()) {  // it listens no more
+      ++silent;
+      if (!has_left(around)) continue;
+      progress.finish(told(state));
+      return show_left(around, state, as_json);
+    }
+    silent = 0;
+    if (text_at(*next, "state") == "none") {
+      progress.finish("");
+      print_error("error: the drain was cancelled, or " + name + " was started again");
+      return kExitFailed;
+    }
+    state = *next;
+  }
+  progress.finish("");
+  print_error("error: " + name +
+              " answers no more, and nobody says that it has left: look at `holdfast cluster` of "
+              "another node. If it crashed, start it again, and drain it once more");
   return kExitFailed;
 }
 
@@ -91,39 +126,17 @@ int cluster_drain(const NodeOptions& node, const DrainCall& call) {
   if (!call.successor.empty()) body["successor"] = call.successor;
   HttpCall start = json_call("POST", "/v1/cluster/drain", body);
   start.repeatable = true;
-  auto answer = client.send(start);
+  const auto answer = client.send(start);
   if (!answer.ok()) return failed(answer.status());
   if (!answer->ok()) {
     print_error(problem_text(*answer));
     return kExitFailed;
   }
-  auto state = object_of(*answer, client.url());
+  const auto state = object_of(*answer, client.url());
   if (!state.ok()) return failed(state.status());
-  const auto before = seen(client, text_at(*state, "successor"));
-  if (!before) return failed(absl::UnavailableError("the node does not answer GET /v1/cluster"));
-
-  StopSignals signals;
-  Progress progress;
-  for (;;) {
-    progress.show(told(*state));
-    if (signals.wait(kLookEvery)) {
-      progress.finish("");
-      print_error("it goes on being drained; to cancel that: holdfast cluster drain --cancel");
-      return kExitFailed;
-    }
-    answer = client.send({.target = "/v1/cluster/drain"});
-    if (!answer.ok() || !answer->ok()) break;  // it listens no more
-    const auto next = object_of(*answer, client.url());
-    if (!next.ok()) return failed(next.status());
-    if (text_at(*next, "state") == "none") {
-      progress.finish("");
-      print_error("error: the drain was cancelled, or the node was started again");
-      return kExitFailed;
-    }
-    state = *next;
-  }
-  progress.finish(told(*state));
-  return judge(*before, *state, node.json);
+  const auto others = around(client);
+  if (!others) return failed(absl::UnavailableError("the node does not answer GET /v1/cluster"));
+  return follow(client, *others, *state, node.json);
 }
 
 }  // namespace holdfast::api

@@ -202,6 +202,8 @@ void HttpServer::Server::stop(std::chrono::milliseconds idle) {
   for (const auto& shard : shards_) shard->context().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  error_code ignored;
+  acceptor_->close(ignored);  // a thread without connections may have ended before it got to that
   for (const auto& shard : shards_) shard->close_all();
 }
 

@@ -276,8 +276,8 @@ void Engine::leave_for_good(Now now) {
   if (!row.ended) {
     rights_.refuse_all(serves_nobody());
     // Of others, too: after its last row peers take no link of this replica any more.
-    const bool busy = drain_.has_left() &&
-                      (state_.has_unsealed() || !held_back_.empty() || !away_.empty());
+    const bool busy = !away_.empty() || !held_back_.empty() ||
+                      (drain_.has_left() && state_.has_unsealed());
     if (busy || !heir_has_all() || !mesh_.passed_on_all(state_))
       return wake(now.instant + kLeaveEvery);
     row.ended = true;

@@ -87,6 +87,7 @@ void Runtime::run(Driver& driver) {
     }
     wake_at = driver.turn(std::move(requests), std::move(events));
     confirmed_ = engine_.confirmed_by_all();
+    has_left_ = engine_.has_left();
     may_leave_ = engine_.may_leave(clock_.now().instant);
     if (engine_.fatal()) {
       failed_ = true;

@@ -31,6 +31,7 @@ class Runtime {
   bool confirmed() const { return confirmed_; }
   // Set while the node was told to leave, and may (Engine::may_leave).
   bool may_leave() const { return may_leave_; }
+  bool has_left() const { return has_left_; }  // Engine::has_left
 
  private:
   // While the store writes a batch no other can follow, so that fewer writes than this are not
@@ -51,7 +52,8 @@ class Runtime {
   std::size_t worth_ = 1;  // so many of them are worth a turn
   bool waiting_ = false;
   bool stopping_ = false;
-  std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false;
+  std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false,
+                    has_left_ = false;
   std::thread thread_;
 };
 

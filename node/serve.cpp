@@ -5,8 +5,9 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <future>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 
 #include "api/http_server.h"
 #include "gossip/ws_transport.h"
@@ -58,7 +59,8 @@ bool told_to_stop(const sigset_t& stop) {
 void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir,
                   std::uint64_t boot) {
   bool bases = true;
-  while (!told_to_stop(stop) && !runtime.failed() && !runtime.may_leave()) {
+  while (!told_to_stop(stop) && !runtime.failed() && !runtime.may_leave() &&
+         !runtime.has_left()) {
     if (bases && runtime.confirmed()) {
       drop_bases(data_dir, boot);
       bases = false;
@@ -66,15 +68,55 @@ void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::strin
   }
 }
 
-// Nobody is listened to any more. Ends once its peers have all that it has written; or when it is
-// told to stop, and goes on when it is started again.
-void leave(const sigset_t& stop, Runtime& runtime) {
+// Nobody is listened to any more. True: the process is to end, as its peers have all that it has
+// written, or as it was told to stop (it goes on when it is started again). False: it cannot leave
+// now, as its successor has gone meanwhile.
+bool leave(const sigset_t& stop, Runtime& runtime) {
+  constexpr int kLooksForAnswer = 10;    // two seconds
+  constexpr int kLooksPerWarning = 50;  // ten
   std::vector<Request> last;
   last.push_back({.command = Leave{}});
-  if (!runtime.submit(std::move(last))) return;
-  while (!runtime.failed() && !told_to_stop(stop)) {
+  bool told = !runtime.submit(std::move(last));
+  for (int look = 0; look < kLooksForAnswer && !runtime.has_left() && !told; ++look)
+    told = told_to_stop(stop);
+  if (!told && !runtime.has_left()) return false;
+  for (int look = 1; !runtime.failed() && !told; ++look) {
+    told = told_to_stop(stop);
+    if (look % kLooksPerWarning == 0)
+      spdlog::warn(
+          "leaving: waits until its successor has all that it wrote; if that one never comes back, "
+          "retire it at another node, with a live successor");
   }
+  return true;
 }
+
+// Where replies go: to the HTTP server, if there is one. While it starts they wait for it.
+class HttpPort {
+ public:
+  void starts() {
+    const std::lock_guard lock(mutex_);
+    starting_ = true;
+  }
+  void is(api::HttpServer* server) {
+    {
+      const std::lock_guard lock(mutex_);
+      starting_ = false;
+      server_ = server;
+    }
+    changed_.notify_all();
+  }
+  void deliver(std::vector<Reply>&& replies) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !starting_; });
+    if (server_ != nullptr) server_->deliver(std::move(replies));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool starting_ = true;
+  api::HttpServer* server_ = nullptr;
+};
 
 // A directory that was found to be a fork becomes another replica before anything else.
 absl::Status rejoin_if_marked(const Config& config) {
@@ -164,17 +206,13 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
       [&runtime](std::vector<gossip::NetEvent>&& events) { runtime.on_net(std::move(events)); });
   if (!transport.ok()) return failed(transport.status());
 
-  std::promise<api::HttpServer*> http_made;
-  std::shared_future<api::HttpServer*> http_ready = http_made.get_future().share();
+  HttpPort port;
   Driver driver(engine,
                 {.store = **store,
                  .clock = clock,
                  .transport = **transport,
                  .deliver =
-                     [&http_ready](std::vector<Reply>&& replies) {
-                       if (api::HttpServer* http = http_ready.get())
-                         http->deliver(std::move(replies));
-                     },
+                     [&port](std::vector<Reply>&& replies) { port.deliver(std::move(replies)); },
                  .note =
                      [](const gossip::Note& note) {
                        spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
@@ -185,19 +223,24 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
                  .min_free_bytes = config->min_free_bytes});
   engine.start(clock.now());
   runtime.start(driver);
-  auto http = api::HttpServer::start(
-      {.listen = config->http_listen,
-       .threads = config->http_threads,
-       .connections_max = config->http_connections_max},
-      [&runtime](std::vector<Request>&& requests) { return runtime.submit(std::move(requests)); });
-  http_made.set_value(http.ok() ? http->get() : nullptr);
-  if (http.ok()) {
+  absl::StatusOr<std::unique_ptr<api::HttpServer>> http = nullptr;
+  for (bool ends = false; !ends;) {
+    port.starts();
+    http = api::HttpServer::start(
+        {.listen = config->http_listen,
+         .threads = config->http_threads,
+         .connections_max = config->http_connections_max},
+        [&runtime](std::vector<Request>&& asked) { return runtime.submit(std::move(asked)); });
+    port.is(http.ok() ? http->get() : nullptr);
+    if (!http.ok()) break;
     spdlog::info("HTTP on {}, gossip on {}", config->http_listen, config->gossip_listen);
     wait_for_end(stop, runtime, config->data_dir, engine_options.mesh.boot);
-    const bool leaves = runtime.may_leave();
+    const bool leaves = runtime.may_leave() || runtime.has_left();
     spdlog::info(leaves ? "leaving" : "stopping");
     (*http)->stop(leaves ? kLastRequests : std::chrono::milliseconds(0));
-    if (leaves) leave(stop, runtime);
+    port.is(nullptr);
+    ends = !leaves || leave(stop, runtime);
+    if (!ends) spdlog::warn("it cannot leave now, as its successor has gone: it serves on");
   }
   runtime.stop();
   (*store)->stop();

@@ -239,7 +239,7 @@ void draw_ring(Plan& plan) {
       std::min(plan.end_ms - from, static_cast<std::int64_t>(random.log_between(15'000, 240'000)));
   plan.faults.push_back(
       {.at_ms = from, .for_ms = takes, .kind = FaultKind::cut, .a = one, .b = other});
-  for (const auto [a, b] : {std::pair(one, other), std::pair(other, one)})
+  for (const auto& [a, b] : {std::pair(one, other), std::pair(other, one)})
     plan.faults.push_back({.at_ms = random.between(from, from + takes),
                            .kind = FaultKind::retire,
                            .a = a,
@@ -393,7 +393,7 @@ PlanSize plan_size(std::uint64_t seed) {
 }
 
 const char* name_of(FaultKind kind) {
-  static constexpr std::array<const char*, kFaultKinds + kOperatorKinds + kCopyKinds + 1> kNames = {
+  static constexpr std::array<const char*, kAllFaultKinds> kNames = {
       "crash",          "power loss",
       "pause",          "cut",
       "isolate region", "swizzle",

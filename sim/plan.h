@@ -43,6 +43,7 @@ enum class FaultKind : std::uint8_t {
 inline constexpr std::size_t kFaultKinds = 16;  // of the first, that of themselves happen
 inline constexpr std::size_t kOperatorKinds = 3;
 inline constexpr std::size_t kCopyKinds = 2;
+inline constexpr std::size_t kAllFaultKinds = kFaultKinds + kOperatorKinds + kCopyKinds + 1;
 
 struct PlannedFault {
   std::int64_t at_ms = 0, for_ms = 0;

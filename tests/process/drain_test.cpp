@@ -223,6 +223,32 @@ TEST_SUITE("process/drain") {
     CHECK(stock(all[1], "a", "available") == 94);
   }
 
+  TEST_CASE("its successor is killed just before it leaves: it serves on, and leaves in the end") {
+    Region all({"eu-1", "eu-2"});
+    stock_up(all[0], "a", 100);
+    CHECK(all.drain(0) == "handing_over");
+    const auto logged = [&](const char* what) {
+      return all[0].log().find(what) != std::string::npos;
+    };
+    CHECK(eventually([&] { return logged("leaving"); }));
+    all[1].kill_now();  // within the second in which clients are heard out
+    // Or it had left before that, and waits for its successor, which has nobody else to go on.
+    REQUIRE(eventually([&] { return logged("it serves on") || logged("leaving: waits"); },
+                       Millis(30'000)));
+    if (logged("it serves on")) {
+      all[0].http().hang_up();
+      REQUIRE(eventually([&] {
+        const std::string log = all[0].log();
+        return log.rfind("HTTP on") > log.find("serves on");
+      }));
+      CHECK(all[0].http().post("/v1/skus/a/receipts", quantity(5)).ok());
+      CHECK(all[0].http().put("/v1/reservations/r", reservation("a", 5)).status == 201);
+    }
+    all[1].start();
+    CHECK(eventually([&] { return !all[0].running(); }, Millis(40'000)));
+    CHECK(eventually([&] { return stock(all[1], "a", "local_available") == 100; }));
+  }
+
   TEST_CASE("killed while it leaves: started again, it comes to its end") {
     Region all({"eu-1", "eu-2"});
     stock_up(all[0], "a", 100);

@@ -92,7 +92,7 @@ TEST_CASE("plan: everything is in time order, ends with the plan, and names node
 }
 
 TEST_CASE("plan: each seed leaves about half of the kinds out, and each kind is in some") {
-  std::vector<int> faults(kFaultKinds + kOperatorKinds + kCopyKinds);
+  std::vector<int> faults(kAllFaultKinds);
   std::vector<int> operations(kOperationKinds + kTwiceKinds);
   int without_faults = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
