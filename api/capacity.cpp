@@ -15,7 +15,7 @@ namespace json = boost::json;
 constexpr double kSecondsADay = 86'400;
 constexpr double kRowsAWrite = 2;  // one of the stock, one of the reservation
 constexpr double kShardsMax = 4'096;
-constexpr double kCompaction = 2;                  // disk beside what the rows need
+constexpr double kCompaction = 2;                    // disk beside what the rows need
 constexpr double kJournalBytesMax = 2 * (64 << 20);  // two checkpoints' worth
 
 struct Field {
@@ -35,10 +35,10 @@ constexpr Field kFields[] = {{"write_us", &CapacityFigures::write_us},
 
 // Everything that is asked for, a second and in all.
 struct Load {
-  double mean = 0, peak = 0;                    // requests a second
-  double read_share = 0, write_share = 0;       // of the requests
-  double reservations_kept = 0;                 // at one time
-  double shares = 0;                            // sum over the regions
+  double mean = 0, peak = 0;               // requests a second
+  double read_share = 0, write_share = 0;  // of the requests
+  double reservations_kept = 0;            // at one time
+  double shares = 0;                       // sum over the regions
 };
 
 Load load_of(const CapacityAsk& ask) {
@@ -69,8 +69,8 @@ Trial trial(const CapacityAsk& ask, const CapacityFigures& figures, const Load& 
   double replicas = 0;
   for (const auto& [name, share] : ask.regions) {
     const double requests = load.peak * share / load.shares / shards;
-    const double used = requests * (load.read_share * figures.read_us +
-                                    load.write_share * figures.write_us);
+    const double used =
+        requests * (load.read_share * figures.read_us + load.write_share * figures.write_us);
     it.nodes.push_back(std::ceil(used / std::max(1.0, usable - it.merging)) + ask.spare);
     replicas += it.nodes.back();
   }
@@ -140,10 +140,7 @@ absl::StatusOr<CapacityPlan> plan_capacity(const CapacityAsk& ask, const Capacit
       (load.reservations_kept + ask.skus) / shards * figures.journal_bytes * kCompaction +
       kJournalBytesMax;
   double replicas = 0;
-  for (const double nodes : it.nodes) {
-    replicas += nodes;
-    plan.nodes_per_region = std::max(plan.nodes_per_region, nodes);
-  }
+  for (const double nodes : it.nodes) replicas += nodes;
   for (std::size_t i = 0; i < ask.regions.size(); ++i) {
     RegionCapacity region{.name = ask.regions[i].first};
     region.requests = load.peak * ask.regions[i].second / load.shares;
@@ -152,8 +149,7 @@ absl::StatusOr<CapacityPlan> plan_capacity(const CapacityAsk& ask, const Capacit
     region.nodes = it.nodes[i] * shards;
     const double cpu = region.reads * figures.read_us + region.writes * figures.write_us;
     region.fsyncs = std::min(region.writes / region.nodes, figures.batches_per_s);
-    region.cores_used =
-        (cpu / region.nodes + it.merging + region.fsyncs * figures.batch_us) / 1e6;
+    region.cores_used = (cpu / region.nodes + it.merging + region.fsyncs * figures.batch_us) / 1e6;
     const double bytes = kRowsAWrite * figures.wire_bytes;
     region.wan_out = region.writes * bytes * (replicas - it.nodes[i]);
     region.wan_in = (load.peak * load.write_share - region.writes) * bytes * it.nodes[i];

@@ -64,9 +64,8 @@ struct RegionCapacity {
 struct CapacityPlan {
   double requests_mean = 0, requests_peak = 0;
   double shards = 0;
-  double nodes_per_region = 0;  // in each shard, where most are needed
-  double memory_bytes = 0;      // resident, of one node
-  double disk_bytes = 0;        // likewise
+  double memory_bytes = 0;  // resident, of one node
+  double disk_bytes = 0;    // likewise
   std::vector<RegionCapacity> regions;
   // What the nodes are needed for: words, and how many nodes it would fill by itself.
   std::vector<std::pair<std::string, double>> drivers;

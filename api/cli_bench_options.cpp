@@ -110,27 +110,27 @@ void add_plan(CLI::App& root, Arguments& a) {
   PlanOptions& p = a.plan;
   const auto above = [](double least, double most) { return CLI::Range(least, most); };
   app->add_option("--users", p.users, "A day, like 100M")->capture_default_str();
-  app->add_option("--actions", p.actions, "Requests of each")
+  app->add_option("--actions", p.ask.actions, "Requests of each")
       ->check(above(0.001, 1e6))
       ->capture_default_str();
-  app->add_option("--peak", p.peak, "Times the average")
+  app->add_option("--peak", p.ask.peak, "Times the average")
       ->check(above(1, 1'000))
       ->capture_default_str();
   app->add_option("--mix", p.mix, "Shares of the requests, as of bench")->capture_default_str();
   app->add_option("--skus", p.skus, "In the catalogue")->capture_default_str();
   app->add_option("--regions", p.regions, "Names, and shares of the requests")
       ->capture_default_str();
-  app->add_option("--keep-hours", p.keep_hours, "How long finished reservations are kept")
+  app->add_option("--keep-hours", p.ask.keep_hours, "How long finished reservations are kept")
       ->check(above(0.01, 8'760))
       ->capture_default_str();
-  app->add_option("--cores", p.cores, "Of one node")->check(above(1, 1'024))->capture_default_str();
-  app->add_option("--memory", p.memory_gb, "GB, of one node")
+  app->add_option("--cores", p.ask.cores, "Of one node")->check(above(1, 1'024))->capture_default_str();
+  app->add_option("--memory", p.ask.memory_gb, "GB, of one node")
       ->check(above(0.5, 65'536))
       ->capture_default_str();
-  app->add_option("--utilization", p.utilization, "Of cores and memory, at peak")
+  app->add_option("--utilization", p.ask.utilization, "Of cores and memory, at peak")
       ->check(above(0.01, 1))
       ->capture_default_str();
-  app->add_option("--spare", p.spare, "Nodes in each region and shard beyond what is needed")
+  app->add_option("--spare", p.ask.spare, "Nodes in each region and shard beyond what is needed")
       ->check(above(0, 100))
       ->capture_default_str();
   app->add_option("--figures", p.figures,

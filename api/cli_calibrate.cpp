@@ -134,26 +134,24 @@ absl::Status Calibration::run() {
   if (!reads.ok()) return reads.status();
   figures_.read_us = us;
   const Used catalogue{*empty, reads->after};
-  const double row = std::min(figures_.stock_row_bytes,
-                              catalogue.of("process_resident_memory_bytes") / kSkus / 2);
-  figures_.sku_bytes =
-      std::max(1.0, catalogue.of("process_resident_memory_bytes") / kSkus - row);
+  const double row =
+      std::min(figures_.stock_row_bytes, catalogue.of("process_resident_memory_bytes") / kSkus / 2);
+  figures_.sku_bytes = std::max(1.0, catalogue.of("process_resident_memory_bytes") / kSkus - row);
 
   const auto writes = measure("reserve=50,commit=50", us);
   if (!writes.ok()) return writes.status();
   figures_.write_us = us;
   const double made = writes->of("holdfast_reservations");
-  const double rows = writes->of("holdfast_reservations_created_total") +
-                      writes->of("holdfast_commits_total");
+  const double rows =
+      writes->of("holdfast_reservations_created_total") + writes->of("holdfast_commits_total");
   figures_.hold_bytes = std::max(1.0, writes->of("process_resident_memory_bytes") / made);
   figures_.journal_bytes = writes->of("holdfast_journal_bytes_total") / rows;
-  figures_.batches_per_s = std::max(
-      1.0, writes->of("holdfast_batches_total") / (options_.duration + options_.warmup));
+  figures_.batches_per_s =
+      std::max(1.0, writes->of("holdfast_batches_total") / (options_.duration + options_.warmup));
   if (peer_) {
     figures_.wire_bytes = writes->of("holdfast_sent_bytes_total") / peers_ / rows / 2;
     const double merged = at_peer_.of("holdfast_rows_merged_total");
-    if (merged > 0)
-      figures_.merge_us = at_peer_.of("process_cpu_seconds_total") * 1e6 / merged;
+    if (merged > 0) figures_.merge_us = at_peer_.of("process_cpu_seconds_total") * 1e6 / merged;
   }
   options_.rate = kCalm;
   if (const auto calm = measure("reserve=100", us); !calm.ok()) return calm.status();
@@ -186,8 +184,7 @@ int run_calibrate(const BenchOptions& options, const std::string& file) {
   }
   Table table({{"figure"}, {"of this node", Align::right}});
   for (const auto& [name, value] : object)
-    if (value.is_number())
-      table.add({std::string(name), short_number(value.to_number<double>())});
+    if (value.is_number()) table.add({std::string(name), short_number(value.to_number<double>())});
   print(table.text(stdout_style()));
   print_line(std::string("written to ") + file + "; holdfast plan --figures " + file +
              (calibration.alone()

@@ -117,8 +117,7 @@ int cluster_drain(const NodeOptions& node, const DrainCall& call) {
   const auto show = [](const json::object& body) {
     print_line(text_at(body, "state") == "none" ? "it is not being drained" : told(body));
   };
-  if (call.cancel)
-    return ask(node, {.method = "DELETE", .target = "/v1/cluster/drain"}, show);
+  if (call.cancel) return ask(node, {.method = "DELETE", .target = "/v1/cluster/drain"}, show);
   const auto url = parse_http_url(node.url);
   if (!url.ok()) return usage_error(url.status());
   HttpClient client(*url);

@@ -8,11 +8,11 @@
 #include <CLI/App.hpp>
 
 #include "api/cli_bench.h"
-#include "api/cli_plan.h"
 #include "api/cli_commands.h"
 #include "api/cli_console.h"
 #include "api/cli_dev.h"
 #include "api/cli_drill.h"
+#include "api/cli_plan.h"
 #include "api/cli_replay.h"
 #include "api/cli_store.h"
 

@@ -30,7 +30,7 @@ absl::StatusOr<CapacityFigures> read_figures(const std::string& file) {
 }
 
 absl::StatusOr<CapacityAsk> ask_of(const PlanOptions& options) {
-  CapacityAsk ask;
+  CapacityAsk ask = options.ask;
   const auto users = parse_count(options.users), skus = parse_count(options.skus);
   const auto mix = parse_mix(options.mix);
   auto regions = parse_regions(options.regions);
@@ -40,13 +40,6 @@ absl::StatusOr<CapacityAsk> ask_of(const PlanOptions& options) {
   ask.skus = *skus;
   ask.mix = *mix;
   ask.regions = *std::move(regions);
-  ask.actions = options.actions;
-  ask.peak = options.peak;
-  ask.keep_hours = options.keep_hours;
-  ask.cores = options.cores;
-  ask.memory_gb = options.memory_gb;
-  ask.utilization = options.utilization;
-  ask.spare = options.spare;
   return ask;
 }
 
@@ -138,8 +131,8 @@ int run_plan(const PlanOptions& options) {
             " requests of each a day\n" + text_of(*plan, more, stdout_style());
   }
   if (options.json) {
-    print_line(json::serialize(
-        json::object{{"figures", to_json(*figures)}, {"plans", std::move(all)}}));
+    print_line(
+        json::serialize(json::object{{"figures", to_json(*figures)}, {"plans", std::move(all)}}));
   } else {
     print(text);
   }

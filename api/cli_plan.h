@@ -3,17 +3,18 @@
 
 #include <string>
 
+#include "api/capacity.h"
 #include "api/cli_bench.h"
 
 namespace holdfast::api {
 
 struct PlanOptions {
+  // As texts, which ask_of() reads into `ask`; its other fields are options themselves.
   std::string users = "100M", skus = "1M";
-  double actions = 10, peak = 3;
   std::string mix = "availability=60,stock=20,reserve=8,commit=6,release=2,receive=4";
   std::string regions = "us=40,eu=35,ap=25";
-  double keep_hours = 24, cores = 8, memory_gb = 64, utilization = 0.5, spare = 1;
-  std::string figures;       // a file of --calibrate; empty: those that are built in
+  CapacityAsk ask;
+  std::string figures;         // a file of --calibrate; empty: those that are built in
   std::string times = "1,10";  // the same load so many times
   bool json = false;
 };

@@ -56,7 +56,7 @@ bool Drain::ready(Instant now) const {
 
 DrainView Drain::view(Instant now) const {
   DrainView view;
-  view.state = !running()                 ? "none"
+  view.state = !running()                  ? "none"
                : !around_.live(successor_) ? "waiting_for_successor"
                : walks_ == 0               ? "handing_over"
                : ready(now)                ? "leaving"

@@ -55,8 +55,8 @@ class Drain {
 
  private:
   static constexpr std::size_t kLooksAtOnce = 1'000;
-  static constexpr crdt::Millis kGoOn{1};      // when there is more of the catalogue
-  static constexpr crdt::Millis kEvery{200};   // from one walk over it to the next
+  static constexpr crdt::Millis kGoOn{1};     // when there is more of the catalogue
+  static constexpr crdt::Millis kEvery{200};  // from one walk over it to the next
 
   void give(crdt::Product& product);
 

@@ -269,7 +269,8 @@ class Engine {
   bool former_self_lives_ = false;                // as it was at the last look
   crdt::Instant wake_at_ = crdt::Instant::max();
 
-  // About reservations, after it has left: for its heir, once that knows.
+  // About reservations, after it has left: for its heir, once that knows. At most kHeldBackMax.
+  static constexpr std::size_t kHeldBackMax = 65'536;
   std::vector<std::pair<Caller, ReservationCommand>> held_back_;
 
   std::vector<Reply> reads_, replies_;

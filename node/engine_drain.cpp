@@ -23,8 +23,8 @@ std::variant<ReplicaId, Outcome> Engine::successor_named(const std::string& name
                        "another one first, or, to give the region up, retire this one: "
                        "POST /v1/replicas/{id}/retire at a node of another region");
   for (const ReplicaId peer : peers)
-    if (near(peer) && (name.empty() || state_.member(peer)->row.node == name ||
-                       crdt::to_string(peer) == name))
+    if (near(peer) &&
+        (name.empty() || state_.member(peer)->row.node == name || crdt::to_string(peer) == name))
       return peer;
   return refused(Code::successor_not_live, "'" + name + "' is not a live node of region '" +
                                                config_.mesh.region +
@@ -69,7 +69,9 @@ void Engine::on(Now now, const Caller& caller, Leave&&) {
 
 // About reservations its heir is asked, as soon as that knows that it is.
 bool Engine::pass_on(const Caller& caller, Command&& command) {
-  if (!drain_.has_left() || state_.member(state_.self())->row.ended) return false;
+  if (!drain_.has_left() || state_.member(state_.self())->row.ended ||
+      held_back_.size() >= kHeldBackMax)
+    return false;
   return std::visit(
       [&]<typename C>(C&& asked) {
         if constexpr (std::constructible_from<ReservationCommand, C>) {

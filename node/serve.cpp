@@ -59,8 +59,7 @@ bool told_to_stop(const sigset_t& stop) {
 void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::string& data_dir,
                   std::uint64_t boot) {
   bool bases = true;
-  while (!told_to_stop(stop) && !runtime.failed() && !runtime.may_leave() &&
-         !runtime.has_left()) {
+  while (!told_to_stop(stop) && !runtime.failed() && !runtime.may_leave() && !runtime.has_left()) {
     if (bases && runtime.confirmed()) {
       drop_bases(data_dir, boot);
       bases = false;
@@ -69,10 +68,10 @@ void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::strin
 }
 
 // Nobody is listened to any more. True: the process is to end, as its peers have all that it has
-// written, or as it was told to stop (it goes on when it is started again). False: it cannot leave
-// now, as its successor has gone meanwhile.
+// written, or as it was told to stop (it goes on when it is started again). False: it does not
+// leave now, as its successor has gone meanwhile, or somebody has told it to stay.
 bool leave(const sigset_t& stop, Runtime& runtime) {
-  constexpr int kLooksForAnswer = 10;    // two seconds
+  constexpr int kLooksForAnswer = 10;   // two seconds
   constexpr int kLooksPerWarning = 50;  // ten
   std::vector<Request> last;
   last.push_back({.command = Leave{}});
@@ -207,20 +206,19 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
   if (!transport.ok()) return failed(transport.status());
 
   HttpPort port;
-  Driver driver(engine,
-                {.store = **store,
-                 .clock = clock,
-                 .transport = **transport,
-                 .deliver =
-                     [&port](std::vector<Reply>&& replies) { port.deliver(std::move(replies)); },
-                 .note =
-                     [](const gossip::Note& note) {
-                       spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
-                                   note.text);
-                     },
-                 .released = [&runtime] { runtime.released(); }},
-                {.inbox_delay_max = crdt::Millis(config->inbox_delay_ms_max),
-                 .min_free_bytes = config->min_free_bytes});
+  Driver driver(
+      engine,
+      {.store = **store,
+       .clock = clock,
+       .transport = **transport,
+       .deliver = [&port](std::vector<Reply>&& replies) { port.deliver(std::move(replies)); },
+       .note =
+           [](const gossip::Note& note) {
+             spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}", note.text);
+           },
+       .released = [&runtime] { runtime.released(); }},
+      {.inbox_delay_max = crdt::Millis(config->inbox_delay_ms_max),
+       .min_free_bytes = config->min_free_bytes});
   engine.start(clock.now());
   runtime.start(driver);
   absl::StatusOr<std::unique_ptr<api::HttpServer>> http = nullptr;
@@ -240,7 +238,7 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
     (*http)->stop(leaves ? kLastRequests : std::chrono::milliseconds(0));
     port.is(nullptr);
     ends = !leaves || leave(stop, runtime);
-    if (!ends) spdlog::warn("it cannot leave now, as its successor has gone: it serves on");
+    if (!ends) spdlog::warn("its successor has gone, or it was told to stay: it serves on");
   }
   runtime.stop();
   (*store)->stop();

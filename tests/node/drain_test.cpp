@@ -25,9 +25,7 @@ struct Regions : Cluster {
   Code drain(std::size_t node, std::uint32_t wait_seconds = 0, const std::string& to = "") {
     return call(node, StartDrain{.successor = to, .wait_seconds = wait_seconds}).code;
   }
-  DrainView view(std::size_t node) {
-    return std::get<DrainView>(call(node, GetDrain{}).view);
-  }
+  DrainView view(std::size_t node) { return std::get<DrainView>(call(node, GetDrain{}).view); }
   Code hold(std::size_t node, const std::string& id, Units units) {
     return call(node, Reserve{.id = id, .lines = {{"a", units}}, .ttl_seconds = 600}).code;
   }
