@@ -13,16 +13,6 @@ constexpr std::uint32_t kSharesMax = 1'000'000;
 
 absl::Status wrong(const std::string& message) { return absl::InvalidArgumentError(message); }
 
-std::vector<std::string_view> split(std::string_view text) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const auto comma = text.find(',');
-    parts.push_back(text.substr(0, comma));
-    if (comma == text.npos) return parts;
-    text.remove_prefix(comma + 1);
-  }
-}
-
 template <typename Number>
 std::optional<Number> number_of(std::string_view text) {
   Number value{};
@@ -39,6 +29,16 @@ std::string known_operations() {
 
 }  // namespace
 
+std::vector<std::string_view> split_at_commas(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const auto comma = text.find(',');
+    parts.push_back(text.substr(0, comma));
+    if (comma == text.npos) return parts;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 std::uint32_t BenchMix::total() const {
   std::uint32_t sum = 0;
   for (const auto share : shares) sum += share;
@@ -52,7 +52,7 @@ bool BenchMix::only_reads() const {
 absl::StatusOr<BenchMix> parse_mix(std::string_view text) {
   BenchMix mix;
   std::array<bool, kBenchOps> named{};
-  for (const auto part : split(text)) {
+  for (const auto part : split_at_commas(text)) {
     const auto equals = part.find('=');
     const auto name = part.substr(0, equals);
     const auto found = std::find(kBenchOpNames.begin(), kBenchOpNames.end(), name);
@@ -102,7 +102,7 @@ absl::StatusOr<BenchSpread> parse_spread(std::string_view text) {
 
 absl::StatusOr<std::vector<double>> parse_steps(std::string_view text) {
   std::vector<double> steps;
-  for (auto part : split(text)) {
+  for (auto part : split_at_commas(text)) {
     const auto digits = part.ends_with('x') ? part.substr(0, part.size() - 1) : "";
     const auto times = number_of<double>(digits);
     if (!times || !(*times > 0) || *times > 1'000 || steps.size() == 16) {

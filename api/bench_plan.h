@@ -12,6 +12,9 @@
 
 namespace holdfast::api {
 
+// At least one part; parts may be empty.
+std::vector<std::string_view> split_at_commas(std::string_view text);
+
 enum class BenchOp : std::uint8_t { reserve, commit, release, receive, availability, stock };
 inline constexpr std::size_t kBenchOps = 6;
 inline constexpr std::array<std::string_view, kBenchOps> kBenchOpNames{

@@ -174,9 +174,7 @@ absl::StatusOr<double> parse_count(std::string_view text) {
 
 absl::StatusOr<std::vector<std::pair<std::string, double>>> parse_regions(std::string_view text) {
   std::vector<std::pair<std::string, double>> regions;
-  while (true) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    const std::string_view part = text.substr(0, comma);
+  for (const std::string_view part : split_at_commas(text)) {
     const std::size_t equals = std::min(part.find('='), part.size());
     const std::string name(part.substr(0, equals));
     const auto share = equals < part.size() ? parse_count(part.substr(equals + 1)) : 1.0;
@@ -185,9 +183,8 @@ absl::StatusOr<std::vector<std::pair<std::string, double>>> parse_regions(std::s
       return absl::InvalidArgumentError(
           "regions are said like us=40,eu=35,ap=25: each name once, shares above 0");
     regions.emplace_back(name, *share);
-    if (comma == text.size()) return regions;
-    text.remove_prefix(comma + 1);
   }
+  return regions;
 }
 
 }  // namespace holdfast::api

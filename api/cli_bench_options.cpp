@@ -123,7 +123,9 @@ void add_plan(CLI::App& root, Arguments& a) {
   app->add_option("--keep-hours", p.ask.keep_hours, "How long finished reservations are kept")
       ->check(above(0.01, 8'760))
       ->capture_default_str();
-  app->add_option("--cores", p.ask.cores, "Of one node")->check(above(1, 1'024))->capture_default_str();
+  app->add_option("--cores", p.ask.cores, "Of one node")
+      ->check(above(1, 1'024))
+      ->capture_default_str();
   app->add_option("--memory", p.ask.memory_gb, "GB, of one node")
       ->check(above(0.5, 65'536))
       ->capture_default_str();

@@ -100,14 +100,12 @@ json::object json_of(const CapacityPlan& plan, double times) {
 
 absl::StatusOr<std::vector<double>> parse_times(std::string_view text) {
   std::vector<double> times;
-  for (;;) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    const auto one = parse_count(text.substr(0, comma));
+  for (const std::string_view part : split_at_commas(text)) {
+    const auto one = parse_count(part);
     if (!one.ok()) return one.status();
     times.push_back(*one);
-    if (comma == text.size()) return times;
-    text.remove_prefix(comma + 1);
   }
+  return times;
 }
 
 }  // namespace
