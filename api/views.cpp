@@ -199,6 +199,7 @@ void append(std::string& out, const node::NodeView& node) {
   object.text("http_address", node.http_address);
   object.text("gossip_address", node.gossip_address);
   object.count("wire_version", node.wire_version);
+  object.count("weight", node.weight);
   object.integer("last_heard_ms", node.last_heard_ms);
   object.integer("lag_ms", node.lag_ms);
   object.count("sequence", node.sequence);

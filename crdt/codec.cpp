@@ -51,9 +51,21 @@ void serialize(A& ar, SkuRow& r) {
   ar(r.time, r.name, r.attributes, r.low_stock_threshold, r.created_at);
 }
 template <typename A>
-void serialize(A& ar, MemberRow& r) {
+void serialize_head(A& ar, MemberRow& r) {
   ar(r.region, r.node, r.http_address, r.gossip_address, r.wire_version, r.acknowledged, r.boots,
      r.demand_milli, r.voided_boots, r.ended, r.purge_floor, r.forked_from);
+}
+// The last two came later: a row ends before them if they are as usual and nothing follows.
+void save(CompactOut& ar, const MemberRow& r) {
+  serialize_head(ar, const_cast<MemberRow&>(r));
+  if (r.weight != kWeightDefault || r.draining || !r.extra.empty()) ar(r.weight, r.draining);
+}
+void load(BoundedIn& ar, MemberRow& r) {
+  serialize_head(ar, r);
+  if (ar.left().empty()) return;
+  ar(r.weight, r.draining);
+  require(r.weight != kWeightDefault || r.draining || !ar.left().empty(),
+          "last fields that are not written when they are as usual");
 }
 template <typename A>
 void serialize_tail(A& ar, DecreeRow& r) {

@@ -166,6 +166,8 @@ struct VectorEntry {
   bool operator==(const VectorEntry&) const = default;
 };
 
+inline constexpr std::uint32_t kWeightDefault = 100;
+
 // A replica about itself. Its row's key is its id in hexadecimal.
 struct MemberRow {
   std::string region;
@@ -173,6 +175,7 @@ struct MemberRow {
   std::string http_address;
   std::string gossip_address;
   std::uint32_t wire_version = 0;
+  std::uint32_t weight = kWeightDefault;  // among the nodes of its region; see node/homes.h
   std::vector<VectorEntry> acknowledged;  // ascending by origin; refreshed coarsely
   std::vector<Boot> boots;                // ascending by sequence
   // Hint: units per 1,000 s that customers ask for here, of all SKUs.
@@ -183,6 +186,7 @@ struct MemberRow {
   std::vector<std::uint64_t> voided_boots;
   // This replica has been retired, has seen it, and this is the last row that it will ever write.
   bool ended = false;
+  bool draining = false;  // it is about to leave, and takes nothing over from others
   // Finished holds whose last write is at or below it may be gone: a delta of this origin's rows
   // from below it is not whole, and a receiver that stands there takes a full transfer.
   Sequence purge_floor = 0;

@@ -286,7 +286,8 @@ struct NodeView {
   std::uint32_t wire_version = 0;
   bool self = false;
   bool reachable = false;
-  std::string state;               // "live", "unreachable", "decreed", "retired"
+  std::string state;               // "live", "draining", "unreachable", "decreed", "retired"
+  std::uint32_t weight = 0;        // of the region's SKUs it is home to so large a part
   std::int64_t last_heard_ms = 0;  // ago; -1: never
   std::int64_t lag_ms = 0;
   crdt::Sequence sequence = 0;  // how far this node has the replica's rows

@@ -159,6 +159,7 @@ std::span<const Key> keys() {
       {"node", "region", Text{&Draft::region, name}},
       {"node", "data_dir", Text{&Draft::data_dir, non_empty}},
       {"node", "start_requires_peer", Flag{&Draft::start_requires_peer}},
+      {"node", "weight", Number{&Draft::weight, 0, 10'000}},
       {"http", "listen", Text{&Draft::http_listen, loopback_address}},
       {"http", "threads", Number{&Draft::http_threads, 1, 64}},
       {"http", "connections_max", Number{&Draft::http_connections_max, 1, 1'000'000}},

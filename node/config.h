@@ -20,6 +20,7 @@ struct Config {
   // No writes until a peer has confirmed that this node's data is the latest. Off for the first
   // node of a cluster.
   bool start_requires_peer = false;
+  std::uint32_t weight = 100;  // of the region's SKUs this node is home to so large a part
   // [http]
   std::string http_listen = "127.0.0.1:8080";  // loopback only, until [auth] exists
   std::uint32_t http_threads = 1;              // 1 … 64

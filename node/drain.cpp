@@ -9,14 +9,17 @@ using crdt::Product;
 using crdt::StockRow;
 
 void Drain::begin(ReplicaId successor, std::uint32_t wait_seconds, Instant now) {
-  if (!running()) {
-    looked_.clear();
-    walks_ = 0;
-    units_ = 0;
-    due_ = now;
-  }
-  successor_ = successor;
+  if (!running()) units_ = 0;
+  give_to(successor, now);
   until_ = now + std::chrono::seconds(wait_seconds);
+}
+
+void Drain::give_to(ReplicaId successor, Instant now) {
+  if (successor == successor_) return;
+  successor_ = successor;
+  looked_.clear();
+  walks_ = 0;
+  due_ = now;
 }
 
 void Drain::cancel() { successor_ = {}; }

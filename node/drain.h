@@ -38,6 +38,8 @@ class Drain {
 
   // To that successor, or, if it runs already, with this much time from now on.
   void begin(ReplicaId successor, std::uint32_t wait_seconds, crdt::Instant now);
+  // To another one, from now on; the time that is left stays.
+  void give_to(ReplicaId successor, crdt::Instant now);
   void cancel();
   // The replica has retired itself.
   void left() { left_ = true; }

@@ -165,6 +165,8 @@ void Engine::start(Now now) {
   row.http_address = config_.http_address;
   row.gossip_address = config_.mesh.gossip_address;
   row.wire_version = crdt::kWireVersion;
+  row.weight = config_.weight;
+  row.draining = false;
   row.extra.clear();
   row.acknowledged = acknowledged();  // a crash forgot that there was something to say
   boot_sequence_ = state_.head(state_.self()) + 1;
@@ -202,7 +204,14 @@ void Engine::finish(const Caller& caller, Outcome&& outcome) {
   urgent_ = true;
 }
 
+Outcome Engine::not_known_yet() {
+  return refused(Code::outcome_unknown,
+                 "another node was to decide about this reservation and did not answer in time; "
+                 "repeat the same call to learn the outcome");
+}
+
 void Engine::answer(const Caller& caller, Outcome&& outcome) {
+  if (caller.perhaps_made && !outcome.succeeded()) outcome = not_known_yet();
   if (caller.link != 0) {
     mesh_.answer(caller.link, caller.token, encode_answer(AnswerBody(std::move(outcome))));
   } else {
@@ -480,6 +489,7 @@ void Engine::tick(Now now) {
   rights_.tick(now.instant, at);
   check_calls(now);
   deliver_served(now);
+  replace_successor(now);
   drain_.tick(now.instant);
   if (!drain_.running()) rebalancer_.tick(now.instant);
   retire_former_self(now);

@@ -33,6 +33,7 @@
 #include "node/drain.h"
 #include "node/durability.h"
 #include "node/estate.h"
+#include "node/homes.h"
 #include "node/ledger.h"
 #include "node/ports.h"
 #include "node/purge.h"
@@ -51,6 +52,7 @@ struct EngineConfig {
   bool faults_enabled = false;
   crdt::Millis durability_wait{1000};
   crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
+  std::uint32_t weight = crdt::kWeightDefault;   // among the nodes of its region
   // Writes are refused until a peer has taken this process's first write, and so has judged this
   // node's data to be the latest.
   bool requires_peer = false;
@@ -128,12 +130,14 @@ class Engine {
     std::uint64_t token = 0;                   // of the client, or the call's id
     gossip::LinkId link = 0;                   // 0: a client
     Durability durability = Durability::node;  // of a reservation, before it is told of it
+    bool perhaps_made = false;  // another node may have made it: no refusal is the last word
   };
   struct Away {  // a command that another node decides
     Caller caller;
     ReservationCommand command;
     ReplicaId to;
     crdt::Instant until;
+    bool can_be_made_here = false;  // a reservation that is there for no other reason than rights
   };
   struct Search {  // nobody here knows this reservation: all peers are asked
     Caller caller;
@@ -148,6 +152,7 @@ class Engine {
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
   void finish(const Caller& caller, Outcome&& outcome);
   void answer(const Caller& caller, Outcome&& outcome);  // now, whatever was asked for
+  static Outcome not_known_yet();
   std::optional<Outcome> refuse_write(const Command& command) const;
   bool awaits_peer() const { return config_.requires_peer && confirmed_by_.empty(); }
   void run(crdt::Now now, const Caller& caller, Command&& command);
@@ -184,7 +189,10 @@ class Engine {
 
   // engine_reservations.cpp: where a reservation is decided
   void on_reservation(crdt::Now now, const Caller& caller, ReservationCommand&& command);
-  void reserve(crdt::Now now, const Caller& caller, Reserve&& command);
+  void reserve(crdt::Now now, const Caller& caller, Reserve&& command, bool ask_home = true);
+  void ask_home_of_sku(crdt::Now now, const Caller& caller, ReplicaId to, Reserve&& command);
+  std::vector<Seat> seats_of_region(crdt::Instant now) const;
+  ReplicaId home_of_what_lacks(const Cart& cart, crdt::Instant now) const;
   void decide(crdt::Now now, const Caller& caller, Cart&& cart);
   void stock_came(crdt::Now now, const std::string& sku);
   crdt::Hold* decided_here(const std::string& id, bool made_here) const;
@@ -192,6 +200,7 @@ class Engine {
                     ReservationCommand&& command);
   void apply(crdt::Now now, const Caller& caller, crdt::Hold& hold, ReservationCommand&& command);
   void forward(crdt::Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command);
+  void make_here(crdt::Now now, Away&& away, bool said_no);
   void search(crdt::Now now, const Caller& caller, ReservationCommand&& command);
   void end_search(Search&& search);
   void lost_away(crdt::Now now, Away&& away, bool sent);
@@ -224,6 +233,8 @@ class Engine {
   // engine_drain.cpp
   std::variant<ReplicaId, Outcome> successor_named(const std::string& name) const;
   bool is_live(ReplicaId peer) const;
+  void tell_whether_draining(bool draining);
+  void replace_successor(crdt::Now now);
   bool pass_on(const Caller& caller, Command&& command);
   void pass_on_held_back(crdt::Now now);
 
@@ -277,6 +288,8 @@ class Engine {
   std::map<ReplicaId, JournalPart> merged_;  // of this batch
   std::vector<JournalDrop> dropped_;         // likewise
   std::map<std::uint64_t, Away> away_;       // by call
+  // Homes of SKUs that did not answer, though they seem to be reachable: not asked till then.
+  std::map<ReplicaId, crdt::Instant> silent_until_;
   std::map<std::uint64_t, Search> searches_;
   std::map<std::uint64_t, std::uint64_t> search_calls_;  // call → search
   std::uint64_t last_search_ = 0;

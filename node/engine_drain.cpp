@@ -7,7 +7,30 @@ namespace holdfast::node {
 using crdt::Now;
 
 bool Engine::is_live(ReplicaId peer) const {
-  return mesh_.reachable(peer) && !state_.retired(peer) && !state_.decreed(peer);
+  const crdt::Member* member =
+      state_.member(peer);  // one that has just joined has told nothing yet
+  return member != nullptr && !member->row.draining && mesh_.reachable(peer) &&
+         !state_.retired(peer) && !state_.decreed(peer);
+}
+
+// In the member row: of two nodes that are to succeed one another each hears of it before it may
+// leave, since it leaves only when its successor has all rows of its own.
+void Engine::tell_whether_draining(bool draining) {
+  crdt::MemberRow row = state_.member(state_.self())->row;
+  if (row.draining == draining) return;
+  row.draining = draining;
+  state_.put_member(std::move(row));
+  urgent_ = true;
+}
+
+// Its successor leaves, or has left: another one, if there is any.
+void Engine::replace_successor(Now now) {
+  if (!drain_.running() || drain_.has_left()) return;
+  const ReplicaId successor = drain_.successor();
+  const crdt::Member* member = state_.member(successor);
+  if (!state_.retired(successor) && (member == nullptr || !member->row.draining)) return;
+  auto another = successor_named("");
+  if (const auto* replica = std::get_if<ReplicaId>(&another)) drain_.give_to(*replica, now.instant);
 }
 
 // Of this node's region; the nearest, if none is named.
@@ -43,12 +66,14 @@ void Engine::on(Now now, const Caller& caller, StartDrain&& command) {
                                                    state_.member(drain_.successor())->row.node +
                                                    "' already: cancel that first"));
   drain_.begin(successor, command.wait_seconds, now.instant);
+  tell_whether_draining(true);
   wake(now.instant);
   on(now, caller, GetDrain{});
 }
 
 void Engine::on(Now now, const Caller& caller, StopDrain&&) {
   drain_.cancel();
+  tell_whether_draining(false);
   on(now, caller, GetDrain{});
 }
 

@@ -10,6 +10,16 @@ namespace holdfast::node {
 
 using crdt::Now;
 
+namespace {
+
+// That node is in no state to decide about a reservation, or has not heard yet of its SKUs.
+bool cannot_say(Code code) {
+  return code == Code::unknown_sku || code == Code::overloaded || code == Code::storage_full ||
+         code == Code::stopping || code == Code::awaiting_peer || code == Code::home_unreachable;
+}
+
+}  // namespace
+
 void Engine::on_net(Now now, gossip::NetEvent&& event) {
   std::vector<gossip::MeshEvent> events;
   mesh_.on_event(now, std::move(event), state_, events);
@@ -164,9 +174,11 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
   if (const auto at = away_.find(call); at != away_.end()) {
     auto* outcome = std::get_if<Outcome>(&*body);
     if (outcome == nullptr) return on_lost(now, call);
-    const Caller caller = at->second.caller;
+    Away away = std::move(at->second);
     away_.erase(at);
-    return finish(caller, std::move(*outcome));
+    if (away.can_be_made_here && cannot_say(outcome->code))
+      return make_here(now, std::move(away), true);
+    return finish(away.caller, std::move(*outcome));
   }
   const auto at = search_calls_.find(call);
   if (at == search_calls_.end()) return;

@@ -14,6 +14,7 @@ using crdt::Now;
 namespace {
 
 constexpr Millis kAnswerWithin{2000};
+constexpr Millis kHomeAnswersWithin{500};  // of a SKU, beside what the client waits
 
 const std::string& id_of(const ReservationCommand& command) {
   return std::visit([](const auto& c) -> const std::string& { return c.id; }, command);
@@ -151,7 +152,7 @@ void Engine::offer_freed(const Hold& hold, Times now) {
   }
 }
 
-void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
+void Engine::reserve(Now now, const Caller& caller, Reserve&& command, bool ask_home) {
   if (drain_.passes_on() && caller.link == 0)
     return forward(now, caller, drain_.successor(), ReservationCommand(std::move(command)));
   if (state_.own_open_holds() >= config_.open_holds_max)
@@ -159,11 +160,52 @@ void Engine::reserve(Now now, const Caller& caller, Reserve&& command) {
   auto checked = ledger_.check(std::move(command));
   if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
   Cart& cart = std::get<Cart>(checked);
+  if (caller.link == 0 && ask_home)
+    if (const ReplicaId home = home_of_what_lacks(cart, now.instant); home != state_.self())
+      return ask_home_of_sku(now, caller, home, std::move(cart.request));
   absl::InlinedVector<std::pair<crdt::Product*, Units>, 4> asked;
   for (std::size_t i = 0; i < cart.products.size(); ++i)
     asked.emplace_back(cart.products[i], cart.request.lines[i].quantity);
   decide(now, caller, std::move(cart));
   for (const auto& [product, units] : asked) rebalancer_.asked(*product, units, now.instant);
+}
+
+// The node of this region that is home to most of the lines of which too little is here. This one,
+// if nothing is lacking or nobody else is to be asked.
+ReplicaId Engine::home_of_what_lacks(const Cart& cart, crdt::Instant now) const {
+  const ReplicaId self = state_.self();
+  std::vector<Seat> seats;
+  std::vector<std::pair<ReplicaId, int>> homes{{self, 0}};  // and of how many lines
+  for (std::size_t i = 0; i < cart.products.size(); ++i) {
+    if (ledger_.free(*cart.products[i]) >= cart.request.lines[i].quantity) continue;
+    if (seats.empty()) seats = seats_of_region(now);
+    if (seats.size() == 1) return self;
+    const ReplicaId home = home_of(cart.products[i]->sku, seats);
+    if (!home) return self;
+    const auto at = std::find_if(homes.begin(), homes.end(),
+                                 [&](const auto& entry) { return entry.first == home; });
+    if (at == homes.end()) {
+      homes.emplace_back(home, 1);
+    } else {
+      ++at->second;
+    }
+  }
+  return std::max_element(homes.begin(), homes.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+// Of this node's region: this one, and those that it reaches, that answer and do not leave.
+std::vector<Seat> Engine::seats_of_region(crdt::Instant now) const {
+  std::vector<Seat> seats{{state_.self(), drain_.running() ? 0 : config_.weight}};
+  for (const ReplicaId peer : mesh_.reachable_peers()) {
+    if (!is_live(peer) || state_.member(peer)->row.region != config_.mesh.region) continue;
+    if (const auto silent = silent_until_.find(peer);
+        silent != silent_until_.end() && now < silent->second)
+      continue;
+    seats.push_back({peer, state_.member(peer)->row.weight});
+  }
+  return seats;
 }
 
 void Engine::decide(Now now, const Caller& caller, Cart&& cart) {
@@ -262,20 +304,46 @@ void Engine::forward(Now now, const Caller& caller, ReplicaId to, ReservationCom
   wake(now.instant + within);
 }
 
+// As forward(), but to a node that is to be asked only because it may have more rights.
+void Engine::ask_home_of_sku(Now now, const Caller& caller, ReplicaId to, Reserve&& command) {
+  const Millis within =
+      kHomeAnswersWithin + Millis(command.wait_ms) +
+      (caller.durability != Durability::node ? config_.durability_wait : Millis(0));
+  ReservationCommand asked(std::move(command));
+  const std::uint64_t call = mesh_.call(to, encode_call(Forward{asked}));
+  if (call == 0) return reserve(now, caller, std::get<Reserve>(std::move(asked)), false);
+  ++counted_.forwards;
+  away_.emplace(call, Away{{caller.token}, std::move(asked), to, now.instant + within, true});
+  wake(now.instant + within);
+}
+
+// The home of its SKU does not decide it. Should it have done so all the same, and only its answer
+// be lost, one of the two copies gives way (copies.h).
+void Engine::make_here(Now now, Away&& away, bool said_no) {
+  Reserve& made = std::get<Reserve>(away.command);
+  const Caller caller{
+      .token = away.caller.token, .durability = made.durability, .perhaps_made = !said_no};
+  const bool known = state_.hold(made.id) != nullptr || rights_.waiting(made.id);
+  Command command(std::move(made));
+  if (known || is_over()) return run(now, caller, std::move(command));
+  if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
+  reserve(now, caller, std::get<Reserve>(std::move(command)), false);
+}
+
 // No answer will come for a forwarded command.
 void Engine::lost_away(Now now, Away&& away, bool sent) {
   const std::string& id = id_of(away.command);
+  if (away.can_be_made_here) {
+    silent_until_[away.to] = now.instant + config_.mesh.suspect_after;
+    return make_here(now, std::move(away), false);
+  }
   if (is_read(away.command)) {
     // What is known here is an answer too, and says that it is not final.
     if (const Hold* copy = state_.hold(id))
       return finish(away.caller, read_hold(readers(now), *copy, Code::ok));
     return finish(away.caller, unreachable(id, ""));
   }
-  if (!sent) return finish(away.caller, unreachable(id, ""));
-  finish(away.caller, refused(Code::outcome_unknown,
-                              "the home of reservation '" + id +
-                                  "' did not answer in time; repeat the same call to learn "
-                                  "the outcome"));
+  finish(away.caller, sent ? not_known_yet() : unreachable(id, ""));
 }
 
 void Engine::search(Now now, const Caller& caller, ReservationCommand&& command) {

@@ -214,8 +214,10 @@ Outcome read_cluster(const Readers& from) {
     node.reachable = node.self || peer.reachable;
     node.state = from.state.retired(replica)   ? "retired"
                  : from.state.decreed(replica) ? "decreed"
-                 : node.reachable              ? "live"
-                                               : "unreachable";
+                 : !node.reachable             ? "unreachable"
+                 : member->row.draining        ? "draining"
+                                               : "live";
+    node.weight = member->row.weight;
     node.last_heard_ms = node.self ? 0 : peer.last_heard_ms;
     node.lag_ms = node.self         ? 0
                   : peer.as_of == 0 ? -1

@@ -37,6 +37,9 @@ struct Share {
   double overall = 0;      // the same of all SKUs
   double cart = 0;         // units that one of them asks for, rather many than few; 0: not known
   bool reachable = true;
+  std::string_view region;
+  std::uint32_t weight = 0;  // among the nodes of its region; 0: it takes no rights
+  bool is_home = true;       // of the SKU in its region (homes.h); else it should have no rights
 };
 struct Outlook {
   Share self;

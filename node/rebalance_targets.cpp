@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "crdt/check.h"
-
 namespace holdfast::node {
 
 using crdt::ReplicaId;
@@ -24,13 +22,14 @@ constexpr Units kBusiestCarts = 2;
 }  // namespace
 
 Targets::Targets(const Outlook& outlook, double exponent) {
-  places_.push_back({.share = &outlook.self});
-  for (const Share& peer : outlook.peers) places_.push_back({.share = &peer});
-  for (const Place& place : places_) {
-    total_ += place.share->rights;
-    demand_ += place.share->demand;
-    overall_ += place.share->overall;
-  }
+  const auto add = [&](const Share& share) {
+    total_ += share.rights;
+    demand_ += share.demand;
+    overall_ += share.overall;
+    if (share.is_home) places_.push_back({.share = &share});
+  };
+  add(outlook.self);
+  for (const Share& peer : outlook.peers) add(peer);
   weigh(outlook, exponent);
   set_carts(outlook);
   rank();
@@ -47,8 +46,8 @@ const Targets::Place& Targets::at(ReplicaId replica) const {
   const auto found = std::find_if(places_.begin(), places_.end(), [&](const Place& place) {
     return place.share->replica == replica;
   });
-  HOLDFAST_CHECK(found != places_.end());
-  return *found;
+  static const Place none;
+  return found == places_.end() ? none : *found;
 }
 
 void Targets::weigh(const Outlook& outlook, double exponent) {

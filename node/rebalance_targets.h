@@ -12,7 +12,7 @@ class Targets {
  public:
   // `exponent`: of demand. 1: in proportion; 0.5: by its root.
   Targets(const Outlook& outlook, double exponent);
-  // In units; those of all replicas of the outlook are at most all rights.
+  // In units; those of all replicas of the outlook are at most all rights. 0: it is no home.
   crdt::Units of(crdt::ReplicaId replica) const { return at(replica).target; }
   // Fewer than these, and it should pull. At most its target.
   crdt::Units enough(crdt::ReplicaId replica) const { return at(replica).enough; }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "node/homes.h"
+
 namespace holdfast::node {
 
 using crdt::Instant;
@@ -145,11 +147,14 @@ Outlook Rebalancer::outlook(const Product& product) const {
   Outlook outlook{.prior = kPriorUnits * 1000 / static_cast<double>(options_.window.count()),
                   .gather_below = options_.gather_below};
   const Hints row = published(state_, product);
+  const crdt::Member* self = state_.member(state_.self());
   outlook.self = {.replica = state_.self(),
                   .rights = ledger_.free(product),
                   .demand = row.demand_milli * 1e-3,
-                  .overall = overall(state_.member(state_.self())),
-                  .cart = static_cast<double>(row.cart)};
+                  .overall = overall(self),
+                  .cart = static_cast<double>(row.cart),
+                  .region = self == nullptr ? "" : std::string_view(self->row.region),
+                  .weight = self == nullptr ? 0 : self->row.weight};
   const auto& cells = product.stock.cells();  // by replica, as members are
   auto cell = cells.begin();
   outlook.peers.reserve(state_.members().size());
@@ -163,8 +168,11 @@ Outlook Rebalancer::outlook(const Product& product) const {
                              .demand = hints.demand_milli * 1e-3,
                              .overall = overall(member.get()),
                              .cart = static_cast<double>(hints.cart),
-                             .reachable = reachable_(replica)});
+                             .reachable = reachable_(replica),
+                             .region = member->row.region,
+                             .weight = member->row.draining ? 0 : member->row.weight});
   }
+  gather_at_homes(product.sku, outlook);
   return outlook;
 }
 

@@ -141,6 +141,7 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   engine.durability_wait = crdt::Millis(config.durability_wait_ms);
   engine.keep_finished = std::chrono::seconds(config.keep_finished_s);
   engine.requires_peer = config.start_requires_peer;
+  engine.weight = config.weight;
   engine.rebalance = {.policy = find_policy(config.rebalance_policy),
                       .window = std::chrono::seconds(config.rebalance_window_s),
                       .cooldown = crdt::Millis(config.rebalance_cooldown_ms),

@@ -101,6 +101,7 @@ class Shoppers {
   void send(std::size_t number);
   bool can_know(std::size_t node, const std::string& id) const;
   void expect_answer(std::size_t number);
+  bool has_neighbours(std::size_t node) const;  // other nodes of its region, ever
   void judge_lateness(std::size_t number, Time after, Time since, bool again);
   void on_answer(std::size_t number, const api::Response& response);
   void check_repeated(const Asked& asked, const api::Response& response);

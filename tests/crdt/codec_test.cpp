@@ -153,6 +153,8 @@ DecodedRow any_row() {
         member.acknowledged.push_back({replica(i), *rc::gen::arbitrary<Sequence>(), 7});
         member.boots.push_back({Sequence(i) * 10, *rc::gen::arbitrary<std::uint64_t>()});
       }
+      member.weight = *rc::gen::element(kWeightDefault, 0u, 7u);
+      member.draining = *rc::gen::arbitrary<bool>();
       member.extra = extra;
       row.payload = std::move(member);
       break;

@@ -86,6 +86,40 @@ TEST_SUITE("a node that leaves in good order") {
     all.check_sums(2, 105, 1);
   }
 
+  TEST_CASE("drained to one another at once: neither leaves, until one is told to stay") {
+    Regions all;
+    const auto one = all.submit(0, StartDrain{}), other = all.submit(1, StartDrain{});
+    REQUIRE(all.run_until([&] { return all.answered(one) && all.answered(other); }, 1'000));
+    CHECK(all.take(one).code == Code::ok);
+    CHECK(all.take(other).code == Code::ok);
+    CHECK_FALSE(all.run_until([&] { return all.may_leave(0) || all.may_leave(1); }, 30'000));
+    CHECK(all.view(0).state == "waiting_for_successor");
+    CHECK(all.hold(0, "still", 1) == Code::created);  // both sell what they have
+    CHECK(all.call(1, StopDrain{}).code == Code::ok);
+    REQUIRE(all.leaves(0));
+    all.run_for(5'000);
+    all.check_sums(1, 100, 1);
+  }
+
+  TEST_CASE("its successor is to leave as well: another one is given the rest") {
+    Cluster all({.nodes = 3, .nodes_per_region = 3, .seizes = true});
+    all.settle();
+    REQUIRE(all.call(0, PutSku{.sku = "a"}).succeeded());
+    REQUIRE(all.call(0, Receive{.sku = "a", .quantity = 100}).succeeded());
+    REQUIRE(all.converge());
+    CHECK(all.call(0, Reserve{.id = "r", .lines = {{"a", 7}}, .ttl_seconds = 600}).succeeded());
+    CHECK(all.call(0, StartDrain{.successor = "node-1", .wait_seconds = 600}).code == Code::ok);
+    CHECK(all.call(1, StartDrain{}).code == Code::ok);
+    for (const std::size_t node : {1, 0}) {
+      if (node == 0) CHECK(all.call(0, Commit{.id = "r"}).succeeded());
+      REQUIRE(all.run_until([&] { return all.may_leave(node); }, 30'000));
+      all.submit(node, Leave{});
+      REQUIRE(all.run_until([&] { return !all.lives(node); }, 30'000));
+    }
+    CHECK(all.rights(2, "a") == 93);
+    CHECK(all.complaints() == "");
+  }
+
   TEST_CASE("a wait for open holds: it ends with the last of them, or with its time") {
     for (const bool released : {true, false}) {
       Regions all;

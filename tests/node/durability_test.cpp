@@ -150,12 +150,13 @@ TEST_SUITE("durability") {
   TEST_CASE("refusals do not wait; nor does who joins with a lower level") {
     Regions regions;
     Cluster& cluster = regions.cluster;
-    for (const std::size_t peer : {1u, 2u, 3u}) cluster.cut(0, peer);
+    for (const std::size_t remote : {2u, 3u}) cluster.hold_disk(remote);
     const std::int64_t began = cluster.now_ms();
     Reserve many = regions.cart("m", Durability::remote);
     many.lines[0].quantity = 1'000'000;
     many.wait_ms = 0;
     CHECK(cluster.call(0, many).code == Code::insufficient_stock);
+    for (const std::size_t peer : {1u, 2u, 3u}) cluster.cut(0, peer);
     const auto waits = cluster.submit(0, regions.cart("r", Durability::remote));
     const auto joins = cluster.submit(0, regions.cart("r", Durability::node));
     const auto other = cluster.submit(

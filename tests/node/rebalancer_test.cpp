@@ -25,7 +25,7 @@ constexpr ReplicaId kSelf{1}, kPeer{2};
 // A replica and one peer; what it asks for is noted, and never answered with rights.
 struct Replica {
   Replica() {
-    state.put_member({.demand_milli = 1'000});
+    state.put_member({.region = "eu", .demand_milli = 1'000});
     seal();
     member(10);
   }
@@ -43,7 +43,7 @@ struct Replica {
     state.advance(kPeer, sequence);
   }
   void member(std::uint64_t demand) {  // units per 1,000 s at the peer, of all SKUs
-    merge(RowKind::member, holdfast::crdt::to_string(kPeer), MemberRow{.demand_milli = demand});
+    merge(RowKind::member, holdfast::crdt::to_string(kPeer), MemberRow{.region = "us", .demand_milli = demand});
   }
   void peer_has(const std::string& sku, Units units) {
     merge(RowKind::stock, sku, StockRow{.received = units});
