@@ -138,6 +138,7 @@ class Engine {
     ReplicaId to;
     crdt::Instant until;
     bool can_be_made_here = false;  // a reservation that is there for no other reason than rights
+    crdt::Instant asked;            // then
   };
   struct Search {  // nobody here knows this reservation: all peers are asked
     Caller caller;
@@ -200,10 +201,12 @@ class Engine {
                     ReservationCommand&& command);
   void apply(crdt::Now now, const Caller& caller, crdt::Hold& hold, ReservationCommand&& command);
   void forward(crdt::Now now, const Caller& caller, ReplicaId to, ReservationCommand&& command);
+  bool may_get_more(crdt::Now now, const Away& away) const;
   void make_here(crdt::Now now, Away&& away, bool said_no);
   void search(crdt::Now now, const Caller& caller, ReservationCommand&& command);
   void end_search(Search&& search);
   void lost_away(crdt::Now now, Away&& away, bool sent);
+  void give_way_to_what_came(Outcome& outcome, crdt::Now now);
   void deliver_served(crdt::Now now);
   void check_durability(crdt::Now now);
   void offer_freed(const crdt::Hold& hold, Times now);

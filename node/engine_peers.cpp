@@ -176,7 +176,9 @@ void Engine::on_answer(Now now, std::uint64_t call, std::string_view bytes) {
     if (outcome == nullptr) return on_lost(now, call);
     Away away = std::move(at->second);
     away_.erase(at);
-    if (away.can_be_made_here && cannot_say(outcome->code))
+    if (away.can_be_made_here &&
+        (cannot_say(outcome->code) ||
+         (outcome->code == Code::insufficient_stock && may_get_more(now, away))))
       return make_here(now, std::move(away), true);
     return finish(away.caller, std::move(*outcome));
   }

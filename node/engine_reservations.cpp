@@ -239,12 +239,21 @@ std::uint64_t Engine::hold_token(const Caller& caller) {
   return last_waiting_;
 }
 
+// While the cart waited another node may have told of a copy that it made.
+void Engine::give_way_to_what_came(Outcome& outcome, Now now) {
+  const std::string id = std::get<std::unique_ptr<ReservationView>>(outcome.view)->id;
+  copies_.settle(id, times(now));
+  if (state_.own_hold(id)->row.overruled)
+    outcome = read_hold(readers(now), *state_.hold(id), outcome.code);
+}
+
 // Outcomes of carts that waited, and the verbs that waited for them.
 void Engine::deliver_served(Now now) {
   for (std::vector<Served> served = rights_.take_served(); !served.empty();
        served = rights_.take_served()) {
     for (Served& one : served) {
       ++(one.outcome.succeeded() ? counted_.reservations_created : counted_.reservations_refused);
+      if (one.outcome.succeeded()) give_way_to_what_came(one.outcome, now);
       std::vector<Caller> callers;
       for (const std::uint64_t token : one.tokens) {
         callers.push_back(waiting_callers_.at(token));
@@ -313,14 +322,39 @@ void Engine::ask_home_of_sku(Now now, const Caller& caller, ReplicaId to, Reserv
   const std::uint64_t call = mesh_.call(to, encode_call(Forward{asked}));
   if (call == 0) return reserve(now, caller, std::get<Reserve>(std::move(asked)), false);
   ++counted_.forwards;
-  away_.emplace(call, Away{{caller.token}, std::move(asked), to, now.instant + within, true});
+  away_.emplace(
+      call, Away{{caller.token}, std::move(asked), to, now.instant + within, true, now.instant});
   wake(now.instant + within);
+}
+
+namespace {
+// What is left of the time that the client waits for rights.
+Millis wait_left(const Reserve& made, crdt::Instant asked, crdt::Instant now) {
+  return std::max(Millis(0), Millis(made.wait_ms) - (now - asked));
+}
+}  // namespace
+
+// Refused by the home for want of rights, but this node may reach some that the home does not.
+bool Engine::may_get_more(Now now, const Away& away) const {
+  const Reserve& made = std::get<Reserve>(away.command);
+  if (wait_left(made, away.asked, now.instant) <= Millis(0)) return false;
+  const std::vector<ReplicaId> peers = mesh_.reachable_peers();
+  return std::all_of(made.lines.begin(), made.lines.end(), [&](const Line& line) {
+    const crdt::Product* product = state_.product(line.sku);
+    if (product == nullptr) return false;
+    Units units = ledger_.free(*product);
+    for (const ReplicaId peer : peers)
+      if (peer != away.to) units += std::max<Units>(0, product->stock.rights(peer));
+    return units >= line.quantity;
+  });
 }
 
 // The home of its SKU does not decide it. Should it have done so all the same, and only its answer
 // be lost, one of the two copies gives way (copies.h).
 void Engine::make_here(Now now, Away&& away, bool said_no) {
   Reserve& made = std::get<Reserve>(away.command);
+  if (said_no)
+    made.wait_ms = static_cast<std::uint32_t>(wait_left(made, away.asked, now.instant).count());
   const Caller caller{
       .token = away.caller.token, .durability = made.durability, .perhaps_made = !said_no};
   const bool known = state_.hold(made.id) != nullptr || rights_.waiting(made.id);

@@ -163,6 +163,17 @@ TEST_SUITE("homes") {
     CHECK(all.truth("a").held == 8);
   }
 
+  TEST_CASE("a home that does not reach whoever has the rights is not the last word") {
+    Regions all("on-demand");
+    all.receive(3, 50);
+    all.cut(all.home(), 3);
+    all.run_for(5'000);
+    CHECK(all.hold(all.other(), "r", 4, 1'000).code == Code::created);
+    all.heal_all();
+    REQUIRE(all.converge());
+    CHECK(all.made_at("r") == all.replica(all.other()));
+  }
+
   TEST_CASE(
       "refused here while the home may have made it: the outcome is unknown, and then known") {
     Regions all("on-demand");

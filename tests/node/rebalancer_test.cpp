@@ -43,7 +43,8 @@ struct Replica {
     state.advance(kPeer, sequence);
   }
   void member(std::uint64_t demand) {  // units per 1,000 s at the peer, of all SKUs
-    merge(RowKind::member, holdfast::crdt::to_string(kPeer), MemberRow{.region = "us", .demand_milli = demand});
+    merge(RowKind::member, holdfast::crdt::to_string(kPeer),
+          MemberRow{.region = "us", .demand_milli = demand});
   }
   void peer_has(const std::string& sku, Units units) {
     merge(RowKind::stock, sku, StockRow{.received = units});
