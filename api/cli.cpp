@@ -36,6 +36,31 @@ void add_serve(CLI::App& root, Arguments& a, const CliHooks& hooks) {
   });
 }
 
+void add_route(CLI::App& root, Arguments& a) {
+  CLI::App* app = command(root, "route", "Run a router over shards until SIGTERM or Ctrl-C",
+                          "holdfast route --map shards.toml --region eu --fallback us");
+  RouteOptions& r = a.route;
+  app->add_option("--map", r.map,
+                  "The shard map (TOML: version, [[shard]] name, weight, nodes; [[range]] from, to, "
+                  "shard); read again when it changes")
+      ->required();
+  app->add_option("--listen", r.listen, "host:port")->capture_default_str();
+  app->add_option("--region", r.region, "Whose nodes are asked (any, if left out)");
+  repeated(app, "--fallback", r.fallback,
+           "A further region, for when no node of the region can be reached; may be repeated");
+  app->add_option("--threads", r.threads, "Threads that parse and answer HTTP")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app->add_option("--hedge-ms", r.hedge_ms, "After this long a read is asked of a second node, too")
+      ->check(CLI::Range(1, 60'000))
+      ->capture_default_str();
+  app->add_option("--sweep-s", r.sweep_s,
+                  "How often carts are looked for that a router left half done")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+  app->callback([&a] { a.action = [&a] { return route(a.route); }; });
+}
+
 void add_dev(CLI::App& root, Arguments& a) {
   CLI::App* app = command(root, "dev", "Run a whole cluster on this machine until Ctrl-C",
                           "holdfast dev --regions us,eu,ap --nodes 2");
@@ -285,6 +310,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   }
   add_serve(root, arguments, hooks);
   add_dev(root, arguments);
+  add_route(root, arguments);
   add_replay(root, arguments);
   add_demo(root, arguments);
   add_sku(root, arguments);

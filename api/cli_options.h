@@ -14,6 +14,7 @@
 #include "api/cli_drill.h"
 #include "api/cli_plan.h"
 #include "api/cli_replay.h"
+#include "api/cli_route.h"
 #include "api/cli_store.h"
 
 namespace holdfast::api {
@@ -38,6 +39,7 @@ struct Arguments {
   DrillOptions drill;
   BenchOptions bench;
   PlanOptions plan;
+  RouteOptions route;
   StoreOptions store;
   std::string serve_config;
   std::vector<std::string> serve_set;

@@ -251,7 +251,19 @@ Response answer_readiness(const node::Stats& stats) {
   return response;
 }
 
+// The router's: it is ready if of each shard some node can be reached.
+Response answer_routed_stats(const Call& call, const node::Worded& metrics) {
+  if (call.wording == Wording::metrics)
+    return {.type = ContentType::prometheus, .body = metrics.body};
+  if (metrics.status == 200) return {.body = "{\"status\":\"ready\"}"};
+  return to_response({.status = metrics.status,
+                      .code = "not_ready",
+                      .detail = "of some shard no node can be reached: see GET /v1/cluster"});
+}
+
 Response answer_stats(const Call& call, const node::Outcome& outcome) {
+  if (const auto* routed = std::get_if<node::Worded>(&outcome.view))
+    return answer_routed_stats(call, *routed);
   const auto* stats = std::get_if<std::unique_ptr<node::Stats>>(&outcome.view);
   if (stats == nullptr || *stats == nullptr) return answer_readiness({});
   if (call.wording == Wording::readiness) return answer_readiness(**stats);

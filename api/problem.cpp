@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 28> kEngineCodes = {{
+constexpr std::array<CodeText, 30> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -45,6 +45,8 @@ constexpr std::array<CodeText, 28> kEngineCodes = {{
     {503, "awaiting_peer", "No peer has confirmed this node yet"},
     {409, "last_of_region", "The last live node of its region"},
     {409, "drain_running", "The node is being drained already"},
+    {503, "shard_unreachable", "No node of the shard can be reached"},
+    {502, "elsewhere", "Refused by another node"},
 }};
 
 // What no engine says, in no particular order.
@@ -132,6 +134,10 @@ Response to_response(const Problem& problem) {
 }
 
 void append_problem(std::string& out, const node::Outcome& outcome) {
+  if (const auto* worded = std::get_if<node::Worded>(&outcome.view)) {
+    out.append(worded->body);
+    return;
+  }
   const CodeText& text = text_of(outcome.code);
   append_head(out, text.status, text.code, text.title, outcome.detail);
   if (outcome.code == node::Code::insufficient_stock) {
@@ -155,6 +161,8 @@ void append_problem(std::string& out, const node::Outcome& outcome) {
 Response problem_response(const node::Outcome& outcome) {
   Response response{.status = http_status(outcome.code), .type = ContentType::problem};
   if (outcome.code == node::Code::overloaded) response.headers = kRetryAfter;
+  if (const auto* worded = std::get_if<node::Worded>(&outcome.view))
+    response.status = worded->status;
   append_problem(response.body, outcome);
   return response;
 }

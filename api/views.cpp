@@ -327,6 +327,7 @@ struct AppendView {
   std::string& out;
   node::Code code;
   void operator()(std::monostate) const { out.append("{}"); }
+  void operator()(const node::Worded& worded) const { out.append(worded.body); }
   // Numbers of the engine go out as metrics, see metrics.h.
   void operator()(const std::unique_ptr<node::Stats>&) const { out.append("{}"); }
   void operator()(const std::unique_ptr<node::ReservationView>& view) const {

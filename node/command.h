@@ -199,6 +199,8 @@ enum class Code : std::uint8_t {
   awaiting_peer = 25,       // 503: start_requires_peer, and no peer has confirmed this node yet
   last_of_region = 26,      // 409: nobody of its region could go on with what a node has
   drain_running = 27,       // 409: to another successor
+  shard_unreachable = 28,   // 503: no node can be asked about a SKU (the router says so)
+  elsewhere = 29,           // refused as another node has worded it (Worded; the router)
 };
 
 struct SkuView {
@@ -382,6 +384,12 @@ struct Stats {
   std::vector<std::string> awaited;  // then: the configured addresses of peers
 };
 
+// An answer as another node has worded it: what the router passes on unread.
+struct Worded {
+  int status = 200;
+  std::string body;
+};
+
 struct Outcome {
   Code code = Code::ok;
   std::string detail;               // for problems: what happened and what to do
@@ -389,7 +397,7 @@ struct Outcome {
   std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
                std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
                Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, DrainView,
-               std::unique_ptr<Stats>>
+               std::unique_ptr<Stats>, Worded>
       view;
   bool succeeded() const { return code <= Code::accepted; }
 };

@@ -1,0 +1,537 @@
+#include "api/router.h"
+
+#include <algorithm>
+
+#include "api/json.h"
+#include "crdt/digest.h"
+#include "node/homes.h"
+
+namespace holdfast::api {
+
+using crdt::Instant;
+using crdt::Millis;
+using crdt::Now;
+using node::Code;
+using node::Command;
+using node::Outcome;
+
+namespace {
+
+constexpr Millis kReadWithin{2'000}, kWriteWithin{5'000}, kProbeWithin{1'000};
+constexpr std::size_t kTries = 3;
+constexpr std::uint32_t kWorthLeavingHome = 64;  // calls in hand there, more than elsewhere
+enum Count { requests, calls, again, hedged, parts, settled };
+
+bool is_read(const Command& command) {
+  return std::holds_alternative<node::GetSku>(command) ||
+         std::holds_alternative<node::ListSkus>(command) ||
+         std::holds_alternative<node::GetStock>(command) ||
+         std::holds_alternative<node::GetAvailability>(command) ||
+         std::holds_alternative<node::GetReservation>(command) ||
+         std::holds_alternative<node::ListReservations>(command) ||
+         std::holds_alternative<node::GetCluster>(command);
+}
+
+Millis time_for(const Command& command) {
+  if (is_read(command)) return kReadWithin;
+  if (const auto* made = std::get_if<node::Reserve>(&command))
+    return kWriteWithin + Millis(made->wait_ms);
+  return kWriteWithin;
+}
+
+// Another node may do better.
+bool says_try_another(Code code) {
+  return code == Code::overloaded || code == Code::stopping || code == Code::storage_full ||
+         code == Code::awaiting_peer || code == Code::home_unreachable ||
+         code == Code::outcome_unknown;
+}
+
+node::IdempotencyKey* key_of(Command& command) {
+  if (auto* c = std::get_if<node::Receive>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::Adjust>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::Allow>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::GrantTo>(&command)) return &c->key;
+  return nullptr;
+}
+
+std::string sku_of(const Command& command) {
+  return std::visit(
+      []<typename C>(const C& c) -> std::string {
+        if constexpr (requires { c.sku.size(); }) return c.sku;
+        return "";
+      },
+      command);
+}
+
+}  // namespace
+
+Router::Router(RouterConfig config, node::ShardMap map) : config_(std::move(config)) {
+  if (!use(std::move(map)).ok()) std::abort();  // the first one follows any
+}
+
+Router::~Router() = default;
+
+absl::Status Router::use(node::ShardMap map) {
+  if (absl::Status status = check_follows(map_, map); !status.ok()) return status;
+  std::vector<std::unique_ptr<Group>> groups;
+  for (const node::Shard& shard : map.shards) {
+    const auto same = std::find_if(groups_.begin(), groups_.end(), [&](const auto& group) {
+      return group != nullptr && group->name == shard.name;
+    });
+    groups.push_back(same != groups_.end() ? std::move(*same) : std::make_unique<Group>());
+    Group& group = *groups.back();
+    group.name = shard.name;
+    for (const std::string& url : shard.nodes) {
+      auto& node = group.nodes[url];
+      if (node == nullptr) node = std::make_unique<Node>();
+      node->url = url;
+    }
+  }
+  // A shard that is gone: its nodes are kept for what still waits for them.
+  for (auto& group : groups_)
+    if (group != nullptr) gone_.push_back(std::move(group));
+  if (map_.version != 0 && map_.version != map.version) carts_.clear(), remembered_.clear();
+  groups_ = std::move(groups);
+  map_ = std::move(map);
+  probe_at_ = {};
+  return absl::OkStatus();
+}
+
+// ── what coroutines wait for ────────────────────────────────────────────────────────────────────
+
+Router::Inbox::~Inbox() {
+  for (const std::uint64_t id : asked_)
+    if (const auto at = router_.asked_.find(id); at != router_.asked_.end())
+      at->second.inbox = nullptr;
+  if (!timed_) return;
+  std::erase_if(router_.times_, [&](const auto& entry) { return entry.second.first == this; });
+}
+
+void Router::Inbox::ask(int tag, Node& node, Command command, Millis timeout) {
+  const std::uint64_t id = ++router_.last_call_;
+  router_.asked_[id] = {this, tag, &node};
+  asked_.push_back(id);
+  ++node.in_hand;
+  ++router_.counts_[Count::calls];
+  router_.calls_.push_back({id, node.url, std::move(command), timeout});
+}
+
+void Router::Inbox::after(int tag, Millis wait) {
+  timed_ = true;
+  router_.times_.emplace(router_.now_.instant + wait, std::pair(this, tag));
+}
+
+void Router::Inbox::arrive(Arrival&& arrival) {
+  arrived_.push_back(std::move(arrival));
+  if (waits_) std::exchange(waits_, nullptr).resume();
+}
+
+Router::Arrival Router::Inbox::take() {
+  Arrival arrival = std::move(arrived_.front());
+  arrived_.pop_front();
+  return arrival;
+}
+
+void Router::start(Task<bool> task) {
+  if (!task.done()) tasks_.push_back(std::move(task));
+}
+
+void Router::reap() {
+  std::erase_if(tasks_, [](const Task<bool>& task) { return task.done(); });
+}
+
+// ── events ──────────────────────────────────────────────────────────────────────────────────────
+
+void Router::on_request(Now now, node::Request&& request) {
+  now_ = now;
+  ++counts_[Count::requests];
+  start(serve(request.token, std::move(request.command)));
+}
+
+void Router::on_answer(Now now, std::uint64_t call, Outcome&& outcome) {
+  now_ = now;
+  const auto at = asked_.find(call);
+  if (at == asked_.end()) return;
+  const Asked asked = at->second;
+  asked_.erase(at);
+  --asked.node->in_hand;
+  asked.node->up = true;
+  if (asked.inbox != nullptr)
+    asked.inbox->arrive({.tag = asked.tag, .answered = true, .outcome = std::move(outcome)});
+}
+
+void Router::on_lost(Now now, std::uint64_t call, bool sent) {
+  now_ = now;
+  const auto at = asked_.find(call);
+  if (at == asked_.end()) return;
+  const Asked asked = at->second;
+  asked_.erase(at);
+  --asked.node->in_hand;
+  asked.node->up = false;  // until it answers a probe
+  if (asked.inbox != nullptr) asked.inbox->arrive({.tag = asked.tag, .sent = sent});
+}
+
+void Router::tick(Now now) {
+  now_ = now;
+  while (!times_.empty() && times_.begin()->first <= now.instant) {
+    const auto [inbox, tag] = times_.begin()->second;
+    times_.erase(times_.begin());
+    inbox->arrive({.tag = tag, .sent = false});
+  }
+  if (now.instant >= probe_at_) {
+    probe_at_ = now.instant + config_.probe_every;
+    probe_all();
+  }
+  if (now.instant >= sweep_at_ && !sweeping_ && ready()) {
+    sweep_at_ = now.instant + config_.sweep_every;
+    start(sweep(!swept_));
+  }
+  reap();
+}
+
+Instant Router::wake_at() const {
+  Instant at = std::min(probe_at_, sweep_at_ > now_.instant ? sweep_at_ : probe_at_);
+  if (!times_.empty()) at = std::min(at, times_.begin()->first);
+  return at;
+}
+
+// ── nodes ───────────────────────────────────────────────────────────────────────────────────────
+
+void Router::probe_all() {
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    for (auto& [url, node] : groups_[group]->nodes)
+      if (!node->probing) start(probe(group, url));
+}
+
+Task<bool> Router::probe(std::size_t at, std::string url) {
+  Group* const group = groups_[at].get();
+  Node& node = *group->nodes.at(url);
+  node.probing = true;
+  Inbox inbox(*this);
+  node::GetCluster about_it;
+  inbox.ask(0, node, about_it, kProbeWithin);
+  Arrival arrival = co_await inbox.next();
+  node.probing = false;
+  const auto* view = std::get_if<std::unique_ptr<node::ClusterView>>(&arrival.outcome.view);
+  if (arrival.answered && view != nullptr && *view != nullptr) learn(*group, **view);
+  co_return true;
+}
+
+// A node knows best about itself; of others it may only say that they are there.
+void Router::learn(Group& group, const node::ClusterView& view) {
+  for (const node::NodeView& seen : view.nodes) {
+    if (seen.http_address.empty()) continue;
+    const std::string url = "http://" + seen.http_address;
+    const auto known = group.nodes.find(url);
+    if (known == group.nodes.end() && seen.state == "retired") continue;
+    auto& node = known != group.nodes.end() ? known->second : group.nodes[url];
+    if (node == nullptr) node = std::make_unique<Node>();
+    // An address may be another replica's by now: who lives there is said by itself.
+    if (!seen.self && node->replica && node->replica != seen.replica) continue;
+    node->url = url;
+    node->name = seen.node;
+    node->region = seen.region;
+    node->replica = seen.replica;
+    node->weight = seen.state == "live" ? seen.weight : 0;
+    if (seen.self) node->member = seen.state == "live" || seen.state == "draining";
+    if (seen.state == "retired") node->member = false;
+  }
+}
+
+bool Router::ready() const {
+  return std::all_of(groups_.begin(), groups_.end(), [](const auto& group) {
+    return std::any_of(group->nodes.begin(), group->nodes.end(),
+                       [](const auto& entry) { return entry.second->up && entry.second->member; });
+  });
+}
+
+std::vector<Router::Node*> Router::candidates(std::size_t shard, const Hint& hint) {
+  std::vector<std::string> regions{config_.region};
+  regions.insert(regions.end(), config_.fallback.begin(), config_.fallback.end());
+  std::vector<Node*> found;
+  for (const std::string& region : regions) {
+    std::vector<Node*> here;
+    for (auto& [url, node] : groups_[shard]->nodes)
+      if (node->up && node->member && (region.empty() || node->region == region))
+        here.push_back(node.get());
+    std::stable_sort(here.begin(), here.end(),
+                     [](const Node* a, const Node* b) { return a->in_hand < b->in_hand; });
+    crdt::ReplicaId first = hint.replica;
+    if (!first && !hint.sku.empty()) {
+      std::vector<node::Seat> seats;
+      for (const Node* node : here) seats.push_back({node->replica, node->weight});
+      first = home_of(hint.sku, seats);
+    }
+    const auto home = std::find_if(here.begin(), here.end(),
+                                   [&](const Node* node) { return node->replica == first; });
+    if (home != here.end() && (*home)->in_hand <= here.front()->in_hand + kWorthLeavingHome)
+      std::rotate(here.begin(), home, home + 1);
+    found.insert(found.end(), here.begin(), here.end());
+  }
+  return found;
+}
+
+Outcome Router::unreachable(std::size_t shard, const std::string& what) const {
+  const std::string& name = map_.shards[shard].name;
+  return {.code = Code::shard_unreachable,
+          .detail = (what.empty() ? "shard '" + name + "'" : what + " is of shard '" + name + "'") +
+                    ", of which no node can be reached" +
+                    (config_.region.empty() ? "" : " in region '" + config_.region + "'") +
+                    "; what other shards have goes on. Try again later"};
+}
+
+std::string Router::fresh() {
+  char text[17];
+  const std::uint64_t word[2] = {config_.seed, ++drawn_};
+  const std::string_view bytes(reinterpret_cast<const char*>(word), sizeof word);
+  snprintf(text, sizeof text, "%016llx",
+           static_cast<unsigned long long>(crdt::digest(bytes, config_.seed)));
+  return text;
+}
+
+// ── one request ─────────────────────────────────────────────────────────────────────────────────
+
+Task<bool> Router::serve(std::uint64_t token, Command command) {
+  Outcome outcome = co_await decide(std::move(command));
+  replies_.push_back({token, std::move(outcome)});
+  co_return true;
+}
+
+Task<Outcome> Router::decide(Command command) {
+  if (std::holds_alternative<node::GetCluster>(command)) co_return cluster();
+  if (std::holds_alternative<node::GetStats>(command)) co_return metrics();
+  if (auto* asked = std::get_if<node::GetAvailability>(&command))
+    co_return co_await availability(std::move(*asked));
+  if (auto* asked = std::get_if<node::ListSkus>(&command))
+    co_return co_await list(std::move(*asked));
+  if (auto* asked = std::get_if<node::ListReservations>(&command))
+    co_return co_await list(std::move(*asked));
+  if (auto* cart = std::get_if<node::Reserve>(&command))
+    co_return co_await reserve(std::move(*cart));
+  const std::string id = std::visit(
+      []<typename C>(const C& c) -> std::string {
+        if constexpr (requires { c.id.size(); }) return c.id;
+        return "";
+      },
+      command);
+  if (!id.empty()) co_return co_await verb(std::move(command), id);
+  std::string sku = sku_of(command);
+  if (sku.empty()) {
+    Outcome refused{.code = Code::unknown_target,
+                    .detail = "a router passes on no operator's commands: send this one to a node "
+                              "(GET /v1/cluster here lists them)"};
+    co_return refused;
+  }
+  if (node::IdempotencyKey* key = key_of(command); key != nullptr && key->text.empty())
+    key->text = "route-" + fresh();
+  const std::size_t shard = map_.shard_of(sku);
+  Hint hint(std::move(sku));
+  co_return co_await at_shard(shard, std::move(command), std::move(hint));
+}
+
+// Some node of the shard does it, or says why not.
+Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
+  const std::vector<Node*> nodes = candidates(shard, hint);
+  if (nodes.empty()) {
+    const std::string sku = sku_of(command);
+    co_return unreachable(shard, sku.empty() ? "" : "SKU '" + sku + "'");
+  }
+  if (is_read(command)) {
+    Outcome outcome = co_await ask_hedged(nodes, std::move(command));
+    if (outcome.code == Code::shard_unreachable) co_return unreachable(shard, "");
+    co_return outcome;
+  }
+  Outcome last = unreachable(shard, "");
+  Inbox inbox(*this);
+  const std::size_t tries = std::min(kTries, std::max<std::size_t>(2, nodes.size()));
+  for (std::size_t i = 0; i < tries; ++i) {
+    if (i > 0) ++counts_[Count::again];
+    inbox.ask(0, *nodes[i % nodes.size()], command, time_for(command));
+    Arrival arrival = co_await inbox.next();
+    if (arrival.answered && !says_try_another(arrival.outcome.code))
+      co_return std::move(arrival.outcome);
+    if (arrival.answered) {
+      last = std::move(arrival.outcome);
+    } else if (arrival.sent) {
+      last = Outcome{.code = Code::outcome_unknown,
+                     .detail = "a node did not answer in time; repeat the same call to learn the "
+                               "outcome"};
+    }
+  }
+  co_return last;
+}
+
+// The first answer of two nodes, the second asked when the first takes long or cannot say.
+Task<Outcome> Router::ask_hedged(std::vector<Node*> nodes, Command command) {
+  constexpr int kTime = -1;
+  Inbox inbox(*this);
+  std::size_t asked = 0, open = 0;
+  Outcome last{.code = Code::shard_unreachable};
+  const auto ask_one = [&] {
+    if (asked >= std::min(nodes.size(), kTries)) return;
+    inbox.ask(static_cast<int>(asked), *nodes[asked], command, kReadWithin);
+    ++asked;
+    ++open;
+  };
+  ask_one();
+  inbox.after(kTime, config_.hedge_after);
+  while (open > 0) {
+    Arrival arrival = co_await inbox.next();
+    if (arrival.tag == kTime) {
+      if (asked < std::min(nodes.size(), kTries)) ++counts_[Count::hedged];
+      ask_one();
+      continue;
+    }
+    --open;
+    if (arrival.answered && !says_try_another(arrival.outcome.code))
+      co_return std::move(arrival.outcome);
+    if (arrival.answered) last = std::move(arrival.outcome);
+    ask_one();
+  }
+  co_return last;
+}
+
+// ── over all shards ─────────────────────────────────────────────────────────────────────────────
+
+// What is known of the shards that answer; of the others, that it is not.
+Task<Outcome> Router::availability(node::GetAvailability command) {
+  std::map<std::size_t, node::GetAvailability> by_shard;
+  for (const std::string& sku : command.skus) by_shard[map_.shard_of(sku)].skus.push_back(sku);
+  std::vector<Task<Outcome>> asked;
+  for (auto& [shard, part] : by_shard) asked.push_back(at_shard(shard, part, Hint()));
+  std::map<std::string, node::AvailabilityItem> found;
+  for (Task<Outcome>& one : asked) {
+    Outcome outcome = co_await one;
+    const auto* items = std::get_if<node::Availability>(&outcome.view);
+    if (items == nullptr) co_return outcome;
+    for (const node::AvailabilityItem& item : items->items) found[item.sku] = item;
+  }
+  node::Availability all;
+  for (const std::string& sku : command.skus) all.items.push_back(found[sku]);
+  Outcome outcome;
+  outcome.view = std::move(all);
+  co_return outcome;
+}
+
+Task<Outcome> Router::list(node::ListSkus command) {
+  std::vector<Task<Outcome>> asked;
+  for (std::size_t shard = 0; shard < groups_.size(); ++shard)
+    asked.push_back(at_shard(shard, command, Hint()));
+  node::SkuPage all;
+  bool more = false;
+  for (Task<Outcome>& one : asked) {
+    Outcome outcome = co_await one;
+    auto* page = std::get_if<node::SkuPage>(&outcome.view);
+    if (page == nullptr) co_return outcome;
+    more = more || !page->next.empty();
+    std::move(page->items.begin(), page->items.end(), std::back_inserter(all.items));
+  }
+  std::sort(all.items.begin(), all.items.end(),
+            [](const node::SkuView& a, const node::SkuView& b) { return a.sku < b.sku; });
+  if (all.items.size() > command.limit) {
+    all.items.resize(command.limit);
+    more = true;
+  }
+  if (more && !all.items.empty()) all.next = all.items.back().sku;  // as a node's cursor is
+  Outcome outcome;
+  outcome.view = std::move(all);
+  co_return outcome;
+}
+
+// One shard after the other: a cursor is "SHARD:cursor of that one". Parts of carts are shown with
+// their carts.
+Task<Outcome> Router::list(node::ListReservations command) {
+  std::size_t shard = 0;
+  if (!command.cursor.empty()) {
+    const std::size_t colon = command.cursor.find(':');
+    const auto named = shard_named(command.cursor.substr(0, colon));
+    if (!named || colon == std::string::npos) {
+      Outcome refused{.code = Code::invalid_cursor,
+                      .detail = "cursor is not one that a page of this list gave"};
+      co_return refused;
+    }
+    shard = *named;
+    command.cursor = command.cursor.substr(colon + 1);
+  }
+  Outcome outcome = co_await at_shard(shard, command, Hint());
+  auto* page = std::get_if<node::ReservationPage>(&outcome.view);
+  if (page == nullptr) co_return outcome;
+  node::ReservationPage shown;
+  for (node::ReservationView& view : page->items) {
+    const std::optional<Cart> cart = cart_of(view, shard);
+    if (!cart) continue;  // a part
+    if (cart->others.empty()) {
+      shown.items.push_back(std::move(view));
+      continue;
+    }
+    Outcome whole = co_await show(view.id, *cart, Code::ok);
+    if (auto* all = std::get_if<std::unique_ptr<node::ReservationView>>(&whole.view))
+      shown.items.push_back(std::move(**all));
+  }
+  if (!page->next.empty()) {
+    shown.next = map_.shards[shard].name + ":" + page->next;
+  } else if (shard + 1 < groups_.size()) {
+    shown.next = map_.shards[shard + 1].name + ":";
+  }
+  outcome.view = std::move(shown);
+  co_return outcome;
+}
+
+// ── about itself ────────────────────────────────────────────────────────────────────────────────
+
+Outcome Router::cluster() const {
+  std::string out = "{\"router\":true,\"map_version\":" + std::to_string(map_.version) +
+                    ",\"region\":";
+  append_string(out, config_.region);
+  out += ",\"shards\":[";
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    out += i == 0 ? "{\"shard\":" : ",{\"shard\":";
+    append_string(out, groups_[i]->name);
+    out += ",\"weight\":" + std::to_string(map_.shards[i].weight) + ",\"nodes\":[";
+    bool first = true;
+    for (const auto& [url, node] : groups_[i]->nodes) {
+      out += std::exchange(first, false) ? "{\"url\":" : ",{\"url\":";
+      append_string(out, url);
+      out += ",\"node\":";
+      append_string(out, node->name);
+      out += ",\"region\":";
+      append_string(out, node->region);
+      out += ",\"up\":";
+      append_boolean(out, node->up && node->member);
+      out += ",\"weight\":" + std::to_string(node->weight) +
+             ",\"in_hand\":" + std::to_string(node->in_hand) + "}";
+    }
+    out += "]}";
+  }
+  Outcome outcome;
+  outcome.view = node::Worded{200, out + "]}"};
+  return outcome;
+}
+
+Outcome Router::metrics() const {
+  static constexpr const char* kNames[] = {
+      "requests_total", "calls_total", "calls_again_total",
+      "reads_hedged_total", "cart_parts_total", "carts_settled_total"};
+  static constexpr const char* kHelp[] = {
+      "Requests of clients", "Calls to nodes", "Calls that were sent once more",
+      "Reads of which a second node was asked", "Parts of carts over several shards",
+      "Parts and carts that a sweep has found half done, and has ended"};
+  std::string out;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const std::string name = std::string("holdfast_router_") + kNames[i];
+    out += "# HELP " + name + " " + kHelp[i] + "\n# TYPE " + name + " counter\n" + name + " " +
+           std::to_string(counts_[i]) + "\n";
+  }
+  out += "# HELP holdfast_router_nodes_up Nodes of a shard that answer\n"
+         "# TYPE holdfast_router_nodes_up gauge\n";
+  for (const auto& group : groups_) {
+    std::size_t up = 0;
+    for (const auto& [url, node] : group->nodes) up += node->up && node->member ? 1 : 0;
+    out += "holdfast_router_nodes_up{shard=\"" + group->name + "\"} " + std::to_string(up) + "\n";
+  }
+  Outcome outcome;
+  outcome.view = node::Worded{ready() ? 200 : 503, std::move(out)};
+  return outcome;
+}
+
+}  // namespace holdfast::api

@@ -1,0 +1,241 @@
+#pragma once
+// Router: one contract over many shards. A state machine without socket, clock or random source,
+// (event, now) → calls to nodes and replies; what is in its memory is never more than a hint, so
+// routers come and go, and any number of them may run side by side.
+//
+// A request about one SKU goes to a node of its shard: in this router's region the SKU's home
+// (node/homes.h), unless that has much more in hand than another; of a further region only if none
+// of the own can be reached and the shop allows it (fallback). It is sent once more, to another
+// node, if it was not sent at all, or if sending it twice does no harm; a POST without
+// Idempotency-Key is given one for that. A read that takes long is asked of a second node as well.
+//
+// A cart over several shards (router_carts.cpp). All parts but one are held first, at once, under
+// ids of their own ("part:…"); then the last one, in the first of the shards by name, under the
+// cart's own id, and its metadata names the others: that is the record, and the moment at which the
+// cart is made. If a part is refused, the others are released. Refused for want of stock while
+// others compete, it is tried once more part by part in that order, so that of two carts that want
+// the same last units one gets them. A commit begins with the record, and that decides it; if
+// another part has expired by then, what was sold is returned, and the cart is closed. A commit of
+// some lines alone ends with the record, and is undone if it stops before.
+//
+// A sweep (router_sweep.cpp) finds what a router that ended left half done, by the nodes' own
+// rows: parts whose record never came, carts that are committed in part.
+//
+// Cost  one call to a node for a request about one shard; a cart over n shards: n calls, two after
+//       one another; a verb on a reservation that this router has not seen: one read at each shard.
+
+#include <array>
+#include <coroutine>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "api/router_task.h"
+#include "crdt/time.h"
+#include "node/command.h"
+#include "node/shard_map.h"
+
+namespace holdfast::api {
+
+struct RouterConfig {
+  std::string region;                 // whose nodes are asked; empty: any
+  std::vector<std::string> fallback;  // further regions, in this order, if none of it can be reached
+  crdt::Millis hedge_after{50};       // a read: then a second node is asked, too
+  crdt::Millis probe_every{1'000};
+  crdt::Millis sweep_every{30'000};
+  // A part that is older than this and has no record is left over: no router is still at it.
+  crdt::Millis left_over_after{20'000};
+  std::uint64_t seed = 0;  // of ids and keys: must differ between routers, and between starts
+};
+
+// A call to a node; it must be answered by on_answer() or on_lost(), once.
+struct RouterCall {
+  std::uint64_t id = 0;
+  std::string url;
+  node::Command command;
+  crdt::Millis timeout{0};
+};
+
+class Router {
+ public:
+  Router(RouterConfig config, node::ShardMap map);
+  ~Router();
+
+  void on_request(crdt::Now now, node::Request&& request);
+  void on_answer(crdt::Now now, std::uint64_t call, node::Outcome&& outcome);
+  // No answer came; `sent`: it may have been done all the same.
+  void on_lost(crdt::Now now, std::uint64_t call, bool sent);
+  void tick(crdt::Now now);
+  // Errors: kInvalidArgument; then the map in use stays.
+  absl::Status use(node::ShardMap map);
+
+  std::vector<RouterCall> take_calls() { return std::exchange(calls_, {}); }
+  std::vector<node::Reply> take_replies() { return std::exchange(replies_, {}); }
+  // What people should read in the log.
+  std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
+  crdt::Instant wake_at() const;
+  bool ready() const;  // of each shard some node can be reached
+  const node::ShardMap& map() const { return map_; }
+
+ private:
+  struct Node {
+    std::string url, name, region;
+    crdt::ReplicaId replica;
+    std::uint32_t weight = 0;
+    bool member = false;  // live, by what some node has said
+    bool up = false;      // it answered last time
+    bool probing = false;
+    std::uint32_t in_hand = 0;
+  };
+  struct Group {  // of one shard
+    std::string name;
+    std::map<std::string, std::unique_ptr<Node>> nodes;  // by URL; none is ever erased
+  };
+  struct Arrival {
+    int tag = 0;
+    bool answered = false, sent = true;  // neither: it was not sent
+    node::Outcome outcome;
+  };
+  // What a coroutine waits for: answers to what it asked, and times. It ends all that it waits for
+  // with itself.
+  class Inbox {
+   public:
+    explicit Inbox(Router& router) : router_(router) {}
+    ~Inbox();
+    Inbox(const Inbox&) = delete;
+    Inbox& operator=(const Inbox&) = delete;
+    void ask(int tag, Node& node, node::Command command, crdt::Millis timeout);
+    void after(int tag, crdt::Millis wait);
+    void arrive(Arrival&& arrival);
+    struct Wait {
+      Inbox& inbox;
+      bool await_ready() const { return !inbox.arrived_.empty(); }
+      void await_suspend(std::coroutine_handle<> waits) const { inbox.waits_ = waits; }
+      Arrival await_resume() const { return inbox.take(); }
+    };
+    Wait next() { return {*this}; }  // co_await inbox.next()
+    Arrival take();
+
+   private:
+    Router& router_;
+    std::vector<std::uint64_t> asked_;  // calls that may still be open
+    bool timed_ = false;
+    std::deque<Arrival> arrived_;
+    std::coroutine_handle<> waits_;
+  };
+  struct Asked {
+    Inbox* inbox = nullptr;  // nobody waits any more
+    int tag = 0;
+    Node* node = nullptr;
+  };
+  // Which node to ask first. (No aggregate: those that are made within a co_await expression GCC 12
+  // destroys twice; commands for that reason come from functions.)
+  struct Hint {
+    Hint() = default;
+    explicit Hint(std::string of) : sku(std::move(of)) {}
+    explicit Hint(crdt::ReplicaId home) : replica(home) {}
+    std::string sku;
+    crdt::ReplicaId replica;
+  };
+  // A reservation as its record has it.
+  struct Part {
+    std::size_t shard = 0;
+    std::string id;
+  };
+  struct Cart {
+    std::size_t shard = 0;  // of the record
+    crdt::ReplicaId home;
+    std::vector<Part> others;  // none: all of it is in the record
+  };
+  // All parts of a cart, just read; the record first.
+  struct Whole {
+    std::vector<Part> parts;
+    std::vector<node::ReservationView> views;  // of each
+  };
+  using Answer = node::Outcome;
+  using Wholes = std::variant<Whole, Answer>;
+
+  // router.cpp
+  Task<bool> serve(std::uint64_t token, node::Command command);
+  Task<Answer> decide(node::Command command);
+  Task<Answer> at_shard(std::size_t shard, node::Command command, Hint hint);
+  Task<Answer> ask_hedged(std::vector<Node*> candidates, node::Command command);
+  Task<Answer> availability(node::GetAvailability command);
+  Task<Answer> list(node::ListSkus command);
+  Task<Answer> list(node::ListReservations command);
+  Task<bool> probe(std::size_t group, std::string url);
+  std::vector<Node*> candidates(std::size_t shard, const Hint& hint);
+  void probe_all();
+  void learn(Group& group, const node::ClusterView& view);
+  Answer cluster() const;
+  Answer metrics() const;
+  Answer unreachable(std::size_t shard, const std::string& what) const;
+  std::string fresh();  // 16 hexadecimal digits that no other call gets
+
+  // router_carts.cpp
+  Task<Answer> reserve(node::Reserve cart);
+  Task<Answer> reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards);
+  Task<std::optional<Answer>> hold_parts(const node::Reserve& cart,
+                                         const std::vector<std::size_t>& shards,
+                                         Whole& held, bool in_order);
+  Task<Answer> make_record(const node::Reserve& cart, std::size_t shard, std::vector<Part> others);
+  Task<std::optional<Answer>> standing(const node::Reserve& cart, std::vector<std::size_t> shards);
+  Task<bool> release_all(std::vector<Part> parts);
+  Task<Answer> verb(node::Command command, std::string id);
+  Task<Answer> commit(node::Commit command, Cart cart);
+  Task<Answer> commit_lines(node::Commit command, Cart cart);
+  Task<Answer> finish_commit(Cart cart, node::ReservationView record);
+  Task<Answer> release(node::Release command, Cart cart);
+  Task<Answer> extend(node::Extend command, Cart cart);
+  Task<Answer> give_back(node::Return command, Cart cart);
+  Task<Answer> show(std::string id, Cart cart, node::Code code);
+  Task<std::variant<Cart, Answer>> locate(std::string id);
+  Task<Wholes> read_all(std::string id, Cart cart);
+  Task<bool> undo(Whole whole);
+  Task<std::vector<Answer>> at_parts(std::vector<Part> parts, std::vector<node::Command> commands);
+  std::optional<Cart> cart_of(const node::ReservationView& view, std::size_t shard) const;
+  void remember(const std::string& id, Cart cart);
+  static node::Command reading(std::string id);
+  static node::Command committing(std::string id);
+  static node::Command releasing(std::string id);
+  static std::string part_of(const node::ReservationView& view);
+  std::vector<node::Line> lines_at(const node::Reserve& cart, std::size_t shard) const;
+
+  // router_sweep.cpp
+  Task<bool> sweep(bool first);
+  Task<bool> sweep_shard(std::size_t shard, crdt::HoldState state, std::int64_t before);
+  Task<bool> look_at(std::size_t shard, node::ReservationView view, std::int64_t before);
+  Task<bool> settle_part(std::size_t shard, node::ReservationView part);
+  Task<bool> settle_cart(node::ReservationView record, Cart cart, std::int64_t before);
+  std::optional<std::size_t> shard_named(const std::string& name) const;
+
+  void start(Task<bool> task);
+  void reap();
+
+  RouterConfig config_;
+  node::ShardMap map_;
+  std::vector<std::unique_ptr<Group>> groups_;  // as map_.shards
+  std::vector<std::unique_ptr<Group>> gone_;    // of shards that the map had
+  crdt::Now now_{};
+  std::uint64_t last_call_ = 0, drawn_ = 0;
+  std::unordered_map<std::uint64_t, Asked> asked_;
+  std::multimap<crdt::Instant, std::pair<Inbox*, int>> times_;
+  std::vector<RouterCall> calls_;
+  std::vector<node::Reply> replies_;
+  std::vector<std::string> notes_;
+  crdt::Instant probe_at_{}, sweep_at_{};
+  bool sweeping_ = false, swept_ = false;
+
+  static constexpr std::size_t kRememberedMax = 200'000;
+  std::unordered_map<std::string, Cart> carts_;  // where reservations are, the latest
+  std::deque<std::string> remembered_;           // their ids, in the order of their coming
+
+  std::array<std::uint64_t, 6> counts_{};  // requests, calls, again, hedged, parts, settled
+  std::deque<Task<bool>> tasks_;  // last: they end before what they wait for
+};
+
+}  // namespace holdfast::api

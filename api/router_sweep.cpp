@@ -1,0 +1,125 @@
+// What routers that ended have left half done, found by the nodes' own rows and brought to one end.
+//
+//   a part is held, its record is not there, or names others      released
+//   a part is held, its record has ended without a sale           released
+//   a part is held, its record is committed                       committed
+//   a record is committed, a part of it has expired              what was sold comes back
+//   a record is held, a part of it is committed                   likewise: that commit never ended
+//
+// Only what is older than `left_over_after`, so that no router is still at it. Committed records
+// are looked at once, when a router starts: later ones are driven by routers that live.
+
+#include <algorithm>
+
+#include "api/router.h"
+
+namespace holdfast::api {
+
+using crdt::HoldState;
+using node::Code;
+using node::Outcome;
+using node::ReservationView;
+
+namespace {
+
+constexpr std::uint32_t kPage = 1'000;
+
+const ReservationView* view_of(const Outcome& outcome) {
+  const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view);
+  return view == nullptr ? nullptr : view->get();
+}
+
+bool sold(const ReservationView& view) {
+  return std::any_of(view.lines.begin(), view.lines.end(),
+                     [](const crdt::HoldLine& line) { return line.committed > line.returned; });
+}
+
+}  // namespace
+
+Task<bool> Router::sweep(bool first) {
+  sweeping_ = true;
+  const std::int64_t before =
+      now_.wall.time_since_epoch().count() - config_.left_over_after.count();
+  bool all = true;
+  for (std::size_t shard = 0; shard < groups_.size(); ++shard) {
+    all = co_await sweep_shard(shard, HoldState::held, before) && all;
+    if (first && shard < groups_.size())
+      all = co_await sweep_shard(shard, HoldState::committed, before) && all;
+  }
+  sweeping_ = false;
+  swept_ = swept_ || all;
+  co_return true;
+}
+
+// False: it was cut short.
+Task<bool> Router::sweep_shard(std::size_t shard, HoldState state, std::int64_t before) {
+  node::ListReservations list{.state = state, .limit = kPage};
+  do {
+    Outcome outcome = co_await at_shard(shard, list, Hint());
+    auto* page = std::get_if<node::ReservationPage>(&outcome.view);
+    if (page == nullptr || shard >= groups_.size()) co_return false;
+    for (ReservationView& view : page->items) {
+      if (!view.metadata.starts_with("{\"holdfast\":{") || view.created_at >= before) continue;
+      co_await look_at(shard, std::move(view), before);
+    }
+    list.cursor = page->next;
+  } while (!list.cursor.empty());
+  co_return true;
+}
+
+Task<bool> Router::look_at(std::size_t shard, ReservationView view, std::int64_t before) {
+  std::optional<Cart> cart = cart_of(view, shard);
+  if (cart && cart->others.empty()) co_return true;
+  if (cart) co_return co_await settle_cart(std::move(view), *std::move(cart), before);
+  if (view.state == HoldState::held) co_return co_await settle_part(shard, std::move(view));
+  co_return true;
+}
+
+Task<bool> Router::settle_part(std::size_t shard, ReservationView part) {
+  const std::string of = part_of(part);
+  carts_.erase(of);
+  std::variant<Cart, Outcome> found = co_await locate(of);
+  const auto* cart = std::get_if<Cart>(&found);
+  if (cart == nullptr && std::get<Outcome>(found).code != Code::unknown_reservation)
+    co_return false;  // of some shard nobody can say
+  const bool named =
+      cart != nullptr && std::any_of(cart->others.begin(), cart->others.end(),
+                                     [&](const Part& other) { return other.id == part.id; });
+  if (named) {
+    Outcome read = co_await at_shard(cart->shard, reading(of), Hint());
+    const ReservationView* record = view_of(read);
+    if (record == nullptr || record->state == HoldState::held) co_return true;
+    if (record->state == HoldState::committed && sold(*record)) {
+      ++counts_[5];
+      notes_.push_back("reservation '" + of + "' was committed in part: the rest of it is, too");
+      Outcome done = co_await at_shard(shard, committing(part.id), Hint());
+      co_return done.succeeded();
+    }
+  }
+  ++counts_[5];
+  notes_.push_back("a part of reservation '" + of + "' was left over: it is released");
+  Outcome done = co_await at_shard(shard, releasing(part.id), Hint());
+  co_return done.succeeded();
+}
+
+Task<bool> Router::settle_cart(ReservationView record, Cart cart, std::int64_t before) {
+  Wholes all = co_await read_all(record.id, cart);
+  auto* whole = std::get_if<Whole>(&all);
+  if (whole == nullptr) co_return false;
+  const ReservationView& now = whole->views.front();
+  bool some_sold = false, some_lost = false, recent = now.ended_at >= before;
+  for (std::size_t i = 1; i < whole->views.size(); ++i) {
+    const ReservationView& part = whole->views[i];
+    some_sold = some_sold || sold(part);
+    some_lost = some_lost || part.state == HoldState::expired;
+    recent = recent || part.ended_at >= before;
+  }
+  const bool stopped = now.state == HoldState::held && some_sold;
+  const bool broken = now.state == HoldState::committed && sold(now) && some_lost;
+  if (recent || (!stopped && !broken)) co_return true;
+  notes_.push_back("reservation '" + record.id + "' was committed in part, and cannot be wholly: " +
+                   "what was sold has come back");
+  co_return co_await undo(std::move(*whole));
+}
+
+}  // namespace holdfast::api
