@@ -40,9 +40,10 @@ void add_route(CLI::App& root, Arguments& a) {
   CLI::App* app = command(root, "route", "Run a router over shards until SIGTERM or Ctrl-C",
                           "holdfast route --map shards.toml --region eu --fallback us");
   RouteOptions& r = a.route;
-  app->add_option("--map", r.map,
-                  "The shard map (TOML: version, [[shard]] name, weight, nodes; [[range]] from, to, "
-                  "shard); read again when it changes")
+  app->add_option(
+         "--map", r.map,
+         "The shard map (TOML: version, [[shard]] name, weight, nodes; [[range]] from, to, "
+         "shard); read again when it changes")
       ->required();
   app->add_option("--listen", r.listen, "host:port")->capture_default_str();
   app->add_option("--region", r.region, "Whose nodes are asked (any, if left out)");

@@ -14,8 +14,8 @@
 #include "api/cli_drill.h"
 #include "api/cli_plan.h"
 #include "api/cli_replay.h"
-#include "api/cli_route.h"
 #include "api/cli_store.h"
+#include "api/router_process.h"
 
 namespace holdfast::api {
 

@@ -4,7 +4,7 @@
 
 #include "api/json.h"
 #include "crdt/digest.h"
-#include "node/homes.h"
+#include "node/rendezvous.h"
 
 namespace holdfast::api {
 
@@ -65,16 +65,16 @@ std::string sku_of(const Command& command) {
 
 }  // namespace
 
-Router::Router(RouterConfig config, node::ShardMap map) : config_(std::move(config)) {
+Router::Router(RouterConfig config, ShardMap map) : config_(std::move(config)) {
   if (!use(std::move(map)).ok()) std::abort();  // the first one follows any
 }
 
 Router::~Router() = default;
 
-absl::Status Router::use(node::ShardMap map) {
+absl::Status Router::use(ShardMap map) {
   if (absl::Status status = check_follows(map_, map); !status.ok()) return status;
   std::vector<std::unique_ptr<Group>> groups;
-  for (const node::Shard& shard : map.shards) {
+  for (const Shard& shard : map.shards) {
     const auto same = std::find_if(groups_.begin(), groups_.end(), [&](const auto& group) {
       return group != nullptr && group->name == shard.name;
     });
@@ -260,7 +260,7 @@ std::vector<Router::Node*> Router::candidates(std::size_t shard, const Hint& hin
     if (!first && !hint.sku.empty()) {
       std::vector<node::Seat> seats;
       for (const Node* node : here) seats.push_back({node->replica, node->weight});
-      first = home_of(hint.sku, seats);
+      first = node::home_of(hint.sku, seats);
     }
     const auto home = std::find_if(here.begin(), here.end(),
                                    [&](const Node* node) { return node->replica == first; });
@@ -318,8 +318,9 @@ Task<Outcome> Router::decide(Command command) {
   std::string sku = sku_of(command);
   if (sku.empty()) {
     Outcome refused{.code = Code::unknown_target,
-                    .detail = "a router passes on no operator's commands: send this one to a node "
-                              "(GET /v1/cluster here lists them)"};
+                    .detail =
+                        "a router passes on no operator's commands: send this one to a node "
+                        "(GET /v1/cluster here lists them)"};
     co_return refused;
   }
   if (node::IdempotencyKey* key = key_of(command); key != nullptr && key->text.empty())
@@ -333,8 +334,9 @@ Task<Outcome> Router::decide(Command command) {
 Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
   const std::vector<Node*> nodes = candidates(shard, hint);
   if (nodes.empty()) {
-    const std::string sku = sku_of(command);
-    co_return unreachable(shard, sku.empty() ? "" : "SKU '" + sku + "'");
+    std::string what = sku_of(command);
+    if (!what.empty()) what = "SKU '" + what + "'";
+    co_return unreachable(shard, what);
   }
   if (is_read(command)) {
     Outcome outcome = co_await ask_hedged(nodes, std::move(command));
@@ -354,8 +356,9 @@ Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
       last = std::move(arrival.outcome);
     } else if (arrival.sent) {
       last = Outcome{.code = Code::outcome_unknown,
-                     .detail = "a node did not answer in time; repeat the same call to learn the "
-                               "outcome"};
+                     .detail =
+                         "a node did not answer in time; repeat the same call to learn the "
+                         "outcome"};
     }
   }
   co_return last;
@@ -480,8 +483,8 @@ Task<Outcome> Router::list(node::ListReservations command) {
 // ── about itself ────────────────────────────────────────────────────────────────────────────────
 
 Outcome Router::cluster() const {
-  std::string out = "{\"router\":true,\"map_version\":" + std::to_string(map_.version) +
-                    ",\"region\":";
+  std::string out =
+      "{\"router\":true,\"map_version\":" + std::to_string(map_.version) + ",\"region\":";
   append_string(out, config_.region);
   out += ",\"shards\":[";
   for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -509,12 +512,15 @@ Outcome Router::cluster() const {
 }
 
 Outcome Router::metrics() const {
-  static constexpr const char* kNames[] = {
-      "requests_total", "calls_total", "calls_again_total",
-      "reads_hedged_total", "cart_parts_total", "carts_settled_total"};
+  static constexpr const char* kNames[] = {"requests_total",    "calls_total",
+                                           "calls_again_total", "reads_hedged_total",
+                                           "cart_parts_total",  "carts_settled_total"};
   static constexpr const char* kHelp[] = {
-      "Requests of clients", "Calls to nodes", "Calls that were sent once more",
-      "Reads of which a second node was asked", "Parts of carts over several shards",
+      "Requests of clients",
+      "Calls to nodes",
+      "Calls that were sent once more",
+      "Reads of which a second node was asked",
+      "Parts of carts over several shards",
       "Parts and carts that a sweep has found half done, and has ended"};
   std::string out;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
@@ -522,8 +528,9 @@ Outcome Router::metrics() const {
     out += "# HELP " + name + " " + kHelp[i] + "\n# TYPE " + name + " counter\n" + name + " " +
            std::to_string(counts_[i]) + "\n";
   }
-  out += "# HELP holdfast_router_nodes_up Nodes of a shard that answer\n"
-         "# TYPE holdfast_router_nodes_up gauge\n";
+  out +=
+      "# HELP holdfast_router_nodes_up Nodes of a shard that answer\n"
+      "# TYPE holdfast_router_nodes_up gauge\n";
   for (const auto& group : groups_) {
     std::size_t up = 0;
     for (const auto& [url, node] : group->nodes) up += node->up && node->member ? 1 : 0;

@@ -35,16 +35,17 @@
 #include <vector>
 
 #include "api/router_task.h"
+#include "api/shard_map.h"
 #include "crdt/time.h"
 #include "node/command.h"
-#include "node/shard_map.h"
 
 namespace holdfast::api {
 
 struct RouterConfig {
-  std::string region;                 // whose nodes are asked; empty: any
-  std::vector<std::string> fallback;  // further regions, in this order, if none of it can be reached
-  crdt::Millis hedge_after{50};       // a read: then a second node is asked, too
+  std::string region;  // whose nodes are asked; empty: any
+  std::vector<std::string>
+      fallback;                  // further regions, in this order, if none of it can be reached
+  crdt::Millis hedge_after{50};  // a read: then a second node is asked, too
   crdt::Millis probe_every{1'000};
   crdt::Millis sweep_every{30'000};
   // A part that is older than this and has no record is left over: no router is still at it.
@@ -62,7 +63,7 @@ struct RouterCall {
 
 class Router {
  public:
-  Router(RouterConfig config, node::ShardMap map);
+  Router(RouterConfig config, ShardMap map);
   ~Router();
 
   void on_request(crdt::Now now, node::Request&& request);
@@ -71,7 +72,7 @@ class Router {
   void on_lost(crdt::Now now, std::uint64_t call, bool sent);
   void tick(crdt::Now now);
   // Errors: kInvalidArgument; then the map in use stays.
-  absl::Status use(node::ShardMap map);
+  absl::Status use(ShardMap map);
 
   std::vector<RouterCall> take_calls() { return std::exchange(calls_, {}); }
   std::vector<node::Reply> take_replies() { return std::exchange(replies_, {}); }
@@ -79,7 +80,7 @@ class Router {
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   crdt::Instant wake_at() const;
   bool ready() const;  // of each shard some node can be reached
-  const node::ShardMap& map() const { return map_; }
+  const ShardMap& map() const { return map_; }
 
  private:
   struct Node {
@@ -180,8 +181,8 @@ class Router {
   Task<Answer> reserve(node::Reserve cart);
   Task<Answer> reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards);
   Task<std::optional<Answer>> hold_parts(const node::Reserve& cart,
-                                         const std::vector<std::size_t>& shards,
-                                         Whole& held, bool in_order);
+                                         const std::vector<std::size_t>& shards, Whole& held,
+                                         bool in_order);
   Task<Answer> make_record(const node::Reserve& cart, std::size_t shard, std::vector<Part> others);
   Task<std::optional<Answer>> standing(const node::Reserve& cart, std::vector<std::size_t> shards);
   Task<bool> release_all(std::vector<Part> parts);
@@ -217,7 +218,7 @@ class Router {
   void reap();
 
   RouterConfig config_;
-  node::ShardMap map_;
+  ShardMap map_;
   std::vector<std::unique_ptr<Group>> groups_;  // as map_.shards
   std::vector<std::unique_ptr<Group>> gone_;    // of shards that the map had
   crdt::Now now_{};
@@ -235,7 +236,7 @@ class Router {
   std::deque<std::string> remembered_;           // their ids, in the order of their coming
 
   std::array<std::uint64_t, 6> counts_{};  // requests, calls, again, hedged, parts, settled
-  std::deque<Task<bool>> tasks_;  // last: they end before what they wait for
+  std::deque<Task<bool>> tasks_;           // last: they end before what they wait for
 };
 
 }  // namespace holdfast::api

@@ -69,8 +69,7 @@ std::optional<Note> note_in(const std::string& metadata) {
   if (const json::value* parts = own->get_object().if_contains("parts");
       parts != nullptr && parts->is_object())
     for (const auto& [shard, id] : parts->get_object())
-      if (id.is_string())
-        note.parts.emplace_back(std::string(shard), std::string(id.get_string()));
+      if (id.is_string()) note.parts.emplace_back(std::string(shard), std::string(id.get_string()));
   if (note.digest.empty() && note.part_of.empty()) return std::nullopt;
   if (const json::value* rest = value.get_object().if_contains("metadata"))
     note.metadata = json::serialize(*rest);
@@ -159,6 +158,14 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
   for (const Line& line : cart.lines) shards.push_back(map_.shard_of(line.sku));
   std::sort(shards.begin(), shards.end());
   shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
+  // Another body may lead to other shards: as far as this router knows, there it is the same id.
+  const auto known = carts_.find(cart.id);
+  if (known != carts_.end() &&
+      std::find(shards.begin(), shards.end(), known->second.shard) == shards.end()) {
+    const std::vector<std::size_t> elsewhere{known->second.shard};
+    std::optional<Outcome> conflict = co_await standing(cart, elsewhere);
+    if (conflict) co_return *std::move(conflict);
+  }
   if (shards.size() > 1) co_return co_await reserve_in_parts(std::move(cart), shards);
   const std::string id = cart.id;
   Hint hint(cart.lines.front().sku);
@@ -182,9 +189,8 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
     }
     const auto note = note_in(record->metadata);
     if (!note || note->digest != digest_of(cart))
-      co_return std::optional<Outcome>(
-          refused(Code::reservation_conflict,
-                  "reservation '" + cart.id + "' exists with another body"));
+      co_return std::optional<Outcome>(refused(
+          Code::reservation_conflict, "reservation '" + cart.id + "' exists with another body"));
     const std::optional<Cart> known = cart_of(*record, shard);
     co_return std::optional<Outcome>(co_await show(cart.id, *known, Code::ok));
   }
@@ -194,8 +200,8 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
 // Holds the cart's lines at each of the shards but under ids of their own. An answer: refused, and
 // what is held is in `held`.
 Task<std::optional<Outcome>> Router::hold_parts(const node::Reserve& cart,
-                                                const std::vector<std::size_t>& shards,
-                                                Whole& held, bool in_order) {
+                                                const std::vector<std::size_t>& shards, Whole& held,
+                                                bool in_order) {
   std::optional<Outcome> refusal;
   std::vector<Task<Outcome>> asked;
   std::vector<Part> parts;
@@ -248,10 +254,10 @@ Task<Outcome> Router::make_record(const node::Reserve& cart, std::size_t shard,
   record.lines = lines_at(cart, shard);
   std::string parts;
   for (const Part& part : others)
-    parts += (parts.empty() ? "\"" : ",\"") + map_.shards[part.shard].name + "\":\"" + part.id +
-             "\"";
+    parts +=
+        (parts.empty() ? "\"" : ",\"") + map_.shards[part.shard].name + "\":\"" + part.id + "\"";
   record.metadata = "{\"holdfast\":{\"digest\":\"" + digest_of(cart) + "\",\"parts\":{" + parts +
-                      "}}" + (cart.metadata.empty() ? "" : ",\"metadata\":" + cart.metadata) + "}";
+                    "}}" + (cart.metadata.empty() ? "" : ",\"metadata\":" + cart.metadata) + "}";
   Hint hint(record.lines.front().sku);
   ++counts_[4];
   Outcome outcome = co_await at_shard(shard, std::move(record), std::move(hint));
@@ -285,9 +291,9 @@ Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size
     if (known) co_return *std::move(known);
     if (outcome.code != Code::insufficient_stock || outcome.shortages.empty()) co_return outcome;
     // Should none of what lacks be there at all, nobody competes for it.
-    const bool competed = std::all_of(
-        outcome.shortages.begin(), outcome.shortages.end(),
-        [](const node::Shortage& lack) { return lack.available >= lack.requested; });
+    const bool competed =
+        std::all_of(outcome.shortages.begin(), outcome.shortages.end(),
+                    [](const node::Shortage& lack) { return lack.available >= lack.requested; });
     if (in_order || !competed) co_return outcome;
   }
   std::size_t record_at = first;
@@ -448,7 +454,8 @@ Task<Outcome> Router::finish_commit(Cart cart, ReservationView record) {
       co_return refused(Code::outcome_unknown,
                         "a part of reservation '" + id +
                             "' could not be committed yet; repeat the same call to learn the "
-                            "outcome: " + outcome.detail);
+                            "outcome: " +
+                            outcome.detail);
     Wholes all = co_await read_all(id, cart);
     if (auto* whole = std::get_if<Whole>(&all)) co_await undo(std::move(*whole));
     co_return refused(Code::reservation_closed,
@@ -550,8 +557,8 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
     commands.emplace_back(std::move(back));
   }
   if (placed != command.lines.size())
-    co_return refused(Code::out_of_range, "a line names a SKU of which reservation '" +
-                                              command.id + "' has not sold so much");
+    co_return refused(Code::out_of_range, "a line names a SKU of which reservation '" + command.id +
+                                              "' has not sold so much");
   std::vector<Outcome> outcomes = co_await at_parts(std::move(parts), std::move(commands));
   for (Outcome& outcome : outcomes)
     if (!outcome.succeeded()) co_return std::move(outcome);

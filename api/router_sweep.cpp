@@ -4,7 +4,8 @@
 //   a part is held, its record has ended without a sale           released
 //   a part is held, its record is committed                       committed
 //   a record is committed, a part of it has expired              what was sold comes back
-//   a record is held, a part of it is committed                   likewise: that commit never ended
+//   a record is held, a part of it has ended                      likewise: a commit of some lines
+//                                                                 that never came to its own end
 //
 // Only what is older than `left_over_after`, so that no router is still at it. Committed records
 // are looked at once, when a router starts: later ones are driven by routers that live.
@@ -107,18 +108,20 @@ Task<bool> Router::settle_cart(ReservationView record, Cart cart, std::int64_t b
   auto* whole = std::get_if<Whole>(&all);
   if (whole == nullptr) co_return false;
   const ReservationView& now = whole->views.front();
-  bool some_sold = false, some_lost = false, recent = now.ended_at >= before;
+  bool sold_some = false, ended_some = false, expired_some = false;
+  bool recent = now.ended_at >= before;
   for (std::size_t i = 1; i < whole->views.size(); ++i) {
     const ReservationView& part = whole->views[i];
-    some_sold = some_sold || sold(part);
-    some_lost = some_lost || part.state == HoldState::expired;
+    sold_some = sold_some || sold(part);
+    ended_some = ended_some || part.state != HoldState::held;
+    expired_some = expired_some || part.state == HoldState::expired;
     recent = recent || part.ended_at >= before;
   }
-  const bool stopped = now.state == HoldState::held && some_sold;
-  const bool broken = now.state == HoldState::committed && sold(now) && some_lost;
+  const bool stopped = now.state == HoldState::held && ended_some;
+  const bool broken = now.state == HoldState::committed && sold(now) && expired_some;
   if (recent || (!stopped && !broken)) co_return true;
-  notes_.push_back("reservation '" + record.id + "' was committed in part, and cannot be wholly: " +
-                   "what was sold has come back");
+  notes_.push_back("reservation '" + record.id + "' ended in part, and cannot be sold wholly: " +
+                   (sold_some || broken ? "what was sold has come back" : "it is released"));
   co_return co_await undo(std::move(*whole));
 }
 

@@ -23,8 +23,8 @@ constexpr std::size_t kIdleMax = 256;  // connections to one node
 constexpr std::uint64_t kUpstreamBytesMax = 64ull << 20;
 
 std::string request_text(const HttpUrl& url, const HttpCall& call) {
-  std::string text = call.method + " " + call.target + " HTTP/1.1\r\nHost: " +
-                     to_string(url).substr(7) + "\r\n";
+  std::string text =
+      call.method + " " + call.target + " HTTP/1.1\r\nHost: " + to_string(url).substr(7) + "\r\n";
   for (const auto& [name, value] : call.headers) text += name + ": " + value + "\r\n";
   if (!call.body.empty())
     text += "Content-Type: " + call.content_type +

@@ -71,9 +71,7 @@ struct ToHttp {
       member("low_stock_threshold");
       append_integer(body, *c.low_stock_threshold);
     }
-    return {.method = "PUT",
-            .target = sku_path(c.sku),
-            .body = body.empty() ? "{}" : body + "}"};
+    return {.method = "PUT", .target = sku_path(c.sku), .body = body.empty() ? "{}" : body + "}"};
   }
   HttpCall operator()(const node::GetSku& c) const { return get(sku_path(c.sku)); }
   HttpCall operator()(const node::ListSkus& c) const {
@@ -161,8 +159,7 @@ std::int64_t whole(const json::object& from, std::string_view key) {
 }
 std::string text(const json::object& from, std::string_view key) {
   const json::value* value = from.if_contains(key);
-  return value == nullptr || !value->is_string() ? std::string()
-                                                 : std::string(value->get_string());
+  return value == nullptr || !value->is_string() ? std::string() : std::string(value->get_string());
 }
 bool flag(const json::object& from, std::string_view key) {
   const json::value* value = from.if_contains(key);
@@ -179,8 +176,8 @@ std::int64_t time(const json::object& from, std::string_view key) {
   const std::string at = text(from, key);
   std::tm tm{};
   int ms = 0;
-  if (sscanf(at.c_str(), "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-             &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms) != 7)
+  if (sscanf(at.c_str(), "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+             &tm.tm_min, &tm.tm_sec, &ms) != 7)
     return 0;
   tm.tm_year -= 1900;
   tm.tm_mon -= 1;

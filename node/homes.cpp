@@ -3,25 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "node/rendezvous.h"
-
 namespace holdfast::node {
 
-using crdt::ReplicaId;
-
 namespace {
-
-struct Best {
-  double score = 0;
-  ReplicaId replica;
-  void consider(std::string_view sku, ReplicaId candidate, std::uint32_t weight) {
-    const double its = rendezvous_score(sku, candidate.value, weight);
-    if (its > score || (its == score && its > 0 && candidate < replica)) {
-      score = its;
-      replica = candidate;
-    }
-  }
-};
 
 void gather(Share& home, const std::vector<Share*>& region) {
   for (Share* share : region) {
@@ -35,12 +19,6 @@ void gather(Share& home, const std::vector<Share*>& region) {
 
 }  // namespace
 
-ReplicaId home_of(std::string_view sku, const std::vector<Seat>& seats) {
-  Best best;
-  for (const Seat& seat : seats) best.consider(sku, seat.replica, seat.weight);
-  return best.replica;
-}
-
 void gather_at_homes(std::string_view sku, Outlook& outlook) {
   std::vector<Share*> shares{&outlook.self};
   for (Share& peer : outlook.peers) shares.push_back(&peer);
@@ -52,11 +30,12 @@ void gather_at_homes(std::string_view sku, Outlook& outlook) {
     const std::vector<Share*> region(first, end);
     first = end;
     if (region.size() == 1) continue;
-    Best best;
+    std::vector<Seat> seats;
     for (const Share* share : region)
-      if (share->reachable) best.consider(sku, share->replica, share->weight);
+      if (share->reachable) seats.push_back({share->replica, share->weight});
+    const crdt::ReplicaId home = home_of(sku, seats);
     for (Share* share : region)
-      if (share->replica == best.replica) gather(*share, region);
+      if (share->replica == home) gather(*share, region);
   }
 }
 

@@ -12,15 +12,9 @@
 #include <vector>
 
 #include "node/rebalance.h"
+#include "node/rendezvous.h"
 
 namespace holdfast::node {
-
-struct Seat {
-  crdt::ReplicaId replica;
-  std::uint32_t weight = 0;
-};
-// Nobody: there is no seat with a weight. Between equals the lower replica.
-crdt::ReplicaId home_of(std::string_view sku, const std::vector<Seat>& seats);
 
 // What customers ask for anywhere in a region is asked for at its home: the others' demand is
 // added to that one's, and they are no places for rights. A region of which no node can be reached

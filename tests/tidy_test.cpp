@@ -112,7 +112,8 @@ struct Owner {
 
 const std::vector<Owner>& owners() {
   static const std::vector<std::string> sockets = {"gossip/ws_transport.", "gossip/asio_impl.cpp",
-                                                   "api/http_server", "api/http_client."};
+                                                   "api/http_server",      "api/http_client.",
+                                                   "api/upstream.",        "api/router_process."};
   static const std::vector<Owner> table = {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
@@ -120,9 +121,9 @@ const std::vector<Owner>& owners() {
       {"rocksdb/", {"node/rocks_store."}},
       {"spdlog/",
        {"gossip/ws_transport.cpp", "node/rocks_store.cpp", "node/log.", "node/serve.",
-        "node/runtime.", "node/main.cpp", "api/http_server.cpp"}},
+        "node/runtime.", "node/main.cpp", "api/http_server.cpp", "api/router_process.cpp"}},
       {"CLI/", {"api/cli", "sim/cli"}},
-      {"toml++/", {"node/config.cpp", "sim/toml_tree.cpp"}},
+      {"toml++/", {"node/config.cpp", "sim/toml_tree.cpp", "api/shard_map_file.cpp"}},
       {"openssl/",
        {"gossip/hmac.cpp", "gossip/ws_transport.cpp", "node/serve.cpp", "node/store_commands.cpp",
         "api/cli"}},
@@ -151,7 +152,8 @@ bool may_include_folder(const std::string& from, const std::string& included) {
     if (from == "node/main.cpp" && target == "sim") return true;
     return target == "crdt" || target == "gossip" || (root && target == "api");
   }
-  if (folder == "api") return target == "crdt" || included == "node/command.h";
+  if (folder == "api")
+    return target == "crdt" || included == "node/command.h" || included == "node/rendezvous.h";
   if (folder == "sim") return target != "tests";
   return folder == "tests";
 }
@@ -231,6 +233,8 @@ bool is_pure(const std::string& path) {
                                                  "node/store_commands.cpp",
                                                  "api/http_server",
                                                  "api/http_client.",
+                                                 "api/upstream.",
+                                                 "api/router_process.",
                                                  "api/process_metrics.",
                                                  "api/cli",
                                                  "sim/cli",
@@ -242,11 +246,22 @@ bool is_pure(const std::string& path) {
 
 const std::vector<Banned>& banned_everywhere() {
   static const std::vector<Banned> table = {
-      {R"(\bco_(await|return|yield)\b)", "g++ 12 miscompiles coroutines: write callbacks"},
       {R"(\bassert\s*\()", "HOLDFAST_CHECK (crdt/check.h) also holds in release builds"},
       {R"(#\s*include\s*<cassert>)", "include crdt/check.h"},
   };
   return table;
+}
+// g++ 12 destroys aggregates twice that are made within such an expression, and more of that kind.
+// The router alone has them, and gives them no chance.
+const std::vector<Banned>& banned_coroutines(const std::string& path) {
+  static const std::vector<Banned> anywhere = {
+      {R"(\bco_(await|return|yield)\b)", "g++ 12 miscompiles coroutines: write callbacks"},
+  };
+  static const std::vector<Banned> in_router = {
+      {R"(\bco_(await|return)\b.*(\w\{|\?))",
+       "g++ 12 miscompiles this: make the value a line before, and give it a name"},
+  };
+  return path.starts_with("api/router") ? in_router : anywhere;
 }
 const std::vector<Banned>& banned_in_pure() {
   static const std::vector<Banned> table = {
@@ -277,6 +292,7 @@ Findings check_words(const Source& source) {
   Findings findings;
   const auto code = lines_of(code_of(source));
   find_banned(source, code, banned_everywhere(), findings);
+  find_banned(source, code, banned_coroutines(source.path), findings);
   if (is_pure(source.path)) find_banned(source, code, banned_in_pure(), findings);
   if (source.path.ends_with(".h")) {
     find_banned(source, code, {{R"(\busing\s+namespace\b)", "a header names what it uses"}},
@@ -501,6 +517,9 @@ TEST_SUITE("tidy's own") {
 
   TEST_CASE("words") {
     CHECK(words("node/serve.cpp", "co_await f();") == 1);
+    CHECK(words("api/router.cpp", "co_await f();") == 0);
+    CHECK(words("api/router.cpp", "co_await f(A{1});") == 1);
+    CHECK(words("api/router.cpp", "co_return x ? y : z;") == 1);
     CHECK(words("crdt/a.cpp", "assert(x);") == 1);
     CHECK(words("crdt/a.cpp", "static_assert(x); RC_ASSERT(x);") == 0);
     CHECK(words("crdt/a.cpp", "auto t = std::chrono::steady_clock::now();") == 1);

@@ -118,7 +118,7 @@ void Cluster::start_process(Node& node) {
   const auto self = identity(recovered, node.self);
   if (!self.ok() || *self != node.self) throw std::logic_error("the disk names another replica");
   EngineConfig config{.self = node.self,
-                      .http_address = "http-" + std::to_string(node.index),
+                      .http_address = options_.http_prefix + std::to_string(node.index),
                       .checkpoint_bytes = options_.checkpoint_bytes,
                       .open_holds_max = options_.open_holds_max,
                       .faults_enabled = options_.faults_enabled,

@@ -57,6 +57,7 @@ struct ClusterOptions {
   // Disks are put back: a node may end because it is a fork, and stock is not checked all the time.
   bool forks = false;
   bool requires_peer = false;
+  std::string http_prefix = "http-";         // of nodes' addresses
   std::map<std::size_t, std::string> names;  // of nodes that are not called node-INDEX
   // Rights move only for customers who wait, unless a test is about more.
   node::RebalanceOptions rebalance{.policy = node::find_policy("on-demand")};

@@ -1,4 +1,4 @@
-#include "node/shard_map_file.h"
+#include "api/shard_map_file.h"
 
 #include <algorithm>
 #include <fstream>
@@ -6,7 +6,7 @@
 
 #include <toml++/toml.h>
 
-namespace holdfast::node {
+namespace holdfast::api {
 
 namespace {
 
@@ -38,9 +38,9 @@ std::uint64_t number(const toml::table& table, std::string_view key, std::int64_
   if (node == nullptr) return static_cast<std::uint64_t>(fallback);
   const auto value = node->value_exact<std::int64_t>();
   if (!value || *value < 0 || *value > most)
-    throw Wrong{"'" + std::string(key) + "' must be a whole number from 0 to " +
-                    std::to_string(most),
-                node};
+    throw Wrong{
+        "'" + std::string(key) + "' must be a whole number from 0 to " + std::to_string(most),
+        node};
   return static_cast<std::uint64_t>(*value);
 }
 
@@ -124,4 +124,4 @@ absl::StatusOr<ShardMap> load_shard_map(const std::string& path) {
   return parse_shard_map(text.str(), path);
 }
 
-}  // namespace holdfast::node
+}  // namespace holdfast::api

@@ -1,6 +1,7 @@
-#include "api/cli_route.h"
+#include "api/router_process.h"
 
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -11,12 +12,11 @@
 #include <random>
 #include <thread>
 
-#include "api/cli_console.h"
 #include "api/http_server.h"
 #include "api/router.h"
+#include "api/shard_map_file.h"
 #include "api/upstream.h"
 #include "api/wire.h"
-#include "node/shard_map_file.h"
 
 namespace holdfast::api {
 namespace {
@@ -47,7 +47,7 @@ std::pair<std::int64_t, std::int64_t> changed_at(const std::string& path) {
 // The router on its thread: carries out what it says.
 class Process {
  public:
-  Process(const RouteOptions& options, node::ShardMap map)
+  Process(const RouteOptions& options, ShardMap map)
       : options_(options),
         read_(changed_at(options.map)),
         router_({.region = options.region,
@@ -62,15 +62,16 @@ class Process {
         signals_(io_, SIGINT, SIGTERM) {}
 
   absl::Status listen() {
-    auto http = HttpServer::start(
-        {.listen = options_.listen, .threads = options_.threads},
-        [this](std::vector<node::Request>&& requests) {
-          asio::post(io_, [this, requests = std::move(requests)]() mutable {
-            for (node::Request& request : requests) router_.on_request(now(), std::move(request));
-            carry_out();
-          });
-          return true;
-        });
+    auto http =
+        HttpServer::start({.listen = options_.listen, .threads = options_.threads},
+                          [this](std::vector<node::Request>&& requests) {
+                            asio::post(io_, [this, requests = std::move(requests)]() mutable {
+                              for (node::Request& request : requests)
+                                router_.on_request(now(), std::move(request));
+                              carry_out();
+                            });
+                            return true;
+                          });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     return absl::OkStatus();
@@ -100,7 +101,7 @@ class Process {
       for (RouterCall& call : calls) send(std::move(call));
       if (std::vector<node::Reply> replies = router_.take_replies(); !replies.empty())
         http_->deliver(std::move(replies));
-      for (const std::string& note : router_.take_notes()) print_error(note);
+      for (const std::string& note : router_.take_notes()) spdlog::warn("{}", note);
       if (calls.empty()) break;
     }
     const auto wait = std::max(Millis(1), router_.wake_at() - now().instant);
@@ -114,17 +115,16 @@ class Process {
 
   void send(RouterCall&& call) {
     HttpCall http = to_http(call.command);
-    upstream_.send(call.url, std::move(http), call.timeout,
-                   [this, id = call.id, command = std::move(call.command)](
-                       absl::StatusOr<HttpAnswer> answer) {
-                     if (answer.ok()) {
-                       router_.on_answer(now(), id, from_http(command, *answer));
-                     } else {
-                       router_.on_lost(now(), id,
-                                       answer.status().code() != absl::StatusCode::kUnavailable);
-                     }
-                     carry_out_soon();
-                   });
+    upstream_.send(
+        call.url, std::move(http), call.timeout,
+        [this, id = call.id, command = std::move(call.command)](absl::StatusOr<HttpAnswer> answer) {
+          if (answer.ok()) {
+            router_.on_answer(now(), id, from_http(command, *answer));
+          } else {
+            router_.on_lost(now(), id, answer.status().code() != absl::StatusCode::kUnavailable);
+          }
+          carry_out_soon();
+        });
   }
   // Once for all that has come.
   void carry_out_soon() {
@@ -148,15 +148,15 @@ class Process {
     });
   }
   void read_file() {
-    auto map = node::load_shard_map(options_.map);
+    auto map = load_shard_map(options_.map);
     absl::Status status = map.ok() ? router_.use(*std::move(map)) : map.status();
     if (status.ok()) {
-      print_error("shard map version " + std::to_string(router_.map().version) + " is in use");
+      spdlog::info("shard map version {} is in use", router_.map().version);
       router_.tick(now());
       return carry_out();
     }
-    print_error(std::string(status.message()) + "; version " +
-                std::to_string(router_.map().version) + " stays in use");
+    spdlog::error("{}; version {} stays in use", std::string(status.message()),
+                  router_.map().version);
   }
 
   const RouteOptions options_;
@@ -175,17 +175,17 @@ class Process {
 
 int route(const RouteOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
-  auto map = node::load_shard_map(options.map);
+  auto map = load_shard_map(options.map);
   if (!map.ok()) {
-    print_error(std::string(map.status().message()));
+    spdlog::critical("{}", std::string(map.status().message()));
     return 1;
   }
   Process process(options, *std::move(map));
   if (absl::Status status = process.listen(); !status.ok()) {
-    print_error(std::string(status.message()));
+    spdlog::critical("{}", std::string(status.message()));
     return 1;
   }
-  print_error("routing on port " + std::to_string(process.port()));
+  spdlog::info("routing on port {}", process.port());
   process.run();
   return 0;
 }

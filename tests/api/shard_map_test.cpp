@@ -1,14 +1,14 @@
 // Shard maps: where SKUs belong, and what is no map.
 
-#include "node/shard_map.h"
+#include "api/shard_map.h"
 
 #include <doctest/doctest.h>
 
 #include <map>
 
-#include "node/shard_map_file.h"
+#include "api/shard_map_file.h"
 
-using namespace holdfast::node;
+using namespace holdfast::api;
 
 namespace {
 
@@ -45,10 +45,10 @@ TEST_SUITE("shard map") {
   }
 
   TEST_CASE("a range goes where it is told, from its first SKU to just before its end") {
-    const ShardMap map = parsed("version = 1\n" + kA + "[[shard]]\nname = \"z\"\nweight = 0\n" +
-                                "nodes = [\"http://h:3\"]\n" +
-                                "[[range]]\nfrom = \"x\"\nshard = \"z\"\n" +
-                                "[[range]]\nfrom = \"m\"\nto = \"p\"\nshard = \"z\"\n");
+    const ShardMap map =
+        parsed("version = 1\n" + kA + "[[shard]]\nname = \"z\"\nweight = 0\n" +
+               "nodes = [\"http://h:3\"]\n" + "[[range]]\nfrom = \"x\"\nshard = \"z\"\n" +
+               "[[range]]\nfrom = \"m\"\nto = \"p\"\nshard = \"z\"\n");
     CHECK(map.shards[map.shard_of("lz")].name == "a");
     CHECK(map.shards[map.shard_of("m")].name == "z");
     CHECK(map.shards[map.shard_of("oz")].name == "z");

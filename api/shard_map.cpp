@@ -1,4 +1,4 @@
-#include "node/shard_map.h"
+#include "api/shard_map.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "crdt/ids.h"
 #include "node/rendezvous.h"
 
-namespace holdfast::node {
+namespace holdfast::api {
 
 namespace {
 
@@ -47,7 +47,8 @@ std::size_t ShardMap::shard_of(std::string_view sku) const {
   std::size_t best = 0;
   double most = -1;
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    const double score = rendezvous_score(sku, crdt::digest(shards[i].name), shards[i].weight);
+    const double score =
+        node::rendezvous_score(sku, crdt::digest(shards[i].name), shards[i].weight);
     if (score <= most) continue;
     best = i;
     most = score;
@@ -61,7 +62,8 @@ absl::Status check(const ShardMap& map) {
   const SkuRange* before = nullptr;
   for (const SkuRange& range : map.ranges) {
     if (range.shard >= map.shards.size()) return wrong(told(range) + " names no shard of this map");
-    if (!range.to.empty() && range.to <= range.from) return wrong(told(range) + " has nothing in it");
+    if (!range.to.empty() && range.to <= range.from)
+      return wrong(told(range) + " has nothing in it");
     if (before != nullptr && (before->to.empty() || before->to > range.from))
       return wrong(told(range) + " overlaps " + told(*before));
     before = &range;
@@ -89,4 +91,4 @@ absl::Status check_follows(const ShardMap& map, const ShardMap& next) {
                std::to_string(map.version) + ": give it a higher one");
 }
 
-}  // namespace holdfast::node
+}  // namespace holdfast::api

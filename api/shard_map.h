@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 
-namespace holdfast::node {
+namespace holdfast::api {
 
 struct Shard {
   std::string name;  // as a region's
@@ -41,4 +41,4 @@ absl::Status check(const ShardMap& map);
 // the map another one.
 absl::Status check_follows(const ShardMap& map, const ShardMap& next);
 
-}  // namespace holdfast::node
+}  // namespace holdfast::api

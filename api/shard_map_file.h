@@ -16,9 +16,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "node/shard_map.h"
+#include "api/shard_map.h"
 
-namespace holdfast::node {
+namespace holdfast::api {
 
 // Errors: kNotFound (no such file), kInvalidArgument (syntax, an unknown key, a value of a wrong
 // type or out of range, and what check() finds), each with the file and, where there is one, the
@@ -26,4 +26,4 @@ namespace holdfast::node {
 absl::StatusOr<ShardMap> load_shard_map(const std::string& path);
 absl::StatusOr<ShardMap> parse_shard_map(std::string_view text, const std::string& path);
 
-}  // namespace holdfast::node
+}  // namespace holdfast::api

@@ -1,0 +1,443 @@
+// The router over shards that are real engines on disks in memory (tests/node/support/cluster.h):
+// it is handed their answers as the process would, and killed and started again between any two.
+
+#include "api/router.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "tests/node/support/cluster.h"
+
+using namespace holdfast::api;
+using namespace holdfast::node;
+using namespace holdfast::tests;
+using holdfast::crdt::HoldState;
+using holdfast::crdt::Instant;
+using holdfast::crdt::Millis;
+using holdfast::crdt::Now;
+using holdfast::crdt::WallTime;
+
+namespace {
+
+constexpr std::int64_t kWall = 1'800'000'000'000;
+
+struct Shards {
+  explicit Shards(std::size_t count, std::size_t nodes = 1) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string name(1, static_cast<char>('a' + i));
+      clusters.push_back(std::make_unique<Cluster>(ClusterOptions{
+          .nodes = nodes, .nodes_per_region = nodes, .seed = i + 1, .http_prefix = name + "-"}));
+      clusters.back()->settle();
+      map.shards.push_back({.name = name, .nodes = {"http://" + name + "-0"}});
+    }
+    map.version = 1;
+    start();
+    for (char sku = 'a'; sku <= 'l'; ++sku) {
+      CHECK(call(PutSku{.sku = std::string(1, sku)}).succeeded());
+      CHECK(call(Receive{.sku = std::string(1, sku), .quantity = 10}).succeeded());
+    }
+  }
+  ~Shards() {
+    for (auto& cluster : clusters) CHECK(cluster->complaints() == "");
+  }
+
+  void start() {
+    flying.clear();
+    replies.clear();
+    router.emplace(RouterConfig{.fallback = {}, .sweep_every = sweep_every, .seed = ++starts}, map);
+    CHECK(run_until([&] { return router->ready(); }, 5'000));
+  }
+
+  Now now() const { return {Instant(Millis(ms)), WallTime(Millis(kWall + ms))}; }
+  // One millisecond. `dead` nodes take no calls.
+  void step() {
+    ++ms;
+    for (auto& cluster : clusters) cluster->run_for(1);
+    for (auto at = flying.begin(); at != flying.end();) {
+      Cluster& cluster = *clusters[at->cluster];
+      if (cluster.answered(at->token)) {
+        Outcome outcome = cluster.take(at->token);
+        const std::uint64_t id = at->call;
+        at = flying.erase(at);
+        router->on_answer(now(), id, std::move(outcome));
+      } else if (ms >= at->until) {
+        const std::uint64_t id = at->call;
+        at = flying.erase(at);
+        router->on_lost(now(), id, true);
+      } else {
+        ++at;
+      }
+    }
+    router->tick(now());
+    carry_out();
+  }
+  void carry_out() {
+    for (std::vector<RouterCall> calls = router->take_calls(); !calls.empty();
+         calls = router->take_calls())
+      for (RouterCall& call : calls) {
+        ++calls_made;
+        const std::size_t cluster = static_cast<std::size_t>(call.url[7] - 'a');
+        const std::size_t node = static_cast<std::size_t>(std::stoi(call.url.substr(9)));
+        if (down.contains({cluster, node})) {
+          router->on_lost(now(), call.id, false);
+          continue;
+        }
+        if (kill_at && calls_made == *kill_at) killed = true;
+        const std::uint64_t token = clusters[cluster]->submit(node, std::move(call.command));
+        flying.push_back({call.id, cluster, token, ms + call.timeout.count()});
+        if (killed) return;
+      }
+    for (Reply& reply : router->take_replies()) replies[reply.token] = std::move(reply.outcome);
+  }
+  bool run_until(const std::function<bool()>& done, std::int64_t limit_ms) {
+    for (std::int64_t i = 0; i < limit_ms && !done() && !killed; ++i) step();
+    return done();
+  }
+  void run_for(std::int64_t time) {
+    run_until([] { return false; }, time);
+  }
+  std::uint64_t submit(Command command) {
+    router->on_request(now(), {++tokens, std::move(command)});
+    carry_out();
+    return tokens;
+  }
+  Outcome take(std::uint64_t token) {
+    if (!run_until([&] { return replies.contains(token); }, 60'000))
+      return {.code = Code::stopping};
+    Outcome outcome = std::move(replies.at(token));
+    replies.erase(token);
+    return outcome;
+  }
+  Outcome call(Command command) { return take(submit(std::move(command))); }
+
+  // The router ends after so many calls from now; what is under way at nodes goes on.
+  void kill_after(std::uint64_t calls) { kill_at = calls_made + calls; }
+  void restart() {
+    killed = false;
+    kill_at.reset();
+    start();
+  }
+
+  static Reserve cart(const std::string& id, std::vector<Line> lines) {
+    return {.id = id, .lines = std::move(lines), .ttl_seconds = 100, .wait_ms = 0};
+  }
+  Reserve all_skus(const std::string& id, Units units) const {
+    std::vector<Line> lines;
+    for (char sku = 'a'; sku <= 'l'; ++sku) lines.push_back({std::string(1, sku), units});
+    return cart(id, lines);
+  }
+  Truth truth(char sku) const {
+    const std::string name(1, sku);
+    return clusters[map.shard_of(name)]->truth(name);
+  }
+  // The same for all SKUs: so much held, so much sold.
+  void check_all(Units held, Units sold) const {
+    for (char sku = 'a'; sku <= 'l'; ++sku) {
+      const Truth is = truth(sku);
+      CHECK(is.held == held);
+      CHECK(is.sold - is.returned == sold);
+      CHECK(is.on_hand == 10 - sold);
+    }
+  }
+
+  std::vector<std::unique_ptr<Cluster>> clusters;
+  ShardMap map;
+  Millis sweep_every{30'000};
+  struct Flying {
+    std::uint64_t call = 0;
+    std::size_t cluster = 0;
+    std::uint64_t token = 0;
+    std::int64_t until = 0;
+  };
+  std::vector<Flying> flying;
+  std::set<std::pair<std::size_t, std::size_t>> down;
+  std::map<std::uint64_t, Outcome> replies;
+  std::int64_t ms = 0;
+  std::uint64_t tokens = 0, calls_made = 0, starts = 0;
+  std::optional<std::uint64_t> kill_at;
+  bool killed = false;
+  std::optional<Router> router;
+};
+
+}  // namespace
+
+TEST_SUITE("router") {
+  TEST_CASE("one SKU, one shard: as at a node") {
+    Shards all(3);
+    CHECK(all.call(Shards::cart("r", {{"a", 4}})).code == Code::created);
+    CHECK(all.call(Shards::cart("r", {{"a", 4}})).code == Code::ok);
+    CHECK(all.call(Shards::cart("r", {{"a", 5}})).code == Code::reservation_conflict);
+    CHECK(all.call(Shards::cart("s", {{"a", 7}})).code == Code::insufficient_stock);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+    CHECK(all.call(GetReservation{.id = "none"}).code == Code::unknown_reservation);
+    CHECK(all.call(Shards::cart("x", {{"zz", 1}})).code == Code::unknown_sku);
+    CHECK(all.call(StartDrain{}).code == Code::unknown_target);
+    CHECK(all.truth('a').sold == 4);
+  }
+
+  TEST_CASE("a cart over all shards is one: made, told again, read, sold, returned") {
+    Shards all(4);
+    Reserve cart = all.all_skus("r", 2);
+    cart.metadata = R"({"who":"me"})";
+    const Outcome made = all.call(cart);
+    REQUIRE(made.code == Code::created);
+    CHECK(reservation(made).lines.size() == 12);
+    CHECK(reservation(made).metadata == R"({"who":"me"})");
+    all.check_all(2, 0);
+    CHECK(all.call(cart).code == Code::ok);
+    all.check_all(2, 0);
+    cart.lines[0].quantity = 3;
+    CHECK(all.call(cart).code == Code::reservation_conflict);
+    all.check_all(2, 0);
+    CHECK(reservation(all.call(GetReservation{.id = "r"})).state == HoldState::held);
+    CHECK(reservation(all.call(Extend{.id = "r", .ttl_seconds = 50})).lines.size() == 12);
+    CHECK(reservation(all.call(Commit{.id = "r"})).state == HoldState::committed);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+    CHECK(all.call(Release{.id = "r"}).code == Code::reservation_closed);
+    all.check_all(0, 2);
+    Return back{.id = "r", .lines = {{"a", 1}, {"b", 2}}, .key = {"", "k"}};
+    CHECK(all.call(back).code == Code::ok);
+    CHECK(all.call(back).code == Code::ok);
+    CHECK(all.truth('a').returned == 1);
+    CHECK(all.truth('b').returned == 2);
+    back.lines[0].quantity = 9;
+    back.key.text = "other";
+    CHECK(all.call(back).code == Code::out_of_range);
+  }
+
+  TEST_CASE("what another router made is found, and its parts") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("r", 1)).code == Code::created);
+    all.start();
+    CHECK(reservation(all.call(GetReservation{.id = "r"})).lines.size() == 12);
+    all.start();
+    CHECK(all.call(Release{.id = "r"}).code == Code::ok);
+    all.check_all(0, 0);
+  }
+
+  TEST_CASE("short of one SKU: nothing is held, and the id may be tried again") {
+    Shards all(3);
+    Reserve cart = all.all_skus("r", 2);
+    for (const std::size_t lacking : {0u, 5u, 11u}) {
+      cart.lines[lacking].quantity = 11;
+      const Outcome refused = all.call(cart);
+      CHECK(refused.code == Code::insufficient_stock);
+      REQUIRE(refused.shortages.size() == 1);
+      CHECK(refused.shortages[0].sku == cart.lines[lacking].sku);
+      all.check_all(0, 0);
+      cart.lines[lacking].quantity = 2;
+    }
+    CHECK(all.call(cart).code == Code::created);
+    all.check_all(2, 0);
+  }
+
+  TEST_CASE("in part: what can be had, wherever it is") {
+    Shards all(3);
+    for (const char gone : {'a', 'b', 'c', 'd', 'e', 'f'})
+      CHECK(all.call(Shards::cart(std::string("gone-") + gone, {{std::string(1, gone), 10}}))
+                .succeeded());
+    Reserve cart = all.all_skus("r", 2);
+    cart.partial = true;
+    const Outcome made = all.call(cart);
+    CHECK(made.code == Code::created);
+    CHECK(all.call(cart).code == Code::ok);
+    CHECK(all.truth('l').held == 2);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+    CHECK(all.truth('l').sold == 2);
+    Reserve none = Shards::cart("n", {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}});
+    none.partial = true;
+    CHECK(all.call(none).code == Code::insufficient_stock);
+  }
+
+  TEST_CASE("a commit of some lines") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("r", 2)).code == Code::created);
+    const Commit some{.id = "r", .lines = std::vector<Line>{{"a", 1}, {"b", 2}, {"g", 1}}};
+    CHECK(all.call(some).code == Code::ok);
+    CHECK(all.call(some).code == Code::ok);
+    CHECK(all.truth('a').sold == 1);
+    CHECK(all.truth('b').sold == 2);
+    CHECK(all.truth('l').sold == 0);
+    CHECK(all.truth('l').held == 0);
+    CHECK(reservation(all.call(GetReservation{.id = "r"})).state == HoldState::committed);
+  }
+
+  TEST_CASE("two clients with one id at once; two carts for the same last units") {
+    Shards all(3);
+    const auto one = all.submit(all.all_skus("r", 6)), same = all.submit(all.all_skus("r", 6));
+    const Code a = all.take(one).code, b = all.take(same).code;
+    CHECK((a == Code::created || b == Code::created));
+    all.run_for(100);
+    all.check_all(6, 0);
+    CHECK(all.call(Release{.id = "r"}).succeeded());
+    const auto first = all.submit(all.all_skus("x", 10)),
+               second = all.submit(all.all_skus("y", 10));
+    const bool x = all.take(first).succeeded(), y = all.take(second).succeeded();
+    CHECK(x != y);
+    all.check_all(10, 0);
+  }
+
+  TEST_CASE("a part that has expired before the commit: all of it is undone") {
+    Shards all(2);
+    Reserve cart = all.all_skus("r", 2);
+    CHECK(all.call(cart).succeeded());
+    // As a customer might, who knows the part's id.
+    for (std::size_t shard : {0, 1})
+      for (const auto& [key, hold] : all.clusters[shard]->state(0).holds())
+        if (hold->id.starts_with("part:"))
+          CHECK(all.clusters[shard]->call(0, Release{.id = hold->id}).succeeded());
+    CHECK(all.call(Commit{.id = "r"}).code == Code::reservation_closed);
+    all.check_all(0, 0);
+  }
+
+  TEST_CASE("killed after any of its calls: no cart is half sold, and none held for ever") {
+    enum { reserve, commit, commit_lines, release };
+    for (const int step : {reserve, commit, commit_lines, release})
+      for (std::uint64_t calls = 1; calls <= 12; ++calls) {
+        INFO("step " << step << ", killed after " << calls << " calls");
+        Shards all(3);
+        const Reserve cart = all.all_skus("r", 2);
+        if (step != reserve) REQUIRE(all.call(cart).succeeded());
+        all.kill_after(calls);
+        switch (step) {
+          case reserve:
+            all.submit(cart);
+            break;
+          case commit:
+            all.submit(Commit{.id = "r"});
+            break;
+          case commit_lines:
+            all.submit(Commit{.id = "r", .lines = std::vector<Line>{{"a", 2}, {"b", 2}, {"d", 2}}});
+            break;
+          case release:
+            all.submit(Release{.id = "r"});
+            break;
+        }
+        all.run_for(500);
+        for (auto& cluster : all.clusters) cluster->run_for(20'000);
+        all.ms += 20'000;
+        const bool whole = !all.killed;  // it had done all before
+        all.restart();
+        all.run_for(60'000);
+        const Outcome read = all.call(GetReservation{.id = "r"});
+        if (read.code == Code::unknown_reservation) {
+          all.check_all(0, 0);
+        } else if (reservation(read).state == HoldState::held) {
+          all.check_all(2, 0);
+        } else if (step == commit_lines && whole) {
+          CHECK(all.truth('a').sold == 2);
+          CHECK(all.truth('c').sold == 0);
+        } else if (step == commit_lines) {
+          const Truth a = all.truth('a'), d = all.truth('d');
+          CHECK(a.sold - a.returned == d.sold - d.returned);
+          for (char sku = 'a'; sku <= 'l'; ++sku) CHECK(all.truth(sku).held == 0);
+        } else {
+          const bool sold = all.truth('a').sold > all.truth('a').returned;
+          CHECK(!(sold && step == release));
+          all.check_all(0, sold ? 2 : 0);
+        }
+      }
+  }
+
+  TEST_CASE("a shard is down: its SKUs are refused by name, the others sell") {
+    Shards all(3);
+    const std::size_t lost = all.map.shard_of("a");
+    all.down.emplace(lost, 0);
+    all.run_for(2'000);
+    CHECK_FALSE(all.router->ready());
+    const Outcome refused = all.call(GetStock{.sku = "a"});
+    CHECK(refused.code == Code::shard_unreachable);
+    CHECK(refused.detail.find("shard '" + all.map.shards[lost].name + "'") != std::string::npos);
+    for (char sku = 'a'; sku <= 'l'; ++sku) {
+      const std::string name(1, sku);
+      const Code code = all.call(Shards::cart("r-" + name, {{name, 1}})).code;
+      CHECK(code == (all.map.shard_of(name) == lost ? Code::shard_unreachable : Code::created));
+    }
+    CHECK(all.call(all.all_skus("r", 1)).code == Code::shard_unreachable);
+    all.down.clear();
+    all.run_for(2'000);
+    CHECK(all.call(all.all_skus("r", 1)).succeeded());
+  }
+
+  TEST_CASE("of a region's nodes the SKU's home is asked; with it down, another") {
+    Shards all(1, 3);
+    CHECK(all.clusters[0]->converge());
+    all.run_for(1'500);
+    for (int i = 0; i < 20; ++i) {
+      Reserve cart =
+          Shards::cart("r" + std::to_string(i), {{std::string(1, char('a' + i % 12)), 1}});
+      cart.wait_ms = 250;
+      CHECK(all.call(cart).succeeded());
+    }
+    std::uint64_t forwards = 0;
+    for (const std::size_t node : {0, 1, 2}) forwards += all.clusters[0]->stats(node).forwards;
+    CHECK(forwards <= 12);  // until rights are at home
+    all.down.emplace(0, 1);
+    for (char sku = 'a'; sku <= 'l'; ++sku)
+      CHECK(all.call(GetStock{.sku = std::string(1, sku)}).succeeded());
+    all.run_for(2'000);
+    CHECK(all.router->ready());
+  }
+
+  TEST_CASE("a read that takes long is asked of a second node") {
+    Shards all(1, 2);
+    CHECK(all.clusters[0]->converge());
+    all.run_for(1'500);
+    for (const std::size_t node : {0, 1}) {
+      all.clusters[0]->pause(node);
+      const std::int64_t began = all.ms;
+      CHECK(all.call(GetStock{.sku = "a"}).succeeded());
+      CHECK(all.ms - began < 200);
+      all.clusters[0]->resume(node);
+      all.run_for(1'500);
+    }
+  }
+
+  TEST_CASE("lists and availability are those of all shards") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("whole", 1)).succeeded());
+    for (const char* sku : {"a", "e", "i"})
+      CHECK(all.call(Shards::cart(sku, {{sku, 1}})).succeeded());
+    std::vector<std::string> skus, ids;
+    ListSkus list{.limit = 5};
+    do {
+      const Outcome page = all.call(list);
+      for (const SkuView& view : std::get<SkuPage>(page.view).items) skus.push_back(view.sku);
+      list.cursor = std::get<SkuPage>(page.view).next;
+    } while (!list.cursor.empty());
+    CHECK(skus ==
+          std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"});
+    ListReservations holds{.limit = 2};
+    do {
+      const Outcome page = all.call(holds);
+      for (const ReservationView& view : std::get<ReservationPage>(page.view).items) {
+        ids.push_back(view.id);
+        CHECK(view.lines.size() == (view.id == "whole" ? 12u : 1u));
+      }
+      holds.cursor = std::get<ReservationPage>(page.view).next;
+    } while (!holds.cursor.empty());
+    std::sort(ids.begin(), ids.end());
+    CHECK(ids == std::vector<std::string>{"a", "e", "i", "whole"});
+    const Outcome stock = all.call(GetAvailability{.skus = {"l", "a", "none"}});
+    const auto& items = std::get<Availability>(stock.view).items;
+    REQUIRE(items.size() == 3);
+    CHECK(items[0].available == 9);
+    CHECK(items[1].available == 8);
+    CHECK_FALSE(items[2].known);
+    CHECK(all.call(ListReservations{.cursor = "nonsense"}).code == Code::invalid_cursor);
+  }
+
+  TEST_CASE("a newer map is used, an older one and a changed one are not") {
+    Shards all(2);
+    ShardMap next = all.map;
+    CHECK(all.router->use(next).ok());
+    next.shards[0].weight = 7;
+    CHECK_FALSE(all.router->use(next).ok());
+    next.version = 2;
+    CHECK(all.router->use(next).ok());
+    CHECK_FALSE(all.router->use(all.map).ok());
+    CHECK(all.router->map().version == 2);
+  }
+}
