@@ -59,6 +59,10 @@ void add_route(CLI::App& root, Arguments& a) {
                   "How often carts are looked for that a router left half done")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
+  app->add_option("--settle-s", r.settle_s,
+                  "How long a cart must have been half done for that; longer than a call takes")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
   app->callback([&a] { a.action = [&a] { return route(a.route); }; });
 }
 

@@ -48,8 +48,10 @@ struct RouterConfig {
   crdt::Millis hedge_after{50};  // a read: then a second node is asked, too
   crdt::Millis probe_every{1'000};
   crdt::Millis sweep_every{30'000};
-  // A part that is older than this and has no record is left over: no router is still at it.
-  crdt::Millis left_over_after{20'000};
+  // A cart that has been between two ends for so long: no router is still at it.
+  crdt::Millis settle_after{20'000};
+  // Likewise a part without a record, which a customer may be waiting for.
+  crdt::Millis left_over_after{180'000};
   std::uint64_t seed = 0;  // of ids and keys: must differ between routers, and between starts
 };
 
@@ -210,7 +212,7 @@ class Router {
   Task<bool> sweep(bool first);
   Task<bool> sweep_shard(std::size_t shard, crdt::HoldState state, std::int64_t before);
   Task<bool> look_at(std::size_t shard, node::ReservationView view, std::int64_t before);
-  Task<bool> settle_part(std::size_t shard, node::ReservationView part);
+  Task<bool> settle_part(std::size_t shard, node::ReservationView part, std::int64_t before);
   Task<bool> settle_cart(node::ReservationView record, Cart cart, std::int64_t before);
   std::optional<std::size_t> shard_named(const std::string& name) const;
 

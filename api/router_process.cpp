@@ -54,6 +54,7 @@ class Process {
                  .fallback = options.fallback,
                  .hedge_after = Millis(options.hedge_ms),
                  .sweep_every = std::chrono::seconds(options.sweep_s),
+                 .settle_after = std::chrono::seconds(options.settle_s),
                  .seed = random_seed()},
                 std::move(map)),
         upstream_(io_),

@@ -14,6 +14,7 @@ struct RouteOptions {
   std::uint32_t threads = 1;
   std::uint32_t hedge_ms = 50;
   std::uint32_t sweep_s = 30;
+  std::uint32_t settle_s = 20;
 };
 
 // Exit status: 0 stopped as asked, 1 could not start.

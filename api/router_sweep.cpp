@@ -7,7 +7,8 @@
 //   a record is held, a part of it has ended                      likewise: a commit of some lines
 //                                                                 that never came to its own end
 //
-// Only what is older than `left_over_after`, so that no router is still at it. Committed records
+// Only what has been so for `settle_after` (a part without a record: `left_over_after`), so that no
+// router is still at it. Committed records
 // are looked at once, when a router starts: later ones are driven by routers that live.
 
 #include <algorithm>
@@ -40,7 +41,7 @@ bool sold(const ReservationView& view) {
 Task<bool> Router::sweep(bool first) {
   sweeping_ = true;
   const std::int64_t before =
-      now_.wall.time_since_epoch().count() - config_.left_over_after.count();
+      now_.wall.time_since_epoch().count() - config_.settle_after.count();
   bool all = true;
   for (std::size_t shard = 0; shard < groups_.size(); ++shard) {
     all = co_await sweep_shard(shard, HoldState::held, before) && all;
@@ -72,11 +73,11 @@ Task<bool> Router::look_at(std::size_t shard, ReservationView view, std::int64_t
   std::optional<Cart> cart = cart_of(view, shard);
   if (cart && cart->others.empty()) co_return true;
   if (cart) co_return co_await settle_cart(std::move(view), *std::move(cart), before);
-  if (view.state == HoldState::held) co_return co_await settle_part(shard, std::move(view));
+  if (view.state == HoldState::held) co_return co_await settle_part(shard, std::move(view), before);
   co_return true;
 }
 
-Task<bool> Router::settle_part(std::size_t shard, ReservationView part) {
+Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int64_t before) {
   const std::string of = part_of(part);
   carts_.erase(of);
   std::variant<Cart, Outcome> found = co_await locate(of);
@@ -89,13 +90,17 @@ Task<bool> Router::settle_part(std::size_t shard, ReservationView part) {
   if (named) {
     Outcome read = co_await at_shard(cart->shard, reading(of), Hint());
     const ReservationView* record = view_of(read);
-    if (record == nullptr || record->state == HoldState::held) co_return true;
+    if (record == nullptr || record->state == HoldState::held || record->ended_at >= before)
+      co_return true;
     if (record->state == HoldState::committed && sold(*record)) {
       ++counts_[5];
       notes_.push_back("reservation '" + of + "' was committed in part: the rest of it is, too");
       Outcome done = co_await at_shard(shard, committing(part.id), Hint());
       co_return done.succeeded();
     }
+  } else {
+    const std::int64_t grace = (config_.left_over_after - config_.settle_after).count();
+    if (part.created_at >= before - grace) co_return true;
   }
   ++counts_[5];
   notes_.push_back("a part of reservation '" + of + "' was left over: it is released");

@@ -18,6 +18,13 @@ std::size_t Dialer::never_reached() const {
                     [](const auto& t) { return !t.second.own && !t.second.replica; }));
 }
 
+std::vector<crdt::ReplicaId> Dialer::reached_once() const {
+  std::vector<crdt::ReplicaId> replicas;
+  for (const auto& [address, target] : targets_)
+    if (!target.own && target.replica) replicas.push_back(target.replica);
+  return replicas;
+}
+
 void Dialer::reached(const std::string& address, crdt::ReplicaId replica) {
   const auto at = targets_.find(address);
   if (at == targets_.end()) return;

@@ -34,6 +34,7 @@ class Dialer {
   void failed(const std::string& address, crdt::Instant now, Rng& rng);
   void never(const std::string& address);  // it is our own
   std::size_t never_reached() const;       // targets behind which no replica is known
+  std::vector<crdt::ReplicaId> reached_once() const;  // who is, or was, behind the others
   // Everything may be dialled at once: a fault was lifted.
   void retry_now(crdt::Instant now);
   // Addresses to dial now; they count as being dialled until reached() or failed().

@@ -719,6 +719,10 @@ bool Mesh::reachable(ReplicaId peer) const {
 }
 
 bool Mesh::unheard_of(const crdt::State& state) const {
+  const std::vector<ReplicaId> reached = dialer_.reached_once();
+  if (std::any_of(reached.begin(), reached.end(),
+                  [&](ReplicaId replica) { return state.head(replica) == 0; }))
+    return true;
   return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
     const Session& on = *entry.second;
     if (!on.established()) return false;

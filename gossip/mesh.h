@@ -114,8 +114,8 @@ class Mesh {
   Sequence acknowledged_by(ReplicaId peer) const;  // 0: nothing, or it is not linked
   // Some peer that answers has rows of `origin` that are not here.
   bool lacks(ReplicaId origin, const crdt::State& state) const;
-  // Some peer with a link has rows of a replica of which nothing is here yet, or has not said what
-  // it has.
+  // Some peer that was reached has told nothing about itself yet; or one with a link has rows of a
+  // replica of which nothing is here yet, or has not said what it has.
   bool unheard_of(const crdt::State& state) const;
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first

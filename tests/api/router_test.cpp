@@ -46,7 +46,7 @@ struct Shards {
   void start() {
     flying.clear();
     replies.clear();
-    router.emplace(RouterConfig{.fallback = {}, .sweep_every = sweep_every, .seed = ++starts}, map);
+    router.emplace(RouterConfig{.fallback = {}, .sweep_every = Millis(30'000), .left_over_after = Millis(30'000), .seed = ++starts}, map);
     CHECK(run_until([&] { return router->ready(); }, 5'000));
   }
 
@@ -144,7 +144,6 @@ struct Shards {
 
   std::vector<std::unique_ptr<Cluster>> clusters;
   ShardMap map;
-  Millis sweep_every{30'000};
   struct Flying {
     std::uint64_t call = 0;
     std::size_t cluster = 0;
