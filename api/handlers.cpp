@@ -251,14 +251,14 @@ Response answer_readiness(const node::Stats& stats) {
   return response;
 }
 
-// The router's: it is ready if of each shard some node can be reached.
+// The router's: it is ready while of some shard a node can be reached.
 Response answer_routed_stats(const Call& call, const node::Worded& metrics) {
   if (call.wording == Wording::metrics)
     return {.type = ContentType::prometheus, .body = metrics.body};
   if (metrics.status == 200) return {.body = "{\"status\":\"ready\"}"};
   return to_response({.status = metrics.status,
                       .code = "not_ready",
-                      .detail = "of some shard no node can be reached: see GET /v1/cluster"});
+                      .detail = "of no shard a node can be reached: see GET /v1/cluster"});
 }
 
 Response answer_stats(const Call& call, const node::Outcome& outcome) {

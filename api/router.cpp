@@ -73,25 +73,27 @@ Router::~Router() = default;
 
 absl::Status Router::use(ShardMap map) {
   if (absl::Status status = check_follows(map_, map); !status.ok()) return status;
-  std::vector<std::unique_ptr<Group>> groups;
+  for (auto& group : groups_) {
+    group->in_map = false;
+    for (auto& [url, node] : group->nodes) node->known = false;
+  }
+  places_.clear();
   for (const Shard& shard : map.shards) {
-    const auto same = std::find_if(groups_.begin(), groups_.end(), [&](const auto& group) {
-      return group != nullptr && group->name == shard.name;
-    });
-    groups.push_back(same != groups_.end() ? std::move(*same) : std::make_unique<Group>());
-    Group& group = *groups.back();
+    const std::optional<std::size_t> before = shard_named(shard.name);
+    places_.push_back(before.value_or(groups_.size()));
+    if (!before) groups_.push_back(std::make_unique<Group>());
+    Group& group = *groups_[places_.back()];
     group.name = shard.name;
+    group.in_map = true;
     for (const std::string& url : shard.nodes) {
       auto& node = group.nodes[url];
       if (node == nullptr) node = std::make_unique<Node>();
       node->url = url;
+      node->known = true;
     }
   }
-  // A shard that is gone: its nodes are kept for what still waits for them.
-  for (auto& group : groups_)
-    if (group != nullptr) gone_.push_back(std::move(group));
-  if (map_.version != 0 && map_.version != map.version) carts_.clear(), remembered_.clear();
-  groups_ = std::move(groups);
+  for (auto& group : groups_)  // what a shard that is gone still has can be found there
+    for (auto& [url, node] : group->nodes) node->known = node->known || !group->in_map;
   map_ = std::move(map);
   probe_at_ = {};
   return absl::OkStatus();
@@ -103,6 +105,7 @@ Router::Inbox::~Inbox() {
   for (const std::uint64_t id : asked_)
     if (const auto at = router_.asked_.find(id); at != router_.asked_.end())
       at->second.inbox = nullptr;
+  std::erase(router_.handed_over_, this);
   if (!timed_) return;
   std::erase_if(router_.times_, [&](const auto& entry) { return entry.second.first == this; });
 }
@@ -178,19 +181,24 @@ void Router::tick(Now now) {
     times_.erase(times_.begin());
     inbox->arrive({.tag = tag, .sent = false});
   }
+  for (std::vector<Inbox*> next = std::exchange(handed_over_, {}); !next.empty();
+       next = std::exchange(handed_over_, {}))
+    for (Inbox* inbox : next) inbox->arrive({.sent = false});
   if (now.instant >= probe_at_) {
     probe_at_ = now.instant + config_.probe_every;
     probe_all();
   }
-  if (now.instant >= sweep_at_ && !sweeping_ && ready()) {
+  if (!started_) started_ = now.instant;
+  if (now.instant >= sweep_at_ && !sweeping_ && whole()) {
     sweep_at_ = now.instant + config_.sweep_every;
-    start(sweep(!swept_));
+    start(sweep());
   }
   reap();
 }
 
 Instant Router::wake_at() const {
   Instant at = std::min(probe_at_, sweep_at_ > now_.instant ? sweep_at_ : probe_at_);
+  if (!handed_over_.empty()) return now_.instant;
   if (!times_.empty()) at = std::min(at, times_.begin()->first);
   return at;
 }
@@ -200,7 +208,7 @@ Instant Router::wake_at() const {
 void Router::probe_all() {
   for (std::size_t group = 0; group < groups_.size(); ++group)
     for (auto& [url, node] : groups_[group]->nodes)
-      if (!node->probing) start(probe(group, url));
+      if (node->known && !node->probing) start(probe(group, url));
 }
 
 Task<bool> Router::probe(std::size_t at, std::string url) {
@@ -213,7 +221,7 @@ Task<bool> Router::probe(std::size_t at, std::string url) {
   Arrival arrival = co_await inbox.next();
   node.probing = false;
   const auto* view = std::get_if<std::unique_ptr<node::ClusterView>>(&arrival.outcome.view);
-  if (arrival.answered && view != nullptr && *view != nullptr) learn(*group, **view);
+  if (node.known && arrival.answered && view != nullptr && *view != nullptr) learn(*group, **view);
   co_return true;
 }
 
@@ -229,6 +237,7 @@ void Router::learn(Group& group, const node::ClusterView& view) {
     // An address may be another replica's by now: who lives there is said by itself.
     if (!seen.self && node->replica && node->replica != seen.replica) continue;
     node->url = url;
+    node->known = true;
     node->name = seen.node;
     node->region = seen.region;
     node->replica = seen.replica;
@@ -238,21 +247,32 @@ void Router::learn(Group& group, const node::ClusterView& view) {
   }
 }
 
-bool Router::ready() const {
-  return std::all_of(groups_.begin(), groups_.end(), [](const auto& group) {
-    return std::any_of(group->nodes.begin(), group->nodes.end(),
-                       [](const auto& entry) { return entry.second->up && entry.second->member; });
+bool Router::can_be_reached(std::size_t shard) const {
+  const auto& nodes = groups_[shard]->nodes;
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& entry) {
+    return entry.second->known && entry.second->up && entry.second->member;
   });
+}
+
+bool Router::ready() const {
+  return std::any_of(places_.begin(), places_.end(),
+                     [&](std::size_t place) { return can_be_reached(place); });
+}
+
+bool Router::whole() const {
+  return std::all_of(places_.begin(), places_.end(),
+                     [&](std::size_t place) { return can_be_reached(place); });
 }
 
 std::vector<Router::Node*> Router::candidates(std::size_t shard, const Hint& hint) {
   std::vector<std::string> regions{config_.region};
   regions.insert(regions.end(), config_.fallback.begin(), config_.fallback.end());
   std::vector<Node*> found;
+  if (shard >= groups_.size()) return found;  // of a shard that no map has named here
   for (const std::string& region : regions) {
     std::vector<Node*> here;
     for (auto& [url, node] : groups_[shard]->nodes)
-      if (node->up && node->member && (region.empty() || node->region == region))
+      if (node->known && node->up && node->member && (region.empty() || node->region == region))
         here.push_back(node.get());
     std::stable_sort(here.begin(), here.end(),
                      [](const Node* a, const Node* b) { return a->in_hand < b->in_hand; });
@@ -272,7 +292,7 @@ std::vector<Router::Node*> Router::candidates(std::size_t shard, const Hint& hin
 }
 
 Outcome Router::unreachable(std::size_t shard, const std::string& what) const {
-  const std::string& name = map_.shards[shard].name;
+  const std::string name = shard < groups_.size() ? groups_[shard]->name : "that no map names";
   return {.code = Code::shard_unreachable,
           .detail = (what.empty() ? "shard '" + name + "'" : what + " is of shard '" + name + "'") +
                     ", of which no node can be reached" +
@@ -292,9 +312,47 @@ std::string Router::fresh() {
 // ── one request ─────────────────────────────────────────────────────────────────────────────────
 
 Task<bool> Router::serve(std::uint64_t token, Command command) {
-  Outcome outcome = co_await decide(std::move(command));
+  std::string id = std::visit(
+      []<typename C>(const C& c) -> std::string {
+        if constexpr (requires { c.id.size(); }) return c.id;
+        return "";
+      },
+      command);
+  Task<Outcome> decided =
+      id.empty() ? decide(std::move(command)) : in_turn(std::move(command), std::move(id));
+  Outcome outcome = co_await decided;
   replies_.push_back({token, std::move(outcome)});
   co_return true;
+}
+
+Router::Turn::Turn(Router& router, std::string id)
+    : router_(router), id_(std::move(id)), inbox_(router) {
+  const auto [at, free] = router_.busy_.try_emplace(id_);
+  mine_ = free;
+  if (!free) at->second.push_back(&inbox_);
+}
+
+Router::Turn::~Turn() {
+  const auto at = router_.busy_.find(id_);
+  std::erase(at->second, &inbox_);
+  if (!mine_) return;
+  if (at->second.empty()) {
+    router_.busy_.erase(at);
+    return;
+  }
+  Inbox* const next = at->second.front();
+  at->second.pop_front();
+  router_.handed_over_.push_back(next);  // at the next tick: not from within this one's end
+}
+
+Task<Outcome> Router::in_turn(Command command, std::string id) {
+  Turn turn(*this, id);
+  if (!turn.is_mine()) {
+    co_await turn.comes();
+    turn.take();
+  }
+  Outcome outcome = co_await decide(std::move(command));
+  co_return outcome;
 }
 
 Task<Outcome> Router::decide(Command command) {
@@ -325,7 +383,7 @@ Task<Outcome> Router::decide(Command command) {
   }
   if (node::IdempotencyKey* key = key_of(command); key != nullptr && key->text.empty())
     key->text = "route-" + fresh();
-  const std::size_t shard = map_.shard_of(sku);
+  const std::size_t shard = place_of(sku);
   Hint hint(std::move(sku));
   co_return co_await at_shard(shard, std::move(command), std::move(hint));
 }
@@ -399,7 +457,7 @@ Task<Outcome> Router::ask_hedged(std::vector<Node*> nodes, Command command) {
 // What is known of the shards that answer; of the others, that it is not.
 Task<Outcome> Router::availability(node::GetAvailability command) {
   std::map<std::size_t, node::GetAvailability> by_shard;
-  for (const std::string& sku : command.skus) by_shard[map_.shard_of(sku)].skus.push_back(sku);
+  for (const std::string& sku : command.skus) by_shard[place_of(sku)].skus.push_back(sku);
   std::vector<Task<Outcome>> asked;
   for (auto& [shard, part] : by_shard) asked.push_back(at_shard(shard, part, Hint()));
   std::map<std::string, node::AvailabilityItem> found;
@@ -418,8 +476,7 @@ Task<Outcome> Router::availability(node::GetAvailability command) {
 
 Task<Outcome> Router::list(node::ListSkus command) {
   std::vector<Task<Outcome>> asked;
-  for (std::size_t shard = 0; shard < groups_.size(); ++shard)
-    asked.push_back(at_shard(shard, command, Hint()));
+  for (const std::size_t shard : places_) asked.push_back(at_shard(shard, command, Hint()));
   node::SkuPage all;
   bool more = false;
   for (Task<Outcome>& one : asked) {
@@ -461,8 +518,14 @@ Task<Outcome> Router::list(node::ListReservations command) {
   if (page == nullptr) co_return outcome;
   node::ReservationPage shown;
   for (node::ReservationView& view : page->items) {
-    const std::optional<Cart> cart = cart_of(view, shard);
-    if (!cart) continue;  // a part
+    std::optional<Cart> cart = cart_of(view, shard);
+    if (!cart && command.sku) {  // a part, and its cart's record has not that SKU
+      std::string of = part_of(view);
+      std::variant<Cart, Outcome> found = co_await locate(of);
+      if (std::holds_alternative<Cart>(found)) cart = std::get<Cart>(found);
+      view.id = std::move(of);
+    }
+    if (!cart) continue;
     if (cart->others.empty()) {
       shown.items.push_back(std::move(view));
       continue;
@@ -472,9 +535,9 @@ Task<Outcome> Router::list(node::ListReservations command) {
       shown.items.push_back(std::move(**all));
   }
   if (!page->next.empty()) {
-    shown.next = map_.shards[shard].name + ":" + page->next;
+    shown.next = groups_[shard]->name + ":" + page->next;
   } else if (shard + 1 < groups_.size()) {
-    shown.next = map_.shards[shard + 1].name + ":";
+    shown.next = groups_[shard + 1]->name + ":";
   }
   outcome.view = std::move(shown);
   co_return outcome;
@@ -487,12 +550,14 @@ Outcome Router::cluster() const {
       "{\"router\":true,\"map_version\":" + std::to_string(map_.version) + ",\"region\":";
   append_string(out, config_.region);
   out += ",\"shards\":[";
-  for (std::size_t i = 0; i < groups_.size(); ++i) {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const auto& group = groups_[places_[i]];
     out += i == 0 ? "{\"shard\":" : ",{\"shard\":";
-    append_string(out, groups_[i]->name);
+    append_string(out, group->name);
     out += ",\"weight\":" + std::to_string(map_.shards[i].weight) + ",\"nodes\":[";
     bool first = true;
-    for (const auto& [url, node] : groups_[i]->nodes) {
+    for (const auto& [url, node] : group->nodes) {
+      if (!node->known) continue;
       out += std::exchange(first, false) ? "{\"url\":" : ",{\"url\":";
       append_string(out, url);
       out += ",\"node\":";
@@ -531,9 +596,11 @@ Outcome Router::metrics() const {
   out +=
       "# HELP holdfast_router_nodes_up Nodes of a shard that answer\n"
       "# TYPE holdfast_router_nodes_up gauge\n";
-  for (const auto& group : groups_) {
+  for (const std::size_t place : places_) {
+    const auto& group = groups_[place];
     std::size_t up = 0;
-    for (const auto& [url, node] : group->nodes) up += node->up && node->member ? 1 : 0;
+    for (const auto& [url, node] : group->nodes)
+      up += node->known && node->up && node->member ? 1 : 0;
     out += "holdfast_router_nodes_up{shard=\"" + group->name + "\"} " + std::to_string(up) + "\n";
   }
   Outcome outcome;

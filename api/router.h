@@ -81,7 +81,8 @@ class Router {
   // What people should read in the log.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
   crdt::Instant wake_at() const;
-  bool ready() const;  // of each shard some node can be reached
+  bool ready() const;  // of some shard a node can be reached
+  bool whole() const;  // of each
   const ShardMap& map() const { return map_; }
 
  private:
@@ -89,13 +90,15 @@ class Router {
     std::string url, name, region;
     crdt::ReplicaId replica;
     std::uint32_t weight = 0;
-    bool member = false;  // live, by what some node has said
+    bool known = false;   // by the map, or by a node that is known
+    bool member = false;  // live, by what it says itself
     bool up = false;      // it answered last time
     bool probing = false;
     std::uint32_t in_hand = 0;
   };
   struct Group {  // of one shard
     std::string name;
+    bool in_map = false;
     std::map<std::string, std::unique_ptr<Node>> nodes;  // by URL; none is ever erased
   };
   struct Arrival {
@@ -163,9 +166,30 @@ class Router {
   using Wholes = std::variant<Whole, Answer>;
 
   // router.cpp
+  bool can_be_reached(std::size_t shard) const;
+  std::size_t place_of(std::string_view sku) const { return places_[map_.shard_of(sku)]; }
   Task<bool> serve(std::uint64_t token, node::Command command);
   Task<Answer> decide(node::Command command);
   Task<Answer> at_shard(std::size_t shard, node::Command command, Hint hint);
+  // Of one reservation one call after the other, in the order of their coming; as far as this
+  // router goes. Nodes decide between routers.
+  class Turn {
+   public:
+    Turn(Router& router, std::string id);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    bool is_mine() const { return mine_; }
+    void take() { mine_ = true; }
+    Inbox::Wait comes() { return inbox_.next(); }
+
+   private:
+    Router& router_;
+    const std::string id_;
+    bool mine_ = false;
+    Inbox inbox_;
+  };
+  Task<Answer> in_turn(node::Command command, std::string id);
   Task<Answer> ask_hedged(std::vector<Node*> candidates, node::Command command);
   Task<Answer> availability(node::GetAvailability command);
   Task<Answer> list(node::ListSkus command);
@@ -181,11 +205,14 @@ class Router {
 
   // router_carts.cpp
   Task<Answer> reserve(node::Reserve cart);
-  Task<Answer> reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards);
-  Task<std::optional<Answer>> hold_parts(const node::Reserve& cart,
+  // By the map as it was when the cart came: another one may follow meanwhile.
+  using Split = std::map<std::size_t, std::vector<node::Line>>;
+  Task<Answer> reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards, Split lines);
+  Task<std::optional<Answer>> hold_parts(const node::Reserve& cart, const Split& lines,
                                          const std::vector<std::size_t>& shards, Whole& held,
-                                         bool in_order);
-  Task<Answer> make_record(const node::Reserve& cart, std::size_t shard, std::vector<Part> others);
+                                         bool in_order, std::size_t record_at);
+  Task<Answer> make_record(const node::Reserve& cart, std::vector<node::Line> lines,
+                           std::size_t shard, std::vector<Part> others);
   Task<std::optional<Answer>> standing(const node::Reserve& cart, std::vector<std::size_t> shards);
   Task<bool> release_all(std::vector<Part> parts);
   Task<Answer> verb(node::Command command, std::string id);
@@ -199,18 +226,22 @@ class Router {
   Task<std::variant<Cart, Answer>> locate(std::string id);
   Task<Wholes> read_all(std::string id, Cart cart);
   Task<bool> undo(Whole whole);
+  Task<Answer> settle_lines(node::Commit command, Cart cart, Answer why);
   Task<std::vector<Answer>> at_parts(std::vector<Part> parts, std::vector<node::Command> commands);
   std::optional<Cart> cart_of(const node::ReservationView& view, std::size_t shard) const;
   void remember(const std::string& id, Cart cart);
   static node::Command reading(std::string id);
   static node::Command committing(std::string id);
   static node::Command releasing(std::string id);
+  static bool some_expired(const Whole& whole);  // of the parts beside the record
   static std::string part_of(const node::ReservationView& view);
-  std::vector<node::Line> lines_at(const node::Reserve& cart, std::size_t shard) const;
 
   // router_sweep.cpp
-  Task<bool> sweep(bool first);
+  Task<bool> sweep();
   Task<bool> sweep_shard(std::size_t shard, crdt::HoldState state, std::int64_t before);
+  Task<bool> settle_unfinished(std::string id, Cart cart);
+  Task<bool> undo_sold(Whole whole);
+  bool knows_record_of(const node::ReservationView& part) const;
   Task<bool> look_at(std::size_t shard, node::ReservationView view, std::int64_t before);
   Task<bool> settle_part(std::size_t shard, node::ReservationView part, std::int64_t before);
   Task<bool> settle_cart(node::ReservationView record, Cart cart, std::int64_t before);
@@ -221,8 +252,11 @@ class Router {
 
   RouterConfig config_;
   ShardMap map_;
-  std::vector<std::unique_ptr<Group>> groups_;  // as map_.shards
-  std::vector<std::unique_ptr<Group>> gone_;    // of shards that the map had
+  // Every shard that a map has named, in the order of their coming: a shard's place never changes,
+  // so that what is under way goes on through a new map.
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::vector<std::size_t> places_;                 // in groups_, of map_.shards
+  std::map<std::string, std::deque<Inbox*>> busy_;  // ids of reservations, and who waits for them
   crdt::Now now_{};
   std::uint64_t last_call_ = 0, drawn_ = 0;
   std::unordered_map<std::uint64_t, Asked> asked_;
@@ -232,6 +266,9 @@ class Router {
   std::vector<std::string> notes_;
   crdt::Instant probe_at_{}, sweep_at_{};
   bool sweeping_ = false, swept_ = false;
+  std::vector<Inbox*> handed_over_;  // whose turn has come
+  std::optional<crdt::Instant> started_;
+  std::map<std::string, Cart> unfinished_;  // commits of which a part could not be reached
 
   static constexpr std::size_t kRememberedMax = 200'000;
   std::unordered_map<std::string, Cart> carts_;  // where reservations are, the latest

@@ -45,12 +45,12 @@ std::string digest_of(const node::Reserve& cart) {
 
 // ── what the metadata of records and parts says ──
 //   record  {"holdfast": {"digest": …, "parts": {SHARD: ID, …}}, "metadata": the client's}
-//   part    {"holdfast": {"part_of": ID}}
+//   part    {"holdfast": {"part_of": ID, "shard": that of the record, at first}}
 
 struct Note {
   std::string digest;
   std::vector<std::pair<std::string, std::string>> parts;  // shard, id
-  std::string part_of;
+  std::string part_of, of_shard;
   std::string metadata;  // the client's
 };
 
@@ -65,7 +65,7 @@ std::optional<Note> note_in(const std::string& metadata) {
     const json::value* found = own->get_object().if_contains(key);
     return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
   };
-  Note note{.digest = text("digest"), .part_of = text("part_of")};
+  Note note{.digest = text("digest"), .part_of = text("part_of"), .of_shard = text("shard")};
   if (const json::value* parts = own->get_object().if_contains("parts");
       parts != nullptr && parts->is_object())
     for (const auto& [shard, id] : parts->get_object())
@@ -108,8 +108,8 @@ std::vector<Line> sold_lines(const ReservationView& view) {
 }  // namespace
 
 std::optional<std::size_t> Router::shard_named(const std::string& name) const {
-  for (std::size_t i = 0; i < map_.shards.size(); ++i)
-    if (map_.shards[i].name == name) return i;
+  for (std::size_t i = 0; i < groups_.size(); ++i)
+    if (groups_[i]->name == name) return i;
   return std::nullopt;
 }
 
@@ -120,13 +120,24 @@ std::optional<Router::Cart> Router::cart_of(const ReservationView& view, std::si
   if (!note) return cart;
   if (!note->part_of.empty()) return std::nullopt;
   for (const auto& [name, id] : note->parts)
-    if (const auto at = shard_named(name)) cart.others.push_back({*at, id});
+    cart.others.push_back({shard_named(name).value_or(SIZE_MAX), id});
   return cart;
 }
 
 Command Router::reading(std::string id) { return node::GetReservation{std::move(id)}; }
 Command Router::committing(std::string id) { return node::Commit{std::move(id), {}}; }
 Command Router::releasing(std::string id) { return node::Release{std::move(id)}; }
+
+bool Router::some_expired(const Whole& whole) {
+  return std::any_of(whole.views.begin() + 1, whole.views.end(),
+                     [](const ReservationView& view) { return view.state == HoldState::expired; });
+}
+
+// A map that lacks the record's shard says nothing about whether there is a record.
+bool Router::knows_record_of(const ReservationView& part) const {
+  const auto note = note_in(part.metadata);
+  return note && shard_named(note->of_shard).has_value();
+}
 
 std::string Router::part_of(const ReservationView& view) {
   const auto note = note_in(view.metadata);
@@ -141,23 +152,25 @@ void Router::remember(const std::string& id, Cart cart) {
   remembered_.pop_front();
 }
 
-std::vector<Line> Router::lines_at(const node::Reserve& cart, std::size_t shard) const {
-  std::vector<Line> lines;
-  for (const Line& line : cart.lines)
-    if (map_.shard_of(line.sku) == shard) lines.push_back(line);
-  return lines;
-}
-
 // ── making one ──────────────────────────────────────────────────────────────────────────────────
 
 Task<Outcome> Router::reserve(node::Reserve cart) {
+  if (cart.metadata.starts_with("{\"holdfast\":"))
+    co_return refused(
+        Code::out_of_range,
+        "metadata whose first name is 'holdfast' is the router's own: choose another");
   if (cart.id.starts_with(kPartPrefix))
     co_return refused(Code::out_of_range,
                       "ids that begin with 'part:' are the router's own: choose another");
-  std::vector<std::size_t> shards;  // ascending: the order that all routers keep to
-  for (const Line& line : cart.lines) shards.push_back(map_.shard_of(line.sku));
-  std::sort(shards.begin(), shards.end());
-  shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
+  std::vector<std::size_t> shards;  // by name: the order that all routers keep to
+  Split lines;
+  for (const Line& line : cart.lines) {
+    const std::size_t place = place_of(line.sku);
+    if (lines[place].empty()) shards.push_back(place);
+    lines[place].push_back(line);
+  }
+  std::sort(shards.begin(), shards.end(),
+            [&](std::size_t a, std::size_t b) { return groups_[a]->name < groups_[b]->name; });
   // Another body may lead to other shards: as far as this router knows, there it is the same id.
   const auto known = carts_.find(cart.id);
   if (known != carts_.end() &&
@@ -166,7 +179,8 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
     std::optional<Outcome> conflict = co_await standing(cart, elsewhere);
     if (conflict) co_return *std::move(conflict);
   }
-  if (shards.size() > 1) co_return co_await reserve_in_parts(std::move(cart), shards);
+  if (shards.size() > 1)
+    co_return co_await reserve_in_parts(std::move(cart), shards, std::move(lines));
   const std::string id = cart.id;
   Hint hint(cart.lines.front().sku);
   Outcome outcome = co_await at_shard(shards.front(), std::move(cart), std::move(hint));
@@ -199,9 +213,9 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
 
 // Holds the cart's lines at each of the shards but under ids of their own. An answer: refused, and
 // what is held is in `held`.
-Task<std::optional<Outcome>> Router::hold_parts(const node::Reserve& cart,
+Task<std::optional<Outcome>> Router::hold_parts(const node::Reserve& cart, const Split& lines,
                                                 const std::vector<std::size_t>& shards, Whole& held,
-                                                bool in_order) {
+                                                bool in_order, std::size_t record_at) {
   std::optional<Outcome> refusal;
   std::vector<Task<Outcome>> asked;
   std::vector<Part> parts;
@@ -223,8 +237,9 @@ Task<std::optional<Outcome>> Router::hold_parts(const node::Reserve& cart,
   for (const std::size_t shard : shards) {
     node::Reserve part = cart;
     part.id = std::string(kPartPrefix) + fresh();
-    part.lines = lines_at(cart, shard);
-    part.metadata = "{\"holdfast\":{\"part_of\":\"" + cart.id + "\"}}";
+    part.lines = lines.at(shard);
+    part.metadata = "{\"holdfast\":{\"part_of\":\"" + cart.id + "\",\"shard\":\"" +
+                    groups_[record_at]->name + "\"}}";
     Hint hint(part.lines.front().sku);
     parts.push_back({shard, part.id});
     ++counts_[4];
@@ -248,14 +263,13 @@ Task<bool> Router::release_all(std::vector<Part> parts) {
   co_return true;
 }
 
-Task<Outcome> Router::make_record(const node::Reserve& cart, std::size_t shard,
-                                  std::vector<Part> others) {
+Task<Outcome> Router::make_record(const node::Reserve& cart, std::vector<Line> lines,
+                                  std::size_t shard, std::vector<Part> others) {
   node::Reserve record = cart;
-  record.lines = lines_at(cart, shard);
+  record.lines = std::move(lines);
   std::string parts;
   for (const Part& part : others)
-    parts +=
-        (parts.empty() ? "\"" : ",\"") + map_.shards[part.shard].name + "\":\"" + part.id + "\"";
+    parts += (parts.empty() ? "\"" : ",\"") + groups_[part.shard]->name + "\":\"" + part.id + "\"";
   record.metadata = "{\"holdfast\":{\"digest\":\"" + digest_of(cart) + "\",\"parts\":{" + parts +
                     "}}" + (cart.metadata.empty() ? "" : ",\"metadata\":" + cart.metadata) + "}";
   Hint hint(record.lines.front().sku);
@@ -264,7 +278,8 @@ Task<Outcome> Router::make_record(const node::Reserve& cart, std::size_t shard,
   co_return outcome;
 }
 
-Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards) {
+Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards,
+                                       Split lines) {
   if (cart.partial) {  // its record is at the first shard that has any of it, whichever that was
     std::optional<Outcome> known = co_await standing(cart, shards);
     if (known) co_return *std::move(known);
@@ -276,9 +291,10 @@ Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size
   Outcome outcome;
   for (const bool in_order : {false, true}) {
     held = {};
-    std::optional<Outcome> refusal = co_await hold_parts(cart, others, held, in_order);
+    std::optional<Outcome> refusal =
+        co_await hold_parts(cart, lines, others, held, in_order, first);
     if (!refusal) {
-      outcome = co_await make_record(cart, first, held.parts);
+      outcome = co_await make_record(cart, lines.at(first), first, held.parts);
       if (outcome.succeeded()) break;
       // Perhaps it is there, and then names the parts: a sweep will see.
       if (outcome.code == Code::outcome_unknown) co_return outcome;
@@ -304,7 +320,7 @@ Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size
     held.views.erase(held.views.begin());
     co_await release_all(freed);
     record_at = freed.front().shard;
-    outcome = co_await make_record(cart, record_at, held.parts);
+    outcome = co_await make_record(cart, lines.at(record_at), record_at, held.parts);
     if (outcome.code == Code::outcome_unknown) co_return outcome;
   }
   const ReservationView record = *view_of(outcome);
@@ -318,6 +334,8 @@ Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size
 Task<std::variant<Router::Cart, Outcome>> Router::locate(std::string id) {
   using Found = std::variant<Cart, Outcome>;
   if (const auto known = carts_.find(id); known != carts_.end()) co_return Found(known->second);
+  if (id.starts_with(kPartPrefix))
+    co_return Found(refused(Code::unknown_reservation, "no node knows a reservation '" + id + "'"));
   if (groups_.size() == 1) {
     Cart only;
     co_return Found(std::move(only));
@@ -450,14 +468,21 @@ Task<Outcome> Router::finish_commit(Cart cart, ReservationView record) {
       views.push_back(*view);
       continue;
     }
-    if (outcome.code != Code::reservation_closed && outcome.code != Code::unknown_reservation)
+    if (outcome.code != Code::reservation_closed && outcome.code != Code::unknown_reservation) {
+      unfinished_.insert_or_assign(id, cart);
       co_return refused(Code::outcome_unknown,
                         "a part of reservation '" + id +
                             "' could not be committed yet; repeat the same call to learn the "
                             "outcome: " +
                             outcome.detail);
+    }
     Wholes all = co_await read_all(id, cart);
-    if (auto* whole = std::get_if<Whole>(&all)) co_await undo(std::move(*whole));
+    auto* whole = std::get_if<Whole>(&all);
+    if (whole == nullptr) co_return std::get<Outcome>(std::move(all));
+    // Released, not expired: a commit of some lines had ended it, and stands.
+    if (!some_expired(*whole)) co_return shown(joined(whole->views), Code::ok);
+    const bool undone = co_await undo(std::move(*whole));
+    if (!undone) unfinished_.insert_or_assign(id, cart);
     co_return refused(Code::reservation_closed,
                       "a part of reservation '" + id +
                           "' had ended before it was committed: nothing of it is sold");
@@ -470,10 +495,21 @@ Task<Outcome> Router::commit(node::Commit command, Cart cart) {
   Hint hint(cart.home);
   Outcome outcome = co_await at_shard(cart.shard, std::move(command), std::move(hint));
   const ReservationView* record = view_of(outcome);
-  if (record == nullptr) co_return outcome;
-  const bool undone = sold_lines(*record).empty();  // or all of it has come back since
-  if (undone) co_return co_await show(std::move(id), std::move(cart), Code::ok);
-  co_return co_await finish_commit(std::move(cart), *record);
+  if (record != nullptr && !sold_lines(*record).empty())
+    co_return co_await finish_commit(std::move(cart), *record);
+  if (record == nullptr && outcome.code != Code::reservation_closed) co_return outcome;
+  // It has ended: by a commit of lines that are in other parts alone, or all has come back since,
+  // by a customer or because a part had expired.
+  Wholes all = co_await read_all(id, std::move(cart));
+  if (auto* missing = std::get_if<Outcome>(&all)) co_return std::move(*missing);
+  const Whole& whole = std::get<Whole>(all);
+  if (some_expired(whole) || joined(whole.views).state != HoldState::committed) {
+    if (!outcome.succeeded()) co_return outcome;
+    co_return refused(Code::reservation_closed,
+                      "a part of reservation '" + id +
+                          "' had ended before it was committed: nothing of it is sold");
+  }
+  co_return shown(joined(whole.views), Code::ok);
 }
 
 // The record last: while it is held, nothing is decided.
@@ -505,10 +541,28 @@ Task<Outcome> Router::commit_lines(node::Commit command, Cart cart) {
   commands.erase(commands.begin());
   std::vector<Outcome> outcomes = co_await at_parts(cart.others, std::move(commands));
   for (Outcome& outcome : outcomes)
-    if (!outcome.succeeded()) co_return std::move(outcome);
+    if (!outcome.succeeded())
+      co_return co_await settle_lines(std::move(command), std::move(cart), std::move(outcome));
   Outcome outcome = co_await at_shard(cart.shard, std::move(record), Hint());
-  if (!outcome.succeeded()) co_return outcome;
+  if (!outcome.succeeded())
+    co_return co_await settle_lines(std::move(command), std::move(cart), std::move(outcome));
   co_return co_await show(command.id, std::move(cart), Code::ok);
+}
+
+// A commit of lines did not come to its end, which is the record's. If that is committed, another
+// call was first, and its sale stands; if not, what was sold of the others comes back.
+Task<Outcome> Router::settle_lines(node::Commit command, Cart cart, Outcome why) {
+  if (why.code != Code::reservation_closed && why.code != Code::unknown_reservation) {
+    unfinished_.insert_or_assign(command.id, cart);
+    co_return why;
+  }
+  Wholes all = co_await read_all(command.id, cart);
+  auto* whole = std::get_if<Whole>(&all);
+  if (whole == nullptr) co_return why;
+  if (!sold_lines(whole->views.front()).empty()) co_return why;
+  const bool undone = co_await undo(std::move(*whole));
+  if (!undone) unfinished_.insert_or_assign(command.id, std::move(cart));
+  co_return why;
 }
 
 Task<Outcome> Router::release(node::Release command, Cart cart) {
@@ -522,7 +576,12 @@ Task<Outcome> Router::release(node::Release command, Cart cart) {
     if (!one.succeeded() && one.code != Code::reservation_closed &&
         one.code != Code::unknown_reservation)
       co_return std::move(one);
-  co_return co_await show(std::move(id), std::move(cart), Code::ok);
+  Outcome whole = co_await show(id, std::move(cart), Code::ok);
+  const ReservationView* view = view_of(whole);
+  if (view != nullptr && view->state == HoldState::committed)  // lines of other parts alone
+    co_return refused(Code::reservation_closed,
+                      "reservation '" + id + "' is committed; it cannot be released");
+  co_return whole;
 }
 
 Task<Outcome> Router::extend(node::Extend command, Cart cart) {
@@ -540,25 +599,30 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
   Wholes all = co_await read_all(command.id, cart);
   if (auto* missing = std::get_if<Outcome>(&all)) co_return std::move(*missing);
   const Whole whole = std::get<Whole>(std::move(all));
-  std::vector<Part> parts;
-  std::vector<Command> commands;
+  // Those first that can only be a repetition: if they are none, nothing is done.
+  std::vector<Part> parts, doubtful;
+  std::vector<Command> commands, doubtful_commands;
   std::size_t placed = 0;
   for (std::size_t i = 0; i < whole.parts.size(); ++i) {
     node::Return back{.id = whole.parts[i].id, .key = command.key};
+    bool fits = true;
     for (const Line& line : command.lines)
-      if (std::any_of(whole.views[i].lines.begin(), whole.views[i].lines.end(),
-                      [&](const crdt::HoldLine& held) {
-                        return held.sku == line.sku && line.quantity <= held.committed;
-                      }))
+      for (const crdt::HoldLine& sold : whole.views[i].lines) {
+        if (sold.sku != line.sku || line.quantity > sold.committed) continue;
+        fits = fits && line.quantity <= sold.committed - sold.returned;
         back.lines.push_back(line);
+      }
     if (back.lines.empty()) continue;
     placed += back.lines.size();
-    parts.push_back(whole.parts[i]);
-    commands.emplace_back(std::move(back));
+    (fits ? parts : doubtful).push_back(whole.parts[i]);
+    (fits ? commands : doubtful_commands).emplace_back(std::move(back));
   }
   if (placed != command.lines.size())
     co_return refused(Code::out_of_range, "a line names a SKU of which reservation '" + command.id +
                                               "' has not sold so much");
+  std::vector<Outcome> first = co_await at_parts(std::move(doubtful), std::move(doubtful_commands));
+  for (Outcome& outcome : first)
+    if (!outcome.succeeded()) co_return std::move(outcome);
   std::vector<Outcome> outcomes = co_await at_parts(std::move(parts), std::move(commands));
   for (Outcome& outcome : outcomes)
     if (!outcome.succeeded()) co_return std::move(outcome);

@@ -175,6 +175,15 @@ class Process {
 }  // namespace
 
 int route(const RouteOptions& options) {
+  const auto listen = parse_http_url("http://" + options.listen);
+  const bool local = listen.ok() && (listen->host == "localhost" || listen->host == "::1" ||
+                                     listen->host.starts_with("127."));
+  if (!local) {
+    spdlog::critical(
+        "--listen must be a loopback address with a port, like 127.0.0.1:8090: there is no "
+        "authentication yet; put a proxy that authenticates in front of it");
+    return 1;
+  }
   ::signal(SIGPIPE, SIG_IGN);
   auto map = load_shard_map(options.map);
   if (!map.ok()) {

@@ -8,8 +8,8 @@
 //                                                                 that never came to its own end
 //
 // Only what has been so for `settle_after` (a part without a record: `left_over_after`), so that no
-// router is still at it. Committed records
-// are looked at once, when a router starts: later ones are driven by routers that live.
+// router is still at it. Committed records are looked at when a router starts: later ones are
+// driven by routers that live, and remember those of which they could not reach a part.
 
 #include <algorithm>
 
@@ -25,6 +25,7 @@ using node::ReservationView;
 namespace {
 
 constexpr std::uint32_t kPage = 1'000;
+constexpr crdt::Millis kBetweenLooks{2};
 
 const ReservationView* view_of(const Outcome& outcome) {
   const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view);
@@ -38,19 +39,42 @@ bool sold(const ReservationView& view) {
 
 }  // namespace
 
-Task<bool> Router::sweep(bool first) {
+Task<bool> Router::sweep() {
   sweeping_ = true;
-  const std::int64_t before =
-      now_.wall.time_since_epoch().count() - config_.settle_after.count();
+  const crdt::Instant began = now_.instant;
+  const std::int64_t before = now_.wall.time_since_epoch().count() - config_.settle_after.count();
   bool all = true;
   for (std::size_t shard = 0; shard < groups_.size(); ++shard) {
     all = co_await sweep_shard(shard, HoldState::held, before) && all;
-    if (first && shard < groups_.size())
-      all = co_await sweep_shard(shard, HoldState::committed, before) && all;
+    if (!swept_) all = co_await sweep_shard(shard, HoldState::committed, before) && all;
+  }
+  for (auto& [id, cart] : std::exchange(unfinished_, {})) {
+    const bool done = co_await settle_unfinished(id, cart);
+    if (!done) unfinished_.insert_or_assign(id, cart);
   }
   sweeping_ = false;
-  swept_ = swept_ || all;
+  // What was committed shortly before this router started is old enough only now.
+  swept_ = swept_ || (all && began - *started_ > config_.settle_after);
   co_return true;
+}
+
+// A commit of which this router could not reach a part.
+Task<bool> Router::settle_unfinished(std::string id, Cart cart) {
+  Turn turn(*this, id);
+  if (!turn.is_mine()) co_return false;
+  Wholes all = co_await read_all(id, cart);
+  auto* whole = std::get_if<Whole>(&all);
+  if (whole == nullptr) co_return false;
+  const ReservationView record = whole->views.front();
+  if (record.state != HoldState::committed || !sold(record)) co_return co_await undo_sold(*whole);
+  Outcome outcome = co_await finish_commit(std::move(cart), record);
+  co_return outcome.code != Code::outcome_unknown;
+}
+
+// The record was never committed: what was sold of its parts comes back.
+Task<bool> Router::undo_sold(Whole whole) {
+  if (std::none_of(whole.views.begin(), whole.views.end(), sold)) co_return true;
+  co_return co_await undo(std::move(whole));
 }
 
 // False: it was cut short.
@@ -59,10 +83,13 @@ Task<bool> Router::sweep_shard(std::size_t shard, HoldState state, std::int64_t 
   do {
     Outcome outcome = co_await at_shard(shard, list, Hint());
     auto* page = std::get_if<node::ReservationPage>(&outcome.view);
-    if (page == nullptr || shard >= groups_.size()) co_return false;
+    if (page == nullptr) co_return false;
     for (ReservationView& view : page->items) {
       if (!view.metadata.starts_with("{\"holdfast\":{") || view.created_at >= before) continue;
       co_await look_at(shard, std::move(view), before);
+      Inbox rest(*this);  // others have more urgent calls
+      rest.after(0, kBetweenLooks);
+      co_await rest.next();
     }
     list.cursor = page->next;
   } while (!list.cursor.empty());
@@ -79,6 +106,9 @@ Task<bool> Router::look_at(std::size_t shard, ReservationView view, std::int64_t
 
 Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int64_t before) {
   const std::string of = part_of(part);
+  if (!knows_record_of(part)) co_return false;
+  Turn turn(*this, of);
+  if (!turn.is_mine()) co_return false;
   carts_.erase(of);
   std::variant<Cart, Outcome> found = co_await locate(of);
   const auto* cart = std::get_if<Cart>(&found);
@@ -109,6 +139,8 @@ Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int
 }
 
 Task<bool> Router::settle_cart(ReservationView record, Cart cart, std::int64_t before) {
+  Turn turn(*this, record.id);
+  if (!turn.is_mine()) co_return false;
   Wholes all = co_await read_all(record.id, cart);
   auto* whole = std::get_if<Whole>(&all);
   if (whole == nullptr) co_return false;

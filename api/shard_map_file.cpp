@@ -6,6 +6,8 @@
 
 #include <toml++/toml.h>
 
+#include "api/http_client.h"
+
 namespace holdfast::api {
 
 namespace {
@@ -72,6 +74,9 @@ ShardMap read(const toml::table& root) {
   map.version = number(root, "version", 0, INT64_MAX);
   each(root, "shard", [&](const toml::table& table) {
     only(table, {"name", "weight", "nodes"});
+    for (const std::string& url : texts(table, "nodes"))
+      if (absl::Status status = parse_http_url(url).status(); !status.ok())
+        throw Wrong{std::string(status.message()), table.get("nodes")};
     map.shards.push_back(
         {.name = text(table, "name", true),
          .weight = static_cast<std::uint32_t>(number(table, "weight", 100, 10'000)),

@@ -46,8 +46,12 @@ struct Shards {
   void start() {
     flying.clear();
     replies.clear();
-    router.emplace(RouterConfig{.fallback = {}, .sweep_every = Millis(30'000), .left_over_after = Millis(30'000), .seed = ++starts}, map);
-    CHECK(run_until([&] { return router->ready(); }, 5'000));
+    router.emplace(RouterConfig{.fallback = {},
+                                .sweep_every = Millis(30'000),
+                                .left_over_after = Millis(30'000),
+                                .seed = ++starts},
+                   map);
+    CHECK(run_until([&] { return router->whole(); }, 5'000));
   }
 
   Now now() const { return {Instant(Millis(ms)), WallTime(Millis(kWall + ms))}; }
@@ -97,6 +101,12 @@ struct Shards {
   }
   void run_for(std::int64_t time) {
     run_until([] { return false; }, time);
+  }
+  // At once, for all; nothing of the router's is under way.
+  void pass(std::int64_t time) {
+    for (auto& cluster : clusters) cluster->run_for(time);
+    ms += time;
+    run_for(2'000);
   }
   std::uint64_t submit(Command command) {
     router->on_request(now(), {++tokens, std::move(command)});
@@ -282,13 +292,162 @@ TEST_SUITE("router") {
     Shards all(2);
     Reserve cart = all.all_skus("r", 2);
     CHECK(all.call(cart).succeeded());
-    // As a customer might, who knows the part's id.
+    const std::size_t first = all.map.shards[0].name == "a" ? 0 : 1;  // the record lives longer
+    CHECK(all.clusters[first]->call(0, Extend{.id = "r", .ttl_seconds = 1'000}).succeeded());
+    all.pass(120'000);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::reservation_closed);
+    all.check_all(0, 0);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::reservation_closed);
+  }
+
+  TEST_CASE("what was sold in lines stays sold, whatever is asked afterwards") {
+    for (const char* only : {"all", "record", "others"}) {
+      INFO(only);
+      Shards all(3);
+      CHECK(all.call(all.all_skus("r", 2)).succeeded());
+      std::vector<Line> lines;
+      for (char sku = 'a'; sku <= 'l'; ++sku) {
+        const bool in_record = all.map.shard_of(std::string(1, sku)) == 0;
+        if (only == std::string(in_record ? "others" : "record")) continue;
+        lines.push_back({std::string(1, sku), 1});
+      }
+      const auto sold = [&] {
+        Units units = 0;
+        for (char sku = 'a'; sku <= 'l'; ++sku)
+          units += all.truth(sku).sold - all.truth(sku).returned;
+        return units;
+      };
+      const auto count = static_cast<Units>(lines.size());
+      CHECK(all.call(Commit{.id = "r", .lines = lines}).code == Code::ok);
+      CHECK(sold() == count);
+      CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+      CHECK(all.call(Release{.id = "r"}).code == Code::reservation_closed);
+      CHECK(all.call(Commit{.id = "r", .lines = lines}).code == Code::ok);
+      all.run_for(70'000);
+      CHECK(sold() == count);
+      CHECK(reservation(all.call(GetReservation{.id = "r"})).state == HoldState::committed);
+    }
+  }
+
+  TEST_CASE("lines of a cart whose record has expired: nothing of it is sold") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("r", 2)).succeeded());
+    for (const std::size_t shard : {1, 2})
+      for (const auto& [key, hold] : all.clusters[shard]->state(0).holds())
+        if (hold->id.starts_with("part:"))
+          all.clusters[shard]->call(0, Extend{.id = hold->id, .ttl_seconds = 1'000});
+    all.pass(120'000);
+    std::vector<Line> lines;
+    for (char sku = 'a'; sku <= 'l'; ++sku) lines.push_back({std::string(1, sku), 1});
+    CHECK(all.call(Commit{.id = "r", .lines = lines}).code == Code::reservation_closed);
+    all.check_all(0, 0);
+  }
+
+  TEST_CASE("a commit of which a part is out of reach is finished, or undone, by itself") {
+    for (const std::int64_t away : {1'000, 150'000}) {
+      Shards all(3);
+      CHECK(all.call(all.all_skus("r", 2)).succeeded());
+      all.down.emplace(2, 0);
+      CHECK(all.call(Commit{.id = "r"}).code == Code::outcome_unknown);
+      all.pass(away);
+      all.down.clear();
+      all.run_for(70'000);
+      all.check_all(0, away < 100'000 ? 2 : 0);
+    }
+  }
+
+  TEST_CASE("calls about one reservation go one after the other, as they came") {
+    Shards all(3);
+    const auto made = all.submit(all.all_skus("r", 2)), sold = all.submit(Commit{.id = "r"}),
+               released = all.submit(Release{.id = "r"});
+    CHECK(all.take(made).code == Code::created);
+    CHECK(all.take(sold).code == Code::ok);
+    CHECK(all.take(released).code == Code::reservation_closed);
+    all.check_all(0, 2);
+    Reserve partial = all.all_skus("p", 1);
+    partial.partial = true;
+    const auto one = all.submit(partial), same = all.submit(partial);
+    CHECK(all.take(one).code == Code::created);
+    CHECK(all.take(same).code == Code::ok);
+    all.check_all(1, 2);
+  }
+
+  TEST_CASE("a return beyond what was sold of one part returns nothing of another") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("r", 2)).succeeded());
+    CHECK(all.call(Commit{.id = "r"}).succeeded());
+    std::vector<Line> lines;
+    for (char sku = 'a'; sku <= 'l'; ++sku) lines.push_back({std::string(1, sku), 2});
+    CHECK(all.call(Return{.id = "r", .lines = {{"a", 1}}, .key = {"", "one"}}).succeeded());
+    CHECK_FALSE(all.call(Return{.id = "r", .lines = lines, .key = {"", "two"}}).succeeded());
+    CHECK(all.truth('l').returned == 0);
+    CHECK(all.truth('b').returned == 0);
+    lines[0].quantity = 1;
+    CHECK(all.call(Return{.id = "r", .lines = lines, .key = {"", "three"}}).succeeded());
+    CHECK(all.call(Return{.id = "r", .lines = lines, .key = {"", "three"}}).succeeded());
+    all.check_all(0, 0);
+  }
+
+  TEST_CASE("what is the router's own is not a client's") {
+    Shards all(2);
+    Reserve forged = Shards::cart("f", {{"a", 1}});
+    forged.metadata = R"({"holdfast":{"digest":"x","parts":{"b":"victim"}}})";
+    CHECK(all.call(forged).code == Code::out_of_range);
+    CHECK(all.call(Shards::cart("part:1", {{"a", 1}})).code == Code::out_of_range);
+    CHECK(all.call(all.all_skus("r", 1)).succeeded());
     for (std::size_t shard : {0, 1})
       for (const auto& [key, hold] : all.clusters[shard]->state(0).holds())
         if (hold->id.starts_with("part:"))
-          CHECK(all.clusters[shard]->call(0, Release{.id = hold->id}).succeeded());
-    CHECK(all.call(Commit{.id = "r"}).code == Code::reservation_closed);
-    all.check_all(0, 0);
+          CHECK(all.call(Release{.id = hold->id}).code == Code::unknown_reservation);
+    all.check_all(1, 0);
+  }
+
+  TEST_CASE("one id in two shards: refused, as far as this router knows") {
+    Shards all(3);
+    const std::string there = all.map.shard_of("a") == all.map.shard_of("b") ? "c" : "b";
+    REQUIRE(all.map.shard_of("a") != all.map.shard_of(there));
+    CHECK(all.call(Shards::cart("r", {{"a", 1}})).code == Code::created);
+    CHECK(all.call(Shards::cart("r", {{there, 1}})).code == Code::reservation_conflict);
+  }
+
+  TEST_CASE("a new map while carts are under way: they end where they began") {
+    for (const bool commits : {false, true})
+      for (int steps = 0; steps < 12; ++steps) {
+        Shards all(3);
+        if (commits) CHECK(all.call(all.all_skus("r", 1)).succeeded());
+        const std::uint64_t token =
+            commits ? all.submit(Commit{.id = "r"}) : all.submit(all.all_skus("r", 1));
+        all.run_for(steps);
+        ShardMap next = all.map;
+        next.version = 2;
+        next.shards.erase(next.shards.begin() + steps % 3);
+        CHECK(all.router->use(next).ok());
+        CHECK(all.take(token).succeeded());
+        all.check_all(commits ? 0 : 1, commits ? 1 : 0);
+        CHECK(all.call(Release{.id = "r"}).code == (commits ? Code::reservation_closed : Code::ok));
+        all.run_for(70'000);
+        all.check_all(0, commits ? 1 : 0);
+      }
+  }
+
+  TEST_CASE("a map that lacks a shard of a cart: it is not sold without that part") {
+    Shards all(3);
+    CHECK(all.call(all.all_skus("r", 1)).succeeded());
+    all.map.shards.pop_back();
+    all.start();
+    CHECK(all.call(GetReservation{.id = "r"}).code == Code::shard_unreachable);
+    CHECK_FALSE(all.call(Commit{.id = "r"}).succeeded());
+    all.run_for(70'000);
+    all.map = {};
+    for (const char* name : {"a", "b", "c"})
+      all.map.shards.push_back({.name = name, .nodes = {std::string("http://") + name + "-0"}});
+    all.map.version = 2;
+    all.start();
+    all.run_for(70'000);
+    const Outcome read = all.call(GetReservation{.id = "r"});
+    CHECK(reservation(read).lines.size() == 12);
+    const bool sold = all.truth('a').sold > all.truth('a').returned;
+    all.check_all(reservation(read).state == HoldState::held ? 1 : 0, sold ? 1 : 0);
   }
 
   TEST_CASE("killed after any of its calls: no cart is half sold, and none held for ever") {
@@ -345,7 +504,8 @@ TEST_SUITE("router") {
     const std::size_t lost = all.map.shard_of("a");
     all.down.emplace(lost, 0);
     all.run_for(2'000);
-    CHECK_FALSE(all.router->ready());
+    CHECK_FALSE(all.router->whole());
+    CHECK(all.router->ready());
     const Outcome refused = all.call(GetStock{.sku = "a"});
     CHECK(refused.code == Code::shard_unreachable);
     CHECK(refused.detail.find("shard '" + all.map.shards[lost].name + "'") != std::string::npos);

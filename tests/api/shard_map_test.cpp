@@ -65,7 +65,7 @@ TEST_SUITE("shard map") {
         {kA, "no version"},
         {one + kA, "two shards are named 'a'"},
         {"version = 1\n[[shard]]\nname = \"a\"\n", "has no nodes"},
-        {"version = 1\n[[shard]]\nnodes = [\"x\"]\n", "'name' is missing"},
+        {"version = 1\n[[shard]]\nnodes = [\"http://h:1\"]\n", "'name' is missing"},
         {one + "weight = 0\n", "no shard has a weight"},
         {one + "weight = -1\n", "map.toml:5: 'weight' must be a whole number"},
         {one + "wieght = 1\n", "map.toml:5: unknown key 'wieght'"},
