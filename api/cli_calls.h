@@ -11,20 +11,13 @@
 
 #include "absl/status/statusor.h"
 #include "api/http_client.h"
+#include "api/json_object.h"
 #include "api/sales_account.h"
 
 namespace holdfast::api {
 
 // Parses an answer's body. Errors: kDataLoss (not JSON, or not an object), naming the URL.
 absl::StatusOr<boost::json::object> object_of(const HttpAnswer& answer, const std::string& url);
-
-// `key` of `object` as the type, or the fallback: a node of another version may leave fields out.
-std::int64_t number_at(const boost::json::object& object, std::string_view key,
-                       std::int64_t fallback = 0);
-double share_at(const boost::json::object& object, std::string_view key);  // 0 if absent
-std::string text_at(const boost::json::object& object, std::string_view key);
-bool flag_at(const boost::json::object& object, std::string_view key);
-const boost::json::array& array_at(const boost::json::object& object, std::string_view key);
 
 // "error (code): detail" and a line per shortage, from a problem document; else the status and the
 // beginning of the body.

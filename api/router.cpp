@@ -20,7 +20,6 @@ namespace {
 constexpr Millis kReadWithin{2'000}, kWriteWithin{5'000}, kProbeWithin{1'000};
 constexpr std::size_t kTries = 3;
 constexpr std::uint32_t kWorthLeavingHome = 64;  // calls in hand there, more than elsewhere
-enum Count { requests, calls, again, hedged, parts, settled };
 
 bool is_read(const Command& command) {
   return std::holds_alternative<node::GetSku>(command) ||
@@ -52,6 +51,15 @@ node::IdempotencyKey* key_of(Command& command) {
   if (auto* c = std::get_if<node::Allow>(&command)) return &c->key;
   if (auto* c = std::get_if<node::GrantTo>(&command)) return &c->key;
   return nullptr;
+}
+
+std::string id_of(const Command& command) {
+  return std::visit(
+      []<typename C>(const C& c) -> std::string {
+        if constexpr (requires { c.id.size(); }) return c.id;
+        return "";
+      },
+      command);
 }
 
 std::string sku_of(const Command& command) {
@@ -152,26 +160,21 @@ void Router::on_request(Now now, node::Request&& request) {
 }
 
 void Router::on_answer(Now now, std::uint64_t call, Outcome&& outcome) {
-  now_ = now;
-  const auto at = asked_.find(call);
-  if (at == asked_.end()) return;
-  const Asked asked = at->second;
-  asked_.erase(at);
-  --asked.node->in_hand;
-  asked.node->up = true;
-  if (asked.inbox != nullptr)
-    asked.inbox->arrive({.tag = asked.tag, .answered = true, .outcome = std::move(outcome)});
+  ended(now, call, {.answered = true, .outcome = std::move(outcome)});
 }
 
-void Router::on_lost(Now now, std::uint64_t call, bool sent) {
+void Router::on_lost(Now now, std::uint64_t call, bool sent) { ended(now, call, {.sent = sent}); }
+
+void Router::ended(Now now, std::uint64_t call, Arrival&& arrival) {
   now_ = now;
   const auto at = asked_.find(call);
   if (at == asked_.end()) return;
   const Asked asked = at->second;
   asked_.erase(at);
   --asked.node->in_hand;
-  asked.node->up = false;  // until it answers a probe
-  if (asked.inbox != nullptr) asked.inbox->arrive({.tag = asked.tag, .sent = sent});
+  asked.node->up = arrival.answered;  // if not, until it answers a probe
+  arrival.tag = asked.tag;
+  if (asked.inbox != nullptr) asked.inbox->arrive(std::move(arrival));
 }
 
 void Router::tick(Now now) {
@@ -301,23 +304,15 @@ Outcome Router::unreachable(std::size_t shard, const std::string& what) const {
 }
 
 std::string Router::fresh() {
-  char text[17];
   const std::uint64_t word[2] = {config_.seed, ++drawn_};
-  const std::string_view bytes(reinterpret_cast<const char*>(word), sizeof word);
-  snprintf(text, sizeof text, "%016llx",
-           static_cast<unsigned long long>(crdt::digest(bytes, config_.seed)));
-  return text;
+  return hexadecimal(
+      crdt::digest({reinterpret_cast<const char*>(word), sizeof word}, config_.seed));
 }
 
 // ── one request ─────────────────────────────────────────────────────────────────────────────────
 
 Task<bool> Router::serve(std::uint64_t token, Command command) {
-  std::string id = std::visit(
-      []<typename C>(const C& c) -> std::string {
-        if constexpr (requires { c.id.size(); }) return c.id;
-        return "";
-      },
-      command);
+  std::string id = id_of(command);
   Task<Outcome> decided =
       id.empty() ? decide(std::move(command)) : in_turn(std::move(command), std::move(id));
   Outcome outcome = co_await decided;
@@ -366,12 +361,7 @@ Task<Outcome> Router::decide(Command command) {
     co_return co_await list(std::move(*asked));
   if (auto* cart = std::get_if<node::Reserve>(&command))
     co_return co_await reserve(std::move(*cart));
-  const std::string id = std::visit(
-      []<typename C>(const C& c) -> std::string {
-        if constexpr (requires { c.id.size(); }) return c.id;
-        return "";
-      },
-      command);
+  const std::string id = id_of(command);
   if (!id.empty()) co_return co_await verb(std::move(command), id);
   std::string sku = sku_of(command);
   if (sku.empty()) {

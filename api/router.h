@@ -201,6 +201,9 @@ class Router {
   Answer cluster() const;
   Answer metrics() const;
   Answer unreachable(std::size_t shard, const std::string& what) const;
+  static std::string hexadecimal(std::uint64_t number) {
+    return crdt::to_string(crdt::ReplicaId{number});
+  }
   std::string fresh();  // 16 hexadecimal digits that no other call gets
 
   // router_carts.cpp
@@ -230,6 +233,8 @@ class Router {
   Task<std::vector<Answer>> at_parts(std::vector<Part> parts, std::vector<node::Command> commands);
   std::optional<Cart> cart_of(const node::ReservationView& view, std::size_t shard) const;
   void remember(const std::string& id, Cart cart);
+  static const node::ReservationView* view_of(const Answer& answer);  // nullptr: it shows none
+  static bool sold(const node::ReservationView& view);  // some of it, and not come back
   static node::Command reading(std::string id);
   static node::Command committing(std::string id);
   static node::Command releasing(std::string id);
@@ -239,6 +244,7 @@ class Router {
   // router_sweep.cpp
   Task<bool> sweep();
   Task<bool> sweep_shard(std::size_t shard, crdt::HoldState state, std::int64_t before);
+  void finish_later(const std::string& id, Cart cart);
   Task<bool> settle_unfinished(std::string id, Cart cart);
   Task<bool> undo_sold(Whole whole);
   bool knows_record_of(const node::ReservationView& part) const;
@@ -247,6 +253,7 @@ class Router {
   Task<bool> settle_cart(node::ReservationView record, Cart cart, std::int64_t before);
   std::optional<std::size_t> shard_named(const std::string& name) const;
 
+  void ended(crdt::Now now, std::uint64_t call, Arrival&& arrival);
   void start(Task<bool> task);
   void reap();
 
@@ -268,14 +275,18 @@ class Router {
   bool sweeping_ = false, swept_ = false;
   std::vector<Inbox*> handed_over_;  // whose turn has come
   std::optional<crdt::Instant> started_;
-  std::map<std::string, Cart> unfinished_;  // commits of which a part could not be reached
+  // Commits of which a part could not be reached. Beyond so many all committed records are looked
+  // at once more, as when a router starts.
+  static constexpr std::size_t kUnfinishedMax = 100'000;
+  std::map<std::string, Cart> unfinished_;
 
   static constexpr std::size_t kRememberedMax = 200'000;
   std::unordered_map<std::string, Cart> carts_;  // where reservations are, the latest
   std::deque<std::string> remembered_;           // their ids, in the order of their coming
 
-  std::array<std::uint64_t, 6> counts_{};  // requests, calls, again, hedged, parts, settled
-  std::deque<Task<bool>> tasks_;           // last: they end before what they wait for
+  enum Count { requests, calls, again, hedged, parts, settled };  // named in metrics()
+  std::array<std::uint64_t, 6> counts_{};
+  std::deque<Task<bool>> tasks_;  // last: they end before what they wait for
 };
 
 }  // namespace holdfast::api

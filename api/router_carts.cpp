@@ -26,21 +26,13 @@ Outcome refused(Code code, std::string detail) {
   return {.code = code, .detail = std::move(detail)};
 }
 
-const ReservationView* view_of(const Outcome& outcome) {
-  const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view);
-  return view == nullptr ? nullptr : view->get();
-}
-
 // Of what a client asks for: told again, it is the same cart.
-std::string digest_of(const node::Reserve& cart) {
+std::uint64_t digest_of(const node::Reserve& cart) {
   std::map<std::string, node::Units> lines;
   for (const Line& line : cart.lines) lines[line.sku] += line.quantity;
   std::string text = std::to_string(cart.ttl_seconds) + (cart.partial ? " partial " : " whole ");
   for (const auto& [sku, quantity] : lines) text += sku + ' ' + std::to_string(quantity) + '\n';
-  char digits[17];
-  snprintf(digits, sizeof digits, "%016llx",
-           static_cast<unsigned long long>(crdt::digest(text + cart.metadata)));
-  return digits;
+  return crdt::digest(text + cart.metadata);
 }
 
 // ── what the metadata of records and parts says ──
@@ -124,6 +116,13 @@ std::optional<Router::Cart> Router::cart_of(const ReservationView& view, std::si
   return cart;
 }
 
+const ReservationView* Router::view_of(const Outcome& outcome) {
+  const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view);
+  return view == nullptr ? nullptr : view->get();
+}
+
+bool Router::sold(const ReservationView& view) { return !sold_lines(view).empty(); }
+
 Command Router::reading(std::string id) { return node::GetReservation{std::move(id)}; }
 Command Router::committing(std::string id) { return node::Commit{std::move(id), {}}; }
 Command Router::releasing(std::string id) { return node::Release{std::move(id)}; }
@@ -202,7 +201,7 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
       co_return std::optional<Outcome>(std::move(read));
     }
     const auto note = note_in(record->metadata);
-    if (!note || note->digest != digest_of(cart))
+    if (!note || note->digest != hexadecimal(digest_of(cart)))
       co_return std::optional<Outcome>(refused(
           Code::reservation_conflict, "reservation '" + cart.id + "' exists with another body"));
     const std::optional<Cart> known = cart_of(*record, shard);
@@ -242,7 +241,7 @@ Task<std::optional<Outcome>> Router::hold_parts(const node::Reserve& cart, const
                     groups_[record_at]->name + "\"}}";
     Hint hint(part.lines.front().sku);
     parts.push_back({shard, part.id});
-    ++counts_[4];
+    ++counts_[Count::parts];
     asked.push_back(at_shard(shard, std::move(part), std::move(hint)));
     if (!in_order) continue;
     Outcome outcome = co_await asked.back();
@@ -270,10 +269,11 @@ Task<Outcome> Router::make_record(const node::Reserve& cart, std::vector<Line> l
   std::string parts;
   for (const Part& part : others)
     parts += (parts.empty() ? "\"" : ",\"") + groups_[part.shard]->name + "\":\"" + part.id + "\"";
-  record.metadata = "{\"holdfast\":{\"digest\":\"" + digest_of(cart) + "\",\"parts\":{" + parts +
-                    "}}" + (cart.metadata.empty() ? "" : ",\"metadata\":" + cart.metadata) + "}";
+  record.metadata = "{\"holdfast\":{\"digest\":\"" + hexadecimal(digest_of(cart)) +
+                    "\",\"parts\":{" + parts + "}}" +
+                    (cart.metadata.empty() ? "" : ",\"metadata\":" + cart.metadata) + "}";
   Hint hint(record.lines.front().sku);
-  ++counts_[4];
+  ++counts_[Count::parts];
   Outcome outcome = co_await at_shard(shard, std::move(record), std::move(hint));
   co_return outcome;
 }
@@ -433,7 +433,7 @@ Task<Outcome> Router::show(std::string id, Cart cart, Code code) {
 
 // What was sold comes back, what is held is released: as if it had never been made.
 Task<bool> Router::undo(Whole whole) {
-  ++counts_[5];
+  ++counts_[Count::settled];
   std::vector<Part> parts;
   std::vector<Command> commands;
   for (std::size_t i = 0; i < whole.parts.size(); ++i) {
@@ -469,7 +469,7 @@ Task<Outcome> Router::finish_commit(Cart cart, ReservationView record) {
       continue;
     }
     if (outcome.code != Code::reservation_closed && outcome.code != Code::unknown_reservation) {
-      unfinished_.insert_or_assign(id, cart);
+      finish_later(id, cart);
       co_return refused(Code::outcome_unknown,
                         "a part of reservation '" + id +
                             "' could not be committed yet; repeat the same call to learn the "
@@ -482,7 +482,7 @@ Task<Outcome> Router::finish_commit(Cart cart, ReservationView record) {
     // Released, not expired: a commit of some lines had ended it, and stands.
     if (!some_expired(*whole)) co_return shown(joined(whole->views), Code::ok);
     const bool undone = co_await undo(std::move(*whole));
-    if (!undone) unfinished_.insert_or_assign(id, cart);
+    if (!undone) finish_later(id, cart);
     co_return refused(Code::reservation_closed,
                       "a part of reservation '" + id +
                           "' had ended before it was committed: nothing of it is sold");
@@ -495,7 +495,7 @@ Task<Outcome> Router::commit(node::Commit command, Cart cart) {
   Hint hint(cart.home);
   Outcome outcome = co_await at_shard(cart.shard, std::move(command), std::move(hint));
   const ReservationView* record = view_of(outcome);
-  if (record != nullptr && !sold_lines(*record).empty())
+  if (record != nullptr && sold(*record))
     co_return co_await finish_commit(std::move(cart), *record);
   if (record == nullptr && outcome.code != Code::reservation_closed) co_return outcome;
   // It has ended: by a commit of lines that are in other parts alone, or all has come back since,
@@ -553,15 +553,15 @@ Task<Outcome> Router::commit_lines(node::Commit command, Cart cart) {
 // call was first, and its sale stands; if not, what was sold of the others comes back.
 Task<Outcome> Router::settle_lines(node::Commit command, Cart cart, Outcome why) {
   if (why.code != Code::reservation_closed && why.code != Code::unknown_reservation) {
-    unfinished_.insert_or_assign(command.id, cart);
+    finish_later(command.id, cart);
     co_return why;
   }
   Wholes all = co_await read_all(command.id, cart);
   auto* whole = std::get_if<Whole>(&all);
   if (whole == nullptr) co_return why;
-  if (!sold_lines(whole->views.front()).empty()) co_return why;
+  if (sold(whole->views.front())) co_return why;
   const bool undone = co_await undo(std::move(*whole));
-  if (!undone) unfinished_.insert_or_assign(command.id, std::move(cart));
+  if (!undone) finish_later(command.id, std::move(cart));
   co_return why;
 }
 

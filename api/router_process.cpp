@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -44,6 +45,9 @@ std::pair<std::int64_t, std::int64_t> changed_at(const std::string& path) {
           static_cast<std::int64_t>(info.st_ino)};
 }
 
+// More requests than these are refused as overload; a batch counts by its lines.
+constexpr std::size_t kInHandMax = 65'536;
+
 // The router on its thread: carries out what it says.
 class Process {
  public:
@@ -66,6 +70,8 @@ class Process {
     auto http =
         HttpServer::start({.listen = options_.listen, .threads = options_.threads},
                           [this](std::vector<node::Request>&& requests) {
+                            if (in_hand_ + requests.size() > kInHandMax) return false;
+                            in_hand_ += requests.size();
                             asio::post(io_, [this, requests = std::move(requests)]() mutable {
                               for (node::Request& request : requests)
                                 router_.on_request(now(), std::move(request));
@@ -100,8 +106,10 @@ class Process {
     for (;;) {
       std::vector<RouterCall> calls = router_.take_calls();
       for (RouterCall& call : calls) send(std::move(call));
-      if (std::vector<node::Reply> replies = router_.take_replies(); !replies.empty())
+      if (std::vector<node::Reply> replies = router_.take_replies(); !replies.empty()) {
+        in_hand_ -= replies.size();
         http_->deliver(std::move(replies));
+      }
       for (const std::string& note : router_.take_notes()) spdlog::warn("{}", note);
       if (calls.empty()) break;
     }
@@ -168,6 +176,7 @@ class Process {
   asio::steady_timer timer_, file_timer_;
   asio::signal_set signals_;
   bool posted_ = false;
+  std::atomic<std::size_t> in_hand_{0};  // requests that have no reply yet
   std::unique_ptr<HttpServer> http_;
   std::thread stopper_;
 };

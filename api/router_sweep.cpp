@@ -27,16 +27,6 @@ namespace {
 constexpr std::uint32_t kPage = 1'000;
 constexpr crdt::Millis kBetweenLooks{2};
 
-const ReservationView* view_of(const Outcome& outcome) {
-  const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view);
-  return view == nullptr ? nullptr : view->get();
-}
-
-bool sold(const ReservationView& view) {
-  return std::any_of(view.lines.begin(), view.lines.end(),
-                     [](const crdt::HoldLine& line) { return line.committed > line.returned; });
-}
-
 }  // namespace
 
 Task<bool> Router::sweep() {
@@ -48,14 +38,24 @@ Task<bool> Router::sweep() {
     all = co_await sweep_shard(shard, HoldState::held, before) && all;
     if (!swept_) all = co_await sweep_shard(shard, HoldState::committed, before) && all;
   }
-  for (auto& [id, cart] : std::exchange(unfinished_, {})) {
+  const std::map<std::string, Cart> unfinished = std::exchange(unfinished_, {});
+  for (const auto& [id, cart] : unfinished) {
     const bool done = co_await settle_unfinished(id, cart);
-    if (!done) unfinished_.insert_or_assign(id, cart);
+    if (!done) finish_later(id, cart);
   }
   sweeping_ = false;
   // What was committed shortly before this router started is old enough only now.
   swept_ = swept_ || (all && began - *started_ > config_.settle_after);
   co_return true;
+}
+
+void Router::finish_later(const std::string& id, Cart cart) {
+  if (unfinished_.size() < kUnfinishedMax) {
+    unfinished_.insert_or_assign(id, std::move(cart));
+  } else {
+    swept_ = false;
+    started_ = now_.instant;
+  }
 }
 
 // A commit of which this router could not reach a part.
@@ -123,7 +123,7 @@ Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int
     if (record == nullptr || record->state == HoldState::held || record->ended_at >= before)
       co_return true;
     if (record->state == HoldState::committed && sold(*record)) {
-      ++counts_[5];
+      ++counts_[Count::settled];
       notes_.push_back("reservation '" + of + "' was committed in part: the rest of it is, too");
       Outcome done = co_await at_shard(shard, committing(part.id), Hint());
       co_return done.succeeded();
@@ -132,7 +132,7 @@ Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int
     const std::int64_t grace = (config_.left_over_after - config_.settle_after).count();
     if (part.created_at >= before - grace) co_return true;
   }
-  ++counts_[5];
+  ++counts_[Count::settled];
   notes_.push_back("a part of reservation '" + of + "' was left over: it is released");
   Outcome done = co_await at_shard(shard, releasing(part.id), Hint());
   co_return done.succeeded();

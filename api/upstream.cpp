@@ -48,7 +48,6 @@ class Upstream::Connection : public std::enable_shared_from_this<Upstream::Conne
   void start(const HttpCall& call, std::chrono::milliseconds within, Done done) {
     done_ = std::move(done);
     out_ = request_text(parsed_, call);
-    within_ = within;
     stream_.expires_after(within);
     if (open_) return write();
     error_code error;
@@ -136,7 +135,6 @@ class Upstream::Connection : public std::enable_shared_from_this<Upstream::Conne
   beast::flat_buffer buffer_;
   std::optional<http::response_parser<http::string_body>> parser_;
   std::string out_;
-  std::chrono::milliseconds within_{0};
   bool open_ = false, idle_ = false;
   Done done_;
 };

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "api/json.h"
+#include "api/json_object.h"
 #include "api/problem.h"
 #include "api/views.h"
 
@@ -153,27 +154,9 @@ struct ToHttp {
 
 // ── answers ──
 
-std::int64_t whole(const json::object& from, std::string_view key) {
-  const json::value* value = from.if_contains(key);
-  return value == nullptr || !value->is_int64() ? 0 : value->get_int64();
-}
-std::string text(const json::object& from, std::string_view key) {
-  const json::value* value = from.if_contains(key);
-  return value == nullptr || !value->is_string() ? std::string() : std::string(value->get_string());
-}
-bool flag(const json::object& from, std::string_view key) {
-  const json::value* value = from.if_contains(key);
-  return value != nullptr && value->is_bool() && value->get_bool();
-}
-const json::array& list(const json::object& from, std::string_view key) {
-  static const json::array none;
-  const json::value* value = from.if_contains(key);
-  return value == nullptr || !value->is_array() ? none : value->get_array();
-}
-
 // "2024-02-29T12:00:00.000Z"; 0 if it is none.
 std::int64_t time(const json::object& from, std::string_view key) {
-  const std::string at = text(from, key);
+  const std::string at = text_at(from, key);
   std::tm tm{};
   int ms = 0;
   if (sscanf(at.c_str(), "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
@@ -186,23 +169,23 @@ std::int64_t time(const json::object& from, std::string_view key) {
 
 node::ReservationView reservation(const json::object& from) {
   node::ReservationView view;
-  view.id = text(from, "id");
-  const std::string state = text(from, "state");
+  view.id = text_at(from, "id");
+  const std::string state = text_at(from, "state");
   view.state = state == "held"        ? crdt::HoldState::held
                : state == "committed" ? crdt::HoldState::committed
                : state == "released"  ? crdt::HoldState::released
                                       : crdt::HoldState::expired;
-  view.final = flag(from, "final");
-  view.home = crdt::parse_replica_id(text(from, "home")).value_or(crdt::ReplicaId{});
-  view.home_node = text(from, "home_node");
-  view.home_region = text(from, "home_region");
-  for (const json::value& one : list(from, "lines")) {
+  view.final = flag_at(from, "final");
+  view.home = crdt::parse_replica_id(text_at(from, "home")).value_or(crdt::ReplicaId{});
+  view.home_node = text_at(from, "home_node");
+  view.home_region = text_at(from, "home_region");
+  for (const json::value& one : array_at(from, "lines")) {
     if (!one.is_object()) continue;
     const json::object& line = one.get_object();
     const auto units = [&](const char* key) {
-      return static_cast<std::uint32_t>(whole(line, key));
+      return static_cast<std::uint32_t>(number_at(line, key));
     };
-    view.lines.push_back({.sku = text(line, "sku"),
+    view.lines.push_back({.sku = text_at(line, "sku"),
                           .requested = units("requested"),
                           .held = units("held"),
                           .committed = units("committed"),
@@ -213,7 +196,7 @@ node::ReservationView reservation(const json::object& from) {
   view.ended_at = time(from, "ended_at");
   if (const json::value* metadata = from.if_contains("metadata"))
     view.metadata = json::serialize(*metadata);
-  const std::string reached = text(from, "durability");
+  const std::string reached = text_at(from, "durability");
   view.reached = reached == "remote"   ? node::Durability::remote
                  : reached == "region" ? node::Durability::region
                                        : node::Durability::node;
@@ -222,11 +205,11 @@ node::ReservationView reservation(const json::object& from) {
 
 node::SkuView sku(const json::object& from) {
   node::SkuView view;
-  view.sku = text(from, "sku");
-  view.name = text(from, "name");
+  view.sku = text_at(from, "sku");
+  view.name = text_at(from, "name");
   if (const json::value* attributes = from.if_contains("attributes"))
     view.attributes = json::serialize(*attributes);
-  view.low_stock_threshold = whole(from, "low_stock_threshold");
+  view.low_stock_threshold = number_at(from, "low_stock_threshold");
   view.created_at = time(from, "created_at");
   view.updated_at = time(from, "updated_at");
   return view;
@@ -235,42 +218,42 @@ node::SkuView sku(const json::object& from) {
 template <typename Page, typename Read>
 Page page(const json::object& from, Read&& read) {
   Page page;
-  for (const json::value& one : list(from, "items"))
+  for (const json::value& one : array_at(from, "items"))
     if (one.is_object()) page.items.push_back(read(one.get_object()));
-  page.next = text(from, "next");
+  page.next = text_at(from, "next");
   return page;
 }
 
 node::Availability availability(const json::object& from) {
   node::Availability answer;
-  for (const json::value& one : list(from, "items")) {
+  for (const json::value& one : array_at(from, "items")) {
     if (!one.is_object()) continue;
     const json::object& item = one.get_object();
-    answer.items.push_back({.sku = text(item, "sku"),
-                            .known = flag(item, "known"),
-                            .available = whole(item, "available"),
-                            .local_available = whole(item, "local_available")});
+    answer.items.push_back({.sku = text_at(item, "sku"),
+                            .known = flag_at(item, "known"),
+                            .available = number_at(item, "available"),
+                            .local_available = number_at(item, "local_available")});
   }
   return answer;
 }
 
 std::unique_ptr<node::ClusterView> cluster(const json::object& from) {
   auto view = std::make_unique<node::ClusterView>();
-  view->cluster = text(from, "cluster");
-  for (const json::value& region : list(from, "regions")) {
+  view->cluster = text_at(from, "cluster");
+  for (const json::value& region : array_at(from, "regions")) {
     if (!region.is_object()) continue;
-    for (const json::value& one : list(region.get_object(), "nodes")) {
+    for (const json::value& one : array_at(region.get_object(), "nodes")) {
       if (!one.is_object()) continue;
       const json::object& node = one.get_object();
       view->nodes.push_back(
-          {.replica = crdt::parse_replica_id(text(node, "replica")).value_or(crdt::ReplicaId{}),
-           .node = text(node, "node"),
-           .region = text(node, "region"),
-           .http_address = text(node, "http_address"),
-           .self = flag(node, "self"),
-           .reachable = flag(node, "reachable"),
-           .state = text(node, "state"),
-           .weight = static_cast<std::uint32_t>(whole(node, "weight"))});
+          {.replica = crdt::parse_replica_id(text_at(node, "replica")).value_or(crdt::ReplicaId{}),
+           .node = text_at(node, "node"),
+           .region = text_at(node, "region"),
+           .http_address = text_at(node, "http_address"),
+           .self = flag_at(node, "self"),
+           .reachable = flag_at(node, "reachable"),
+           .state = text_at(node, "state"),
+           .weight = static_cast<std::uint32_t>(number_at(node, "weight"))});
     }
   }
   return view;
@@ -294,13 +277,13 @@ Code code_named(std::string_view name) {
 }
 
 Outcome problem(const HttpAnswer& answer, const json::object& from) {
-  Outcome outcome{.code = code_named(text(from, "code")), .detail = text(from, "detail")};
+  Outcome outcome{.code = code_named(text_at(from, "code")), .detail = text_at(from, "detail")};
   if (outcome.code <= Code::accepted) outcome.code = Code::elsewhere;
-  for (const json::value& one : list(from, "shortages")) {
+  for (const json::value& one : array_at(from, "shortages")) {
     if (!one.is_object()) continue;
     const json::object& shortage = one.get_object();
-    outcome.shortages.push_back(
-        {text(shortage, "sku"), whole(shortage, "requested"), whole(shortage, "available")});
+    outcome.shortages.push_back({text_at(shortage, "sku"), number_at(shortage, "requested"),
+                                 number_at(shortage, "available")});
   }
   if (outcome.code == Code::elsewhere)
     outcome.view = node::Worded{static_cast<int>(answer.status), answer.body};

@@ -188,12 +188,15 @@ TEST_SUITE("homes") {
 
   TEST_CASE("a home that has not heard of the SKU yet does not refuse it") {
     Regions all("on-demand");
-    all.hold_disk(all.home());  // so it merges nothing
-    REQUIRE(all.call(all.other(), PutSku{.sku = "a-new"}).succeeded());
-    REQUIRE(all.call(all.other(), Receive{.sku = "a-new", .quantity = 5}).succeeded());
-    Reserve reserve{.id = "r", .lines = {{"a-new", 9}}, .wait_ms = 0};
-    const Code code = all.call(all.other(), reserve).code;
-    CHECK((code == Code::insufficient_stock || code == Code::outcome_unknown));
-    all.free_disk(all.home());
+    const auto made = all.submit(all.other(), PutSku{.sku = "a-new"});
+    std::vector<std::uint64_t> tokens;
+    for (const char* id : {"r1", "r2", "r3"})  // all in one turn: their calls go before the rows
+      tokens.push_back(
+          all.submit(all.other(), Reserve{.id = id, .lines = {{"a-new", 9}}, .wait_ms = 0}));
+    REQUIRE(all.run_until([&] { return all.answered(tokens.back()); }, 1'000));
+    CHECK(all.take(made).succeeded());
+    for (const std::uint64_t token : tokens)
+      CHECK(all.take(token).code == Code::insufficient_stock);
+    CHECK(all.stats(all.other()).forwards >= 1);
   }
 }
