@@ -102,6 +102,22 @@ Refusal read_name(JsonValue value, std::string_view field, std::string& out) {
   return std::nullopt;
 }
 
+Refusal read_replica(JsonValue value, std::string_view field, crdt::ReplicaId& out) {
+  const auto id =
+      value.kind() == JsonKind::string ? crdt::parse_replica_id(value.text()) : std::nullopt;
+  if (!id) return invalid(field, "must be a replica's id: 16 hexadecimal digits");
+  out = *id;
+  return std::nullopt;
+}
+
+// Of a shard map.
+Refusal read_version(JsonValue value, std::string_view field, std::uint64_t& out) {
+  std::int64_t version = 0;
+  Refusal refusal = read_integer(value, field, 1, kUnitsMax, version);
+  if (!refusal) out = static_cast<std::uint64_t>(version);
+  return refusal;
+}
+
 Refusal read_object_text(JsonValue value, std::string_view field, std::string& out) {
   if (value.kind() != JsonKind::object) return invalid(field, "must be a JSON object");
   std::string offender;
@@ -252,6 +268,32 @@ std::optional<Problem> read(node::GrantTo& command, JsonValue body, Known known)
                        : read_integer(value, kNames[at], 1, kLineUnitsMax, command.quantity);
       });
   return refusal ? refusal : require(kNames, 3, seen);
+}
+
+std::optional<Problem> read(node::MoveOut& command, JsonValue body, Known known) {
+  static constexpr std::string_view kNames[] = {"version", "shard", "to", "url"};
+  std::uint32_t seen = 0;
+  Refusal refusal =
+      each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) -> Refusal {
+        if (at == 0) return read_version(value, kNames[at], command.version);
+        if (at == 1) return read_name(value, kNames[at], command.shard);
+        if (at == 2) return read_replica(value, kNames[at], command.to);
+        return read_text(value, kNames[at], kSkuNameBytesMax, command.url);
+      });
+  return refusal ? refusal : require(kNames, 7, seen);
+}
+
+std::optional<Problem> read(node::MoveIn& command, JsonValue body, Known known) {
+  static constexpr std::string_view kNames[] = {"version", "from", "total", "to"};
+  std::uint32_t seen = 0;
+  Refusal refusal =
+      each_member(body, kNames, seen, "", known, [&](std::size_t at, JsonValue value) -> Refusal {
+        if (at == 0) return read_version(value, kNames[at], command.version);
+        if (at == 1) return read_replica(value, kNames[at], command.from);
+        if (at == 3) return read_replica(value, kNames[at], command.to);
+        return read_integer(value, kNames[at], 0, kUnitsMax, command.total);
+      });
+  return refusal ? refusal : require(kNames, 7, seen);
 }
 
 std::optional<Problem> read(node::Reserve& command, JsonValue body, Known known) {

@@ -34,6 +34,8 @@ std::optional<Problem> read(node::Receive& command, JsonValue body, Known known 
 std::optional<Problem> read(node::Adjust& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Allow& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::GrantTo& command, JsonValue body, Known known = {});
+std::optional<Problem> read(node::MoveOut& command, JsonValue body, Known known = {});
+std::optional<Problem> read(node::MoveIn& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Reserve& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Commit& command, JsonValue body, Known known = {});
 std::optional<Problem> read(node::Release& command, JsonValue body, Known known = {});

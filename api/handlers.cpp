@@ -113,7 +113,8 @@ Refusal fill_fault(const Input& in, Call& call) {
   return refusal;
 }
 
-Refusal fill_put_sku(const Input& in, node::PutSku& command) {
+template <typename Command>
+Refusal fill_by_sku(const Input& in, Command& command) {
   command.sku = in.match.name;
   return read_body(in.request, in.reader, command);
 }
@@ -141,7 +142,7 @@ Refusal fill(const Input& in, Call& call) {
   node::Command& command = call.command;
   switch (in.match.route) {
     case Route::put_sku:
-      return fill_put_sku(in, command.emplace<node::PutSku>());
+      return fill_by_sku(in, command.emplace<node::PutSku>());
     case Route::get_sku:
       return fill_plain(call, node::GetSku{name});
     case Route::list_skus:
@@ -154,6 +155,10 @@ Refusal fill(const Input& in, Call& call) {
       return fill_with_key(in, command.emplace<node::Allow>());
     case Route::grant:
       return fill_with_key(in, command.emplace<node::GrantTo>());
+    case Route::move_out:
+      return fill_by_sku(in, command.emplace<node::MoveOut>());
+    case Route::move_in:
+      return fill_by_sku(in, command.emplace<node::MoveIn>());
     case Route::get_stock:
       return fill_plain(call, node::GetStock{name});
     case Route::get_availability:

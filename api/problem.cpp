@@ -16,7 +16,7 @@ struct CodeText {
 };
 
 // In the order of node::Code.
-constexpr std::array<CodeText, 30> kEngineCodes = {{
+constexpr std::array<CodeText, 31> kEngineCodes = {{
     {200, "ok", "OK"},
     {201, "created", "Created"},
     {202, "accepted", "Accepted"},
@@ -47,6 +47,7 @@ constexpr std::array<CodeText, 30> kEngineCodes = {{
     {409, "drain_running", "The node is being drained already"},
     {503, "shard_unreachable", "No node of the shard can be reached"},
     {502, "elsewhere", "Refused by another node"},
+    {421, "moved", "The SKU is in another shard"},
 }};
 
 // What no engine says, in no particular order.
@@ -154,6 +155,17 @@ void append_problem(std::string& out, const node::Outcome& outcome) {
       out.append("}");
     }
     out.append("]");
+  }
+  if (const auto* place = std::get_if<node::Place>(&outcome.view)) {
+    out.append(",\"skus\":[");
+    for (const std::string& sku : place->skus) {
+      if (out.back() != '[') out.append(",");
+      append_string(out, sku);
+    }
+    out.append("],\"shard\":");
+    append_string(out, place->shard);
+    out.append(",\"url\":");
+    append_string(out, place->url);
   }
   out.append("}");
 }

@@ -45,6 +45,13 @@ bool says_try_another(Code code) {
          code == Code::outcome_unknown;
 }
 
+// Units of a reservation may have come free.
+bool frees(const Command& command) {
+  const auto* commit = std::get_if<node::Commit>(&command);
+  return std::holds_alternative<node::Return>(command) ||
+         std::holds_alternative<node::Release>(command) || (commit != nullptr && commit->lines);
+}
+
 node::IdempotencyKey* key_of(Command& command) {
   if (auto* c = std::get_if<node::Receive>(&command)) return &c->key;
   if (auto* c = std::get_if<node::Adjust>(&command)) return &c->key;
@@ -103,6 +110,11 @@ absl::Status Router::use(ShardMap map) {
   for (auto& group : groups_)  // what a shard that is gone still has can be found there
     for (auto& [url, node] : group->nodes) node->known = node->known || !group->in_map;
   map_ = std::move(map);
+  looked_ = {};
+  moved_.clear();
+  emptied_.clear();
+  brought_.clear();
+  move_at_ = {};
   probe_at_ = {};
   return absl::OkStatus();
 }
@@ -196,6 +208,8 @@ void Router::tick(Now now) {
     sweep_at_ = now.instant + config_.sweep_every;
     start(sweep());
   }
+  if (map_.moving() && now.instant >= move_at_ && !moving_) start(move_all());
+  bring_what_came_free();
   reap();
 }
 
@@ -246,7 +260,8 @@ void Router::learn(Group& group, const node::ClusterView& view) {
     node->replica = seen.replica;
     node->weight = seen.state == "live" ? seen.weight : 0;
     if (seen.self) node->member = seen.state == "live" || seen.state == "draining";
-    if (seen.state == "retired") node->member = false;
+    node->retired = seen.state == "retired";
+    if (node->retired) node->member = false;
   }
 }
 
@@ -373,9 +388,7 @@ Task<Outcome> Router::decide(Command command) {
   }
   if (node::IdempotencyKey* key = key_of(command); key != nullptr && key->text.empty())
     key->text = "route-" + fresh();
-  const std::size_t shard = place_of(sku);
-  Hint hint(std::move(sku));
-  co_return co_await at_shard(shard, std::move(command), std::move(hint));
+  co_return co_await at_sku(std::move(command), std::move(sku));
 }
 
 // Some node of the shard does it, or says why not.
@@ -398,8 +411,10 @@ Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
     if (i > 0) ++counts_[Count::again];
     inbox.ask(0, *nodes[i % nodes.size()], command, time_for(command));
     Arrival arrival = co_await inbox.next();
-    if (arrival.answered && !says_try_another(arrival.outcome.code))
+    if (arrival.answered && !says_try_another(arrival.outcome.code)) {
+      if (frees(command)) came_free(shard, arrival.outcome);
       co_return std::move(arrival.outcome);
+    }
     if (arrival.answered) {
       last = std::move(arrival.outcome);
     } else if (arrival.sent) {
@@ -447,7 +462,10 @@ Task<Outcome> Router::ask_hedged(std::vector<Node*> nodes, Command command) {
 // What is known of the shards that answer; of the others, that it is not.
 Task<Outcome> Router::availability(node::GetAvailability command) {
   std::map<std::size_t, node::GetAvailability> by_shard;
-  for (const std::string& sku : command.skus) by_shard[place_of(sku)].skus.push_back(sku);
+  for (const std::string& sku : command.skus) {
+    by_shard[home_of(sku)].skus.push_back(sku);
+    if (is_moving(sku)) by_shard[was_at(sku)].skus.push_back(sku);
+  }
   std::vector<Task<Outcome>> asked;
   for (auto& [shard, part] : by_shard) asked.push_back(at_shard(shard, part, Hint()));
   std::map<std::string, node::AvailabilityItem> found;
@@ -455,7 +473,13 @@ Task<Outcome> Router::availability(node::GetAvailability command) {
     Outcome outcome = co_await one;
     const auto* items = std::get_if<node::Availability>(&outcome.view);
     if (items == nullptr) co_return outcome;
-    for (const node::AvailabilityItem& item : items->items) found[item.sku] = item;
+    for (const node::AvailabilityItem& item : items->items) {
+      node::AvailabilityItem& sum = found[item.sku];  // of two shards while it moves
+      sum.sku = item.sku;
+      sum.known = sum.known || item.known;
+      sum.available += item.available;
+      sum.local_available += item.local_available;
+    }
   }
   node::Availability all;
   for (const std::string& sku : command.skus) all.items.push_back(found[sku]);
@@ -476,8 +500,14 @@ Task<Outcome> Router::list(node::ListSkus command) {
     more = more || !page->next.empty();
     std::move(page->items.begin(), page->items.end(), std::back_inserter(all.items));
   }
-  std::sort(all.items.begin(), all.items.end(),
-            [](const node::SkuView& a, const node::SkuView& b) { return a.sku < b.sku; });
+  std::sort(all.items.begin(), all.items.end(), [](const node::SkuView& a, const node::SkuView& b) {
+    return std::pair(std::string_view(a.sku), !a.moved_to.empty()) <
+           std::pair(std::string_view(b.sku), !b.moved_to.empty());
+  });
+  // What moves is in two shards: shown once, as where it is.
+  all.items.erase(std::unique(all.items.begin(), all.items.end(),
+                              [](const auto& a, const auto& b) { return a.sku == b.sku; }),
+                  all.items.end());
   if (all.items.size() > command.limit) {
     all.items.resize(command.limit);
     more = true;
@@ -539,6 +569,11 @@ Outcome Router::cluster() const {
   std::string out =
       "{\"router\":true,\"map_version\":" + std::to_string(map_.version) + ",\"region\":";
   append_string(out, config_.region);
+  if (map_.moving())
+    out += ",\"moving\":{\"skus\":" + std::to_string(looked_.skus) +
+           ",\"moved\":" + std::to_string(looked_.moved) +
+           ",\"units_left\":" + std::to_string(looked_.left) +
+           ",\"units_held\":" + std::to_string(looked_.held) + "}";
   out += ",\"shards\":[";
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const auto& group = groups_[places_[i]];
@@ -567,16 +602,17 @@ Outcome Router::cluster() const {
 }
 
 Outcome Router::metrics() const {
-  static constexpr const char* kNames[] = {"requests_total",    "calls_total",
-                                           "calls_again_total", "reads_hedged_total",
-                                           "cart_parts_total",  "carts_settled_total"};
+  static constexpr const char* kNames[] = {
+      "requests_total",   "calls_total",         "calls_again_total", "reads_hedged_total",
+      "cart_parts_total", "carts_settled_total", "units_moved_total"};
   static constexpr const char* kHelp[] = {
       "Requests of clients",
       "Calls to nodes",
       "Calls that were sent once more",
       "Reads of which a second node was asked",
       "Parts of carts over several shards",
-      "Parts and carts that a sweep has found half done, and has ended"};
+      "Parts and carts that a sweep has found half done, and has ended",
+      "Units handed over to the shard where their SKU belongs"};
   std::string out;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     const std::string name = std::string("holdfast_router_") + kNames[i];

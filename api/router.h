@@ -18,6 +18,11 @@
 // another part has expired by then, what was sold is returned, and the cart is closed. A commit of
 // some lines alone ends with the record, and is undone if it stops before.
 //
+// While SKUs move from one shard to another (router_moves.cpp) each router hands their units over,
+// SKU by SKU, and at once what a customer asks for. Until a SKU has been marked as moved it is
+// where it was; what may be a repetition of an older call is asked there first, and stays that way
+// until the map says that the move has ended.
+//
 // A sweep (router_sweep.cpp) finds what a router that ended left half done, by the nodes' own
 // rows: parts whose record never came, carts that are committed in part.
 //
@@ -52,6 +57,7 @@ struct RouterConfig {
   crdt::Millis settle_after{20'000};
   // Likewise a part without a record, which a customer may be waiting for.
   crdt::Millis left_over_after{180'000};
+  crdt::Millis move_every{2'000};  // between two looks at what is left to move
   std::uint64_t seed = 0;  // of ids and keys: must differ between routers, and between starts
 };
 
@@ -92,7 +98,8 @@ class Router {
     std::uint32_t weight = 0;
     bool known = false;   // by the map, or by a node that is known
     bool member = false;  // live, by what it says itself
-    bool up = false;      // it answered last time
+    bool retired = false;
+    bool up = false;  // it answered last time
     bool probing = false;
     std::uint32_t in_hand = 0;
   };
@@ -167,7 +174,9 @@ class Router {
 
   // router.cpp
   bool can_be_reached(std::size_t shard) const;
-  std::size_t place_of(std::string_view sku) const { return places_[map_.shard_of(sku)]; }
+  // The shard where a SKU belongs by the map, and where it is, as far as is known here.
+  std::size_t home_of(std::string_view sku) const { return places_[map_.shard_of(sku)]; }
+  std::size_t place_of(const std::string& sku) const;
   Task<bool> serve(std::uint64_t token, node::Command command);
   Task<Answer> decide(node::Command command);
   Task<Answer> at_shard(std::size_t shard, node::Command command, Hint hint);
@@ -206,8 +215,28 @@ class Router {
   }
   std::string fresh();  // 16 hexadecimal digits that no other call gets
 
+  // router_moves.cpp
+  std::size_t was_at(std::string_view sku) const { return places_[map_.shard_before(sku)]; }
+  bool is_moving(std::string_view sku) const { return home_of(sku) != was_at(sku); }
+  bool some_moving(const node::Reserve& cart) const;
+  Task<Answer> at_sku(node::Command command, std::string sku);
+  Task<Answer> stock_of_both(node::GetStock command);
+  bool follow(Answer& moved);
+  Task<bool> move_all();
+  Task<bool> move_from(std::size_t shard, std::uint64_t version);
+  Task<bool> bring(std::string sku, std::size_t from, std::size_t to, node::Units seen);
+  Task<bool> hand_over(std::string sku, Node* from, Node* to, std::string shard);
+  Task<bool> describe(std::string sku, Node* from, Node* to);
+  Task<bool> bring_for(std::vector<std::string> skus);
+  void came_free(std::size_t shard, const Answer& answer);
+  void bring_what_came_free();
+  Node* taker_of(const std::string& sku, std::size_t shard, const std::string& region) const;
+  std::vector<Node*> live_nodes(std::size_t shard) const;
+  Task<Answer> ask_node(Node* node, node::Command command);
+
   // router_carts.cpp
   Task<Answer> reserve(node::Reserve cart);
+  Task<Answer> reserve_where_it_is(node::Reserve cart);
   // By the map as it was when the cart came: another one may follow meanwhile.
   using Split = std::map<std::size_t, std::vector<node::Line>>;
   Task<Answer> reserve_in_parts(node::Reserve cart, std::vector<std::size_t> shards, Split lines);
@@ -280,12 +309,29 @@ class Router {
   static constexpr std::size_t kUnfinishedMax = 100'000;
   std::map<std::string, Cart> unfinished_;
 
+  // ── moves of SKUs; all of it ends with the map ──
+  struct Progress {
+    std::uint64_t skus = 0, moved = 0;  // that move; of which nothing is left
+    node::Units left = 0, held = 0;     // units of the others in their old shard
+  };
+  bool moving_ = false;  // a look is under way
+  crdt::Instant move_at_{};
+  Progress looked_, looking_;                           // the last look, and this one
+  std::unordered_map<std::string, std::size_t> moved_;  // SKUs that are marked, and where they are
+  std::unordered_map<std::string, node::Units> emptied_;  // and what they had handed over by then
+  struct Brought {
+    bool under_way = false;
+    crdt::Instant ended{};
+  };
+  std::unordered_map<std::string, Brought> brought_;  // for customers who asked
+  std::map<std::string, std::size_t> came_free_;      // SKUs, and the shard that they are not of
+
   static constexpr std::size_t kRememberedMax = 200'000;
   std::unordered_map<std::string, Cart> carts_;  // where reservations are, the latest
   std::deque<std::string> remembered_;           // their ids, in the order of their coming
 
-  enum Count { requests, calls, again, hedged, parts, settled };  // named in metrics()
-  std::array<std::uint64_t, 6> counts_{};
+  enum Count { requests, calls, again, hedged, parts, settled, brought };  // named in metrics()
+  std::array<std::uint64_t, 7> counts_{};
   std::deque<Task<bool>> tasks_;  // last: they end before what they wait for
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <set>
 
 #include "api/json.h"
 #include "api/router.h"
@@ -161,6 +162,37 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
   if (cart.id.starts_with(kPartPrefix))
     co_return refused(Code::out_of_range,
                       "ids that begin with 'part:' are the router's own: choose another");
+  if (some_moving(cart)) {  // it may have been made before
+    std::set<std::size_t> places;
+    for (const Line& line : cart.lines) {
+      places.insert(was_at(line.sku));
+      places.insert(home_of(line.sku));
+    }
+    const std::vector<std::size_t> all(places.begin(), places.end());
+    std::optional<Outcome> before = co_await standing(cart, all);
+    if (before) co_return *std::move(before);
+  }
+  std::vector<std::string> moving;
+  for (const Line& line : cart.lines)
+    if (is_moving(line.sku)) moving.push_back(line.sku);
+  if (cart.partial && !moving.empty()) co_await bring_for(moving);
+  // Followed to where its SKUs are, and once more when what it lacks has been fetched.
+  int fetched = 0;
+  for (std::size_t tries = 0; tries < cart.lines.size() + 4; ++tries) {
+    Outcome outcome = co_await reserve_where_it_is(cart);
+    if (outcome.code == Code::moved && follow(outcome)) continue;
+    const bool lacks =
+        outcome.code == Code::insufficient_stock || outcome.code == Code::unknown_sku;
+    if (!lacks || moving.empty() || fetched == 2) co_return outcome;
+    ++fetched;
+    co_await bring_for(moving);
+  }
+  co_return refused(Code::outcome_unknown,
+                    "the SKUs of reservation '" + cart.id +
+                        "' move between shards: repeat the same call to learn the outcome");
+}
+
+Task<Outcome> Router::reserve_where_it_is(node::Reserve cart) {
   std::vector<std::size_t> shards;  // by name: the order that all routers keep to
   Split lines;
   for (const Line& line : cart.lines) {
@@ -201,7 +233,11 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
       co_return std::optional<Outcome>(std::move(read));
     }
     const auto note = note_in(record->metadata);
-    if (!note || note->digest != hexadecimal(digest_of(cart)))
+    if (!note) {  // all of it is there: that shard knows whether it is the same
+      Hint hint(record->home);
+      co_return std::optional<Outcome>(co_await at_shard(shard, cart, std::move(hint)));
+    }
+    if (note->digest != hexadecimal(digest_of(cart)))
       co_return std::optional<Outcome>(refused(
           Code::reservation_conflict, "reservation '" + cart.id + "' exists with another body"));
     const std::optional<Cart> known = cart_of(*record, shard);

@@ -28,7 +28,7 @@ struct Pattern {
 
 constexpr bool is_name(std::string_view segment) { return segment.starts_with('{'); }
 
-constexpr std::array<Pattern, 31> kPatterns = {{
+constexpr std::array<Pattern, 33> kPatterns = {{
     {Route::reserve, "PUT", {"v1", "reservations", "{id}"}},
     {Route::commit, "POST", {"v1", "reservations", "{id}", "commit"}},
     {Route::release, "POST", {"v1", "reservations", "{id}", "release"}},
@@ -46,6 +46,8 @@ constexpr std::array<Pattern, 31> kPatterns = {{
     {Route::adjust, "POST", {"v1", "skus", "{sku}", "adjustments"}},
     {Route::allow, "POST", {"v1", "skus", "{sku}", "allowances"}},
     {Route::grant, "POST", {"v1", "skus", "{sku}", "grants"}},
+    {Route::move_out, "POST", {"v1", "skus", "{sku}", "moves"}},
+    {Route::move_in, "POST", {"v1", "skus", "{sku}", "arrivals"}},
     {Route::get_cluster, "GET", {"v1", "cluster"}},
     {Route::start_drain, "POST", {"v1", "cluster", "drain"}},
     {Route::get_drain, "GET", {"v1", "cluster", "drain"}},

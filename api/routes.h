@@ -22,6 +22,8 @@ enum class Route : std::uint8_t {
   adjust,
   allow,
   grant,
+  move_out,
+  move_in,
   get_stock,
   get_availability,
   reserve,

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace holdfast::api {
 
@@ -28,15 +28,30 @@ struct ShardMap {
   std::uint64_t version = 0;     // from 1; a newer map has a higher one
   std::vector<Shard> shards;     // ascending by name
   std::vector<SkuRange> ranges;  // ascending, none overlaps another
+  // While SKUs move: where they were before, by the map that this one follows. Each of these shards
+  // is one of `shards`, too, if only with the weight 0; of nodes nothing is said here. None: no
+  // SKU moves.
+  std::vector<Shard> was_shards;
+  std::vector<SkuRange> was_ranges;  // their shard: its place in was_shards
 
   // Its place in `shards`. Cost: one hash a shard, unless a range has it.
   std::size_t shard_of(std::string_view sku) const;
+  // The same before the move; without one: shard_of.
+  std::size_t shard_before(std::string_view sku) const;
+  bool moving() const { return !was_shards.empty(); }
 };
 
 // Whether it is a map at all. Errors: kInvalidArgument, saying what to change: no shard, two of one
 // name, none with a weight (then a SKU would belong to nobody), a shard without nodes, a range that
-// is empty, overlaps another, or names no shard.
+// is empty, overlaps another, or names no shard, a shard that SKUs move from and that is
+// missing.
 absl::Status check(const ShardMap& map);
+// `next` with the place that each SKU has now as the place that it moves from; its version is above
+// both. Errors: kFailedPrecondition: SKUs move already; kInvalidArgument: it lacks a shard.
+absl::StatusOr<ShardMap> begin_move(const ShardMap& now, const ShardMap& next);
+// The map of a move that has ended.
+ShardMap end_move(const ShardMap& moving);
+
 // Whether `next` may follow. Errors: kInvalidArgument: its version is lower, or it is the same and
 // the map another one.
 absl::Status check_follows(const ShardMap& map, const ShardMap& next);

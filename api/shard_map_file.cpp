@@ -7,6 +7,7 @@
 #include <toml++/toml.h>
 
 #include "api/http_client.h"
+#include "api/json.h"
 
 namespace holdfast::api {
 
@@ -68,36 +69,75 @@ void each(const toml::table& root, std::string_view key, Visit&& visit) {
   for (const toml::node& one : *node->as_array()) visit(*one.as_table());
 }
 
-ShardMap read(const toml::table& root) {
-  ShardMap map;
-  only(root, {"version", "shard", "range"});
-  map.version = number(root, "version", 0, INT64_MAX);
-  each(root, "shard", [&](const toml::table& table) {
+std::vector<Shard> read_shards(const toml::table& from) {
+  std::vector<Shard> shards;
+  each(from, "shard", [&](const toml::table& table) {
     only(table, {"name", "weight", "nodes"});
     for (const std::string& url : texts(table, "nodes"))
       if (absl::Status status = parse_http_url(url).status(); !status.ok())
         throw Wrong{std::string(status.message()), table.get("nodes")};
-    map.shards.push_back(
-        {.name = text(table, "name", true),
-         .weight = static_cast<std::uint32_t>(number(table, "weight", 100, 10'000)),
-         .nodes = texts(table, "nodes")});
+    shards.push_back({.name = text(table, "name", true),
+                      .weight = static_cast<std::uint32_t>(number(table, "weight", 100, 10'000)),
+                      .nodes = texts(table, "nodes")});
   });
-  std::stable_sort(map.shards.begin(), map.shards.end(),
+  std::stable_sort(shards.begin(), shards.end(),
                    [](const Shard& a, const Shard& b) { return a.name < b.name; });
-  each(root, "range", [&](const toml::table& table) {
+  return shards;
+}
+
+std::vector<SkuRange> read_ranges(const toml::table& from, const std::vector<Shard>& shards) {
+  std::vector<SkuRange> ranges;
+  each(from, "range", [&](const toml::table& table) {
     only(table, {"from", "to", "shard"});
     const std::string name = text(table, "shard", true);
-    const auto at = std::find_if(map.shards.begin(), map.shards.end(),
+    const auto at = std::find_if(shards.begin(), shards.end(),
                                  [&](const Shard& shard) { return shard.name == name; });
-    if (at == map.shards.end())
+    if (at == shards.end())
       throw Wrong{"a range is given to shard '" + name + "', which this map does not have", &table};
-    map.ranges.push_back({.from = text(table, "from", true),
-                          .to = text(table, "to", false),
-                          .shard = static_cast<std::size_t>(at - map.shards.begin())});
+    ranges.push_back({.from = text(table, "from", true),
+                      .to = text(table, "to", false),
+                      .shard = static_cast<std::size_t>(at - shards.begin())});
   });
-  std::stable_sort(map.ranges.begin(), map.ranges.end(),
+  std::stable_sort(ranges.begin(), ranges.end(),
                    [](const SkuRange& a, const SkuRange& b) { return a.from < b.from; });
+  return ranges;
+}
+
+ShardMap read(const toml::table& root) {
+  ShardMap map;
+  only(root, {"version", "shard", "range", "was"});
+  map.version = number(root, "version", 0, INT64_MAX);
+  map.shards = read_shards(root);
+  map.ranges = read_ranges(root, map.shards);
+  const toml::node* was = root.get("was");
+  if (was == nullptr) return map;
+  if (!was->is_table()) throw Wrong{"'was' must be written as [was]", was};
+  only(*was->as_table(), {"shard", "range"});
+  map.was_shards = read_shards(*was->as_table());
+  map.was_ranges = read_ranges(*was->as_table(), map.was_shards);
+  if (!map.moving()) throw Wrong{"[was] names no shard: add [[was.shard]], or leave it out", was};
   return map;
+}
+
+void write(std::string& out, const std::string& under, const std::vector<Shard>& shards,
+           const std::vector<SkuRange>& ranges) {
+  const auto quoted = [](const std::string& text) {
+    std::string out;
+    append_string(out, text);  // what JSON escapes TOML does, too
+    return out;
+  };
+  for (const Shard& shard : shards) {
+    out += "\n[[" + under + "shard]]\nname = " + quoted(shard.name) +
+           "\nweight = " + std::to_string(shard.weight) + "\n";
+    std::string nodes;
+    for (const std::string& url : shard.nodes) nodes += (nodes.empty() ? "" : ", ") + quoted(url);
+    if (!nodes.empty()) out += "nodes = [" + nodes + "]\n";
+  }
+  for (const SkuRange& range : ranges) {
+    out += "\n[[" + under + "range]]\nfrom = " + quoted(range.from) + "\n";
+    if (!range.to.empty()) out += "to = " + quoted(range.to) + "\n";
+    out += "shard = " + quoted(shards[range.shard].name) + "\n";
+  }
 }
 
 absl::Status wrong(const std::string& path, const std::string& what, std::uint32_t line) {
@@ -119,6 +159,14 @@ absl::StatusOr<ShardMap> parse_shard_map(std::string_view text, const std::strin
   } catch (const Wrong& error) {
     return wrong(path, error.what, error.line);
   }
+}
+
+std::string written(const ShardMap& map) {
+  std::string out = "version = " + std::to_string(map.version) + "\n";
+  write(out, "", map.shards, map.ranges);
+  if (map.moving()) out += "\n[was]\n";
+  write(out, "was.", map.was_shards, map.was_ranges);
+  return out;
 }
 
 absl::StatusOr<ShardMap> load_shard_map(const std::string& path) {

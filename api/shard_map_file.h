@@ -10,6 +10,9 @@
 //   from = "book-"
 //   to = "book."                        # not included; left out: to the end
 //   shard = "a"
+//   [was]                               # while SKUs move: the map before, names and weights alone
+//   [[was.shard]]                       # (`holdfast shards begin` writes it)
+//   name = "a"
 //
 // Edge: the sole reader of this format.
 
@@ -24,6 +27,8 @@ namespace holdfast::api {
 // type or out of range, and what check() finds), each with the file and, where there is one, the
 // line.
 absl::StatusOr<ShardMap> load_shard_map(const std::string& path);
+// The map as such a text.
+std::string written(const ShardMap& map);
 absl::StatusOr<ShardMap> parse_shard_map(std::string_view text, const std::string& path);
 
 }  // namespace holdfast::api

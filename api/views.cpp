@@ -77,6 +77,25 @@ void append(std::string& out, const node::SkuView& sku) {
   object.integer("low_stock_threshold", sku.low_stock_threshold);
   object.time("created_at", sku.created_at);
   object.time("updated_at", sku.updated_at);
+  if (sku.handed_over != 0) object.integer("handed_over", sku.handed_over);
+  if (sku.taken_in != 0) object.integer("taken_in", sku.taken_in);
+  if (sku.moved_by == 0) return;
+  object.integer("moved_by", static_cast<std::int64_t>(sku.moved_by));
+  if (sku.moved_to.empty()) return;
+  object.text("moved_to", sku.moved_to);
+  object.integer("left", sku.left);
+  object.integer("left_held", sku.left_held);
+}
+
+void append(std::string& out, const node::MoveView& move) {
+  ObjectText object(out);
+  object.text("sku", move.sku);
+  object.text("replica", crdt::to_string(move.self));
+  object.text("peer", crdt::to_string(move.peer));
+  object.integer("total", move.total);
+  object.integer("left", move.left);
+  object.integer("on_hand", move.on_hand);
+  object.integer("held", move.held);
 }
 
 void append(std::string& out, const node::StockChange& change) {
@@ -328,6 +347,7 @@ struct AppendView {
   node::Code code;
   void operator()(std::monostate) const { out.append("{}"); }
   void operator()(const node::Worded& worded) const { out.append(worded.body); }
+  void operator()(const node::Place&) const { out.append("{}"); }  // of refusals: problem.h
   // Numbers of the engine go out as metrics, see metrics.h.
   void operator()(const std::unique_ptr<node::Stats>&) const { out.append("{}"); }
   void operator()(const std::unique_ptr<node::ReservationView>& view) const {

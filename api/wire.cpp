@@ -101,6 +101,21 @@ struct ToHttp {
     body += ",\"quantity\":" + std::to_string(c.quantity) + "}";
     return keyed(sku_path(c.sku, "/grants"), std::move(body), c.key);
   }
+  HttpCall operator()(const node::MoveOut& c) const {
+    std::string body = "{\"version\":" + std::to_string(c.version) + ",\"shard\":";
+    append_string(body, c.shard);
+    body += ",\"url\":";
+    append_string(body, c.url);
+    return keyed(sku_path(c.sku, "/moves"), body + ",\"to\":\"" + crdt::to_string(c.to) + "\"}",
+                 {});
+  }
+  HttpCall operator()(const node::MoveIn& c) const {
+    return keyed(sku_path(c.sku, "/arrivals"),
+                 "{\"version\":" + std::to_string(c.version) + ",\"from\":\"" +
+                     crdt::to_string(c.from) + "\",\"total\":" + std::to_string(c.total) +
+                     (c.to ? ",\"to\":\"" + crdt::to_string(c.to) + "\"}" : "}"),
+                 {});
+  }
   HttpCall operator()(const node::GetStock& c) const { return get(sku_path(c.sku, "/stock")); }
   HttpCall operator()(const node::GetAvailability& c) const {
     std::string target = "/v1/availability";
@@ -212,7 +227,50 @@ node::SkuView sku(const json::object& from) {
   view.low_stock_threshold = number_at(from, "low_stock_threshold");
   view.created_at = time(from, "created_at");
   view.updated_at = time(from, "updated_at");
+  view.moved_to = text_at(from, "moved_to");
+  view.moved_by = static_cast<std::uint64_t>(number_at(from, "moved_by"));
+  view.left = number_at(from, "left");
+  view.left_held = number_at(from, "left_held");
+  view.handed_over = number_at(from, "handed_over");
+  view.taken_in = number_at(from, "taken_in");
   return view;
+}
+
+node::StockView stock(const json::object& from) {
+  node::StockView view;
+  view.sku = text_at(from, "sku");
+  for (const auto& [key, value] :
+       {std::pair("on_hand", &view.on_hand), std::pair("held", &view.held),
+        std::pair("sold", &view.sold), std::pair("returned", &view.returned),
+        std::pair("available", &view.available),
+        std::pair("local_available", &view.local_available),
+        std::pair("allowance", &view.allowance), std::pair("exposure", &view.exposure),
+        std::pair("debt", &view.debt), std::pair("oversold", &view.oversold),
+        std::pair("low_stock_threshold", &view.low_stock_threshold)})
+    *value = number_at(from, key);
+  for (const json::value& one : array_at(from, "by_region")) {
+    if (!one.is_object()) continue;
+    const json::object& region = one.get_object();
+    view.by_region.push_back({.region = text_at(region, "region"),
+                              .rights = number_at(region, "rights"),
+                              .as_of = time(region, "as_of"),
+                              .lag_ms = number_at(region, "lag_ms", -1),
+                              .reachable = flag_at(region, "reachable")});
+  }
+  return view;
+}
+
+node::MoveView moved(const json::object& from) {
+  const auto replica = [&](const char* key) {
+    return crdt::parse_replica_id(text_at(from, key)).value_or(crdt::ReplicaId{});
+  };
+  return {.sku = text_at(from, "sku"),
+          .self = replica("replica"),
+          .peer = replica("peer"),
+          .total = number_at(from, "total"),
+          .left = number_at(from, "left"),
+          .on_hand = number_at(from, "on_hand"),
+          .held = number_at(from, "held")};
 }
 
 template <typename Page, typename Read>
@@ -271,7 +329,7 @@ Outcome unreadable(const HttpAnswer& answer) {
 }
 
 Code code_named(std::string_view name) {
-  for (int code = 0; code < static_cast<int>(Code::elsewhere); ++code)
+  for (int code = 0; code <= static_cast<int>(Code::moved); ++code)
     if (code_name(static_cast<Code>(code)) == name) return static_cast<Code>(code);
   return Code::elsewhere;
 }
@@ -284,6 +342,12 @@ Outcome problem(const HttpAnswer& answer, const json::object& from) {
     const json::object& shortage = one.get_object();
     outcome.shortages.push_back({text_at(shortage, "sku"), number_at(shortage, "requested"),
                                  number_at(shortage, "available")});
+  }
+  if (outcome.code == Code::moved) {
+    node::Place place{.shard = text_at(from, "shard"), .url = text_at(from, "url")};
+    for (const json::value& one : array_at(from, "skus"))
+      if (one.is_string()) place.skus.emplace_back(one.get_string());
+    outcome.view = std::move(place);
   }
   if (outcome.code == Code::elsewhere)
     outcome.view = node::Worded{static_cast<int>(answer.status), answer.body};
@@ -318,6 +382,13 @@ Outcome from_http(const node::Command& asked, const HttpAnswer& answer) {
     outcome.view = page<node::ReservationPage>(object, reservation);
   } else if (std::holds_alternative<node::ListSkus>(asked)) {
     outcome.view = page<node::SkuPage>(object, sku);
+  } else if (std::holds_alternative<node::GetSku>(asked)) {
+    outcome.view = sku(object);
+  } else if (std::holds_alternative<node::GetStock>(asked)) {
+    outcome.view = stock(object);
+  } else if (std::holds_alternative<node::MoveOut>(asked) ||
+             std::holds_alternative<node::MoveIn>(asked)) {
+    outcome.view = moved(object);
   } else if (std::holds_alternative<node::GetAvailability>(asked)) {
     outcome.view = availability(object);
   } else if (std::holds_alternative<node::GetCluster>(asked)) {

@@ -14,6 +14,19 @@ const PeerTotals* StockRow::find(ReplicaId peer) const {
   return at != peers.end() && at->peer == peer ? &*at : nullptr;
 }
 
+const Move* StockRow::move_with(ReplicaId peer) const {
+  for (const Move& move : moves)
+    if (move.peer == peer) return &move;
+  return nullptr;
+}
+
+Move& StockRow::move_at(ReplicaId peer) {
+  const auto at = std::find_if(moves.begin(), moves.end(),
+                               [&](const Move& move) { return move.peer >= peer; });
+  if (at != moves.end() && at->peer == peer) return *at;
+  return *moves.insert(at, {.peer = peer});
+}
+
 PeerTotals& StockRow::at(ReplicaId peer) {
   const auto at = std::lower_bound(peers.begin(), peers.end(), peer, peer_less);
   if (at != peers.end() && at->peer == peer) return *at;

@@ -27,28 +27,47 @@ void serialize(A& ar, PeerTotals& t) {
   ar(t.peer, t.granted, t.seized, t.seen, t.debt_at_seen);
 }
 template <typename A>
+void serialize(A& ar, Move& m) {
+  ar(m.peer, m.out, m.in);
+}
+template <typename A>
 void serialize_head(A& ar, StockRow& r) {
   ar(r.received, r.withdrawn, r.allowance_added, r.allowance_removed, r.held, r.released, r.sold,
      r.returned, r.voided, r.peers, r.demand_milli);
 }
-// `cart` came later: a row ends before it if it is 0 and nothing follows.
+// `cart` and `moves` came later: a row ends before each if it is empty and nothing follows.
 void save(CompactOut& ar, const StockRow& r) {
   serialize_head(ar, const_cast<StockRow&>(r));
-  if (r.cart != 0 || !r.extra.empty()) ar(r.cart);
+  if (r.cart != 0 || !r.moves.empty() || !r.extra.empty()) ar(r.cart);
+  if (!r.moves.empty() || !r.extra.empty()) ar(r.moves);
 }
 void load(BoundedIn& ar, StockRow& r) {
   serialize_head(ar, r);
   if (ar.left().empty()) return;
   ar(r.cart);
   require(r.cart != 0 || !ar.left().empty(), "a last number that is not written when 0");
+  if (ar.left().empty()) return;
+  ar(r.moves);
+  require(!r.moves.empty() || !ar.left().empty(), "a last list that is not written when empty");
 }
 template <typename A>
 void serialize(A& ar, KeyRow& r) {
   ar(r.digest, r.answer, r.sku, r.effect, r.units, r.created_at, r.state);
 }
 template <typename A>
-void serialize(A& ar, SkuRow& r) {
+void serialize_head(A& ar, SkuRow& r) {
   ar(r.time, r.name, r.attributes, r.low_stock_threshold, r.created_at);
+}
+// `moved` came later: a row ends before it if it never has, and nothing follows.
+void save(CompactOut& ar, const SkuRow& r) {
+  serialize_head(ar, const_cast<SkuRow&>(r));
+  if (r.moved.version != 0 || !r.extra.empty()) ar(r.moved.version, r.moved.shard, r.moved.url);
+}
+void load(BoundedIn& ar, SkuRow& r) {
+  serialize_head(ar, r);
+  if (ar.left().empty()) return;
+  ar(r.moved.version, r.moved.shard, r.moved.url);
+  require(r.moved.version != 0 || !ar.left().empty(), "a last mark that is not written when 0");
 }
 template <typename A>
 void serialize_head(A& ar, MemberRow& r) {
@@ -133,6 +152,11 @@ void validate(const StockRow& r) {
       require(is_total(total), "a total out of range");
     last = &peer;
   }
+  require(r.moves.size() <= kOriginsMax, "moves with too many replicas");
+  for (std::size_t i = 0; i < r.moves.size(); ++i) {
+    require(i == 0 || r.moves[i - 1].peer < r.moves[i].peer, "moves out of order");
+    require(is_total(r.moves[i].out) && is_total(r.moves[i].in), "a total out of range");
+  }
 }
 
 void validate_undone(const HoldRow& r) {
@@ -177,6 +201,8 @@ void validate(const KeyRow& r) {
 
 void validate(const SkuRow& r) {
   require(is_total(r.low_stock_threshold), "threshold out of range");
+  require(r.moved.shard.empty() || (r.moved.version != 0 && valid_name(r.moved.shard)),
+          "moved to no shard");
 }
 
 void validate(const MemberRow& r) {

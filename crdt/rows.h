@@ -32,6 +32,15 @@ struct PeerTotals {
   bool operator==(const PeerTotals&) const = default;
 };
 
+// What this origin has handed to, or taken from, a replica of another shard: a part of `withdrawn`
+// and `received` (node/moves.h). Both only grow.
+struct Move {
+  ReplicaId peer;
+  Units out = 0;
+  Units in = 0;
+  bool operator==(const Move&) const = default;
+};
+
 // One origin's monotone totals for one SKU.
 struct StockRow {
   Units received = 0;
@@ -46,11 +55,14 @@ struct StockRow {
   std::vector<PeerTotals> peers;   // ascending by peer, no empty entries
   std::uint32_t demand_milli = 0;  // hint: units per 1,000 s that customers ask for here
   std::uint32_t cart = 0;          // hint: units that one of them asks for; 0: not known
+  std::vector<Move> moves;         // ascending by peer, no empty entries
   std::string extra;
   bool operator==(const StockRow&) const = default;
 
   const PeerTotals* find(ReplicaId peer) const;  // nullptr if all are 0
   PeerTotals& at(ReplicaId peer);                // made if absent
+  const Move* move_with(ReplicaId peer) const;   // nullptr if both are 0
+  Move& move_at(ReplicaId peer);                 // made if absent
 };
 
 enum class HoldState : std::uint8_t { held = 0, committed = 1, released = 2, expired = 3 };
@@ -141,6 +153,14 @@ struct KeyRow {
   bool operator==(const KeyRow&) const = default;
 };
 
+// Where a SKU is: in another shard, or (`shard` is empty) here again, by that version of the shard
+// map. Of what several origins say the highest version counts.
+struct MovedTo {
+  std::uint64_t version = 0;  // 0: it has never moved
+  std::string shard, url;     // its name, and one of its nodes
+  bool operator==(const MovedTo&) const = default;
+};
+
 // A SKU's description: last writer wins, by (time, origin). Never used for stock.
 struct SkuRow {
   std::uint64_t time = 0;  // hybrid logical clock: wall ms << 16 | counter
@@ -148,6 +168,7 @@ struct SkuRow {
   std::string attributes;  // JSON object text, or empty
   Units low_stock_threshold = 0;
   std::int64_t created_at = 0;  // wall, ms
+  MovedTo moved;
   std::string extra;
   bool operator==(const SkuRow&) const = default;
 };

@@ -44,6 +44,15 @@ const SkuCell* Product::description() const {
   return last == descriptions.end() ? nullptr : last->get();
 }
 
+const MovedTo& Product::moved() const {
+  static const MovedTo kNever;
+  const MovedTo* latest = &kNever;
+  if (!ever_moved) return *latest;
+  for (const auto& cell : descriptions)
+    if (cell->row.moved.version > latest->version) latest = &cell->row.moved;
+  return *latest;
+}
+
 std::string_view row_key(const FeedItem& item) {
   switch (item.kind) {
     case RowKind::stock:
@@ -349,6 +358,7 @@ void State::put_sku(Product& product, SkuRow row) {
     cell->origin = self_;
     cell->product = &product;
   }
+  product.ever_moved = product.ever_moved || row.moved.version != 0;
   cell->row = std::move(row);
   touch(*cell);
 }
@@ -558,6 +568,8 @@ void State::set_payload(FeedItem& item, DecodedRow&& row) {
     }
     case RowKind::sku:
       static_cast<SkuCell&>(item).row = std::get<SkuRow>(std::move(row.payload));
+      if (auto& cell = static_cast<SkuCell&>(item); cell.row.moved.version != 0)
+        cell.product->ever_moved = true;
       break;
     case RowKind::member:
       static_cast<Member&>(item).row = std::get<MemberRow>(std::move(row.payload));
@@ -581,11 +593,17 @@ bool grows(const StockRow& before, const StockRow& after) {
                             &StockRow::allowance_removed, &StockRow::held, &StockRow::released,
                             &StockRow::sold, &StockRow::returned, &StockRow::voided})
     if (after.*total < before.*total) return false;
-  return std::all_of(before.peers.begin(), before.peers.end(), [&](const PeerTotals& old) {
-    const PeerTotals* now = after.find(old.peer);
-    return now != nullptr && now->granted >= old.granted && now->seized >= old.seized &&
-           now->seen >= old.seen && now->debt_at_seen >= old.debt_at_seen;
-  });
+  return std::all_of(before.peers.begin(), before.peers.end(),
+                     [&](const PeerTotals& old) {
+                       const PeerTotals* now = after.find(old.peer);
+                       return now != nullptr && now->granted >= old.granted &&
+                              now->seized >= old.seized && now->seen >= old.seen &&
+                              now->debt_at_seen >= old.debt_at_seen;
+                     }) &&
+         std::all_of(before.moves.begin(), before.moves.end(), [&](const Move& old) {
+           const Move* now = after.move_with(old.peer);
+           return now != nullptr && now->out >= old.out && now->in >= old.in;
+         });
 }
 
 }  // namespace

@@ -42,9 +42,12 @@ struct Product {
   std::string sku;
   BoundedCounter stock;
   bool seized = false;                                 // some replica's rights were
+  bool ever_moved = false;                             // some description may say so
   std::vector<std::unique_ptr<SkuCell>> descriptions;  // one an origin
   // The last writer's, by (time, origin). nullptr: the SKU is not known (no sku row has arrived).
   const SkuCell* description() const;
+  // What the highest version says of where it is; its version is 0 if nothing ever did.
+  const MovedTo& moved() const;
 };
 
 struct Hold : FeedItem {

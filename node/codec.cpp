@@ -118,7 +118,7 @@ void fields(A& ar, ReservationView& v) {
      v.metadata);
 }
 
-enum class ViewKind : std::uint8_t { none = 0, stock_change = 1, reservation = 2 };
+enum class ViewKind : std::uint8_t { none = 0, stock_change = 1, reservation = 2, place = 3 };
 constexpr unsigned kReachedShift = 4;
 
 void put_reservation(CompactOut& ar, const ReservationView& view) {
@@ -152,6 +152,8 @@ void put_outcome(CompactOut& ar, const Outcome& outcome) {
   } else if (const auto* view = std::get_if<std::unique_ptr<ReservationView>>(&outcome.view)) {
     ar(static_cast<std::uint8_t>(ViewKind::reservation));
     put_reservation(ar, **view);
+  } else if (const auto* place = std::get_if<Place>(&outcome.view)) {
+    ar(static_cast<std::uint8_t>(ViewKind::place), place->skus, place->shard, place->url);
   } else {
     ar(static_cast<std::uint8_t>(ViewKind::none));
   }
@@ -161,7 +163,7 @@ Outcome take_outcome(BoundedIn& ar) {
   Outcome outcome;
   std::uint8_t code = 0, kind = 0;
   ar(code, outcome.detail, outcome.shortages, kind);
-  if (code > static_cast<std::uint8_t>(Code::awaiting_peer)) throw Malformed("unknown code");
+  if (code > static_cast<std::uint8_t>(Code::moved)) throw Malformed("unknown code");
   outcome.code = static_cast<Code>(code);
   switch (static_cast<ViewKind>(kind)) {
     case ViewKind::none:
@@ -175,6 +177,12 @@ Outcome take_outcome(BoundedIn& ar) {
     case ViewKind::reservation:
       outcome.view = take_reservation(ar);
       break;
+    case ViewKind::place: {
+      Place place;
+      ar(place.skus, place.shard, place.url);
+      outcome.view = std::move(place);
+      break;
+    }
     default:
       throw Malformed("unknown kind of view");
   }

@@ -72,6 +72,21 @@ struct GrantTo {
   IdempotencyKey key;
 };
 
+// Moves between shards (moves.h), by whoever drives them. `version`: of the shard map that wants it.
+struct MoveOut {
+  std::string sku;
+  std::uint64_t version = 0;
+  std::string shard, url;  // the new place
+  ReplicaId to;            // of it: who will take what is free here
+};
+struct MoveIn {
+  std::string sku;
+  std::uint64_t version = 0;
+  ReplicaId from;   // of the old place
+  ReplicaId to;     // this replica; none: whichever is asked, and then total is 0
+  Units total = 0;  // of all that `from` has ever handed to `to`
+};
+
 struct GetStock {
   std::string sku;
 };
@@ -162,8 +177,8 @@ struct ClearFault {
 struct ListFaults {};
 
 using Command =
-    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, GetStock,
-                 GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
+    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, MoveOut, MoveIn,
+                 GetStock, GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
                  ListReservations, Failover, Retire, ListFailovers, StartDrain, StopDrain, GetDrain,
                  Leave, GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
 
@@ -201,6 +216,7 @@ enum class Code : std::uint8_t {
   drain_running = 27,       // 409: to another successor
   shard_unreachable = 28,   // 503: no node can be asked about a SKU (the router says so)
   elsewhere = 29,           // refused as another node has worded it (Worded; the router)
+  moved = 30,               // 421: the SKU is in another shard, Place
 };
 
 struct SkuView {
@@ -210,10 +226,28 @@ struct SkuView {
   Units low_stock_threshold = 0;
   std::int64_t created_at = 0;  // wall, ms
   std::int64_t updated_at = 0;
+  std::string moved_to;           // the shard where it is now; empty: here
+  std::uint64_t moved_by = 0;     // version of the shard map that says so; 0: it never moved away
+  Units left = 0, left_held = 0;  // of one that did: still here; of that, for open reservations
+  Units handed_over = 0, taken_in = 0;  // to and from other shards, since ever
 };
 struct SkuPage {
   std::vector<SkuView> items;
   std::string next;  // cursor; empty: the end
+};
+
+// Answer to a call of a move.
+struct MoveView {
+  std::string sku;
+  ReplicaId self, peer;
+  Units total = 0;  // moved between these two since ever
+  Units left = 0;   // what this node could hand over still
+  Units on_hand = 0, held = 0;
+};
+// With `moved`: where SKUs are.
+struct Place {
+  std::vector<std::string> skus;  // of those that the request names
+  std::string shard, url;         // one of its nodes
 };
 
 // Answer to receipts, adjustments, allowances and grants.
@@ -397,7 +431,7 @@ struct Outcome {
   std::variant<std::monostate, SkuView, SkuPage, StockChange, StockView, Availability,
                std::unique_ptr<ReservationView>, ReservationPage, std::unique_ptr<ClusterView>,
                Faults, std::unique_ptr<DecreePlan>, DecreeAccounts, DrainView,
-               std::unique_ptr<Stats>, Worded>
+               std::unique_ptr<Stats>, Worded, MoveView, Place>
       view;
   bool succeeded() const { return code <= Code::accepted; }
 };

@@ -4,6 +4,7 @@
 
 #include "crdt/check.h"
 #include "node/journal_of.h"
+#include "node/moves.h"
 
 namespace holdfast::node {
 
@@ -224,7 +225,8 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
   const bool adds =
       std::holds_alternative<PutSku>(command) || std::holds_alternative<Receive>(command) ||
       std::holds_alternative<Adjust>(command) || std::holds_alternative<Allow>(command) ||
-      std::holds_alternative<GrantTo>(command) || std::holds_alternative<Reserve>(command) ||
+      std::holds_alternative<GrantTo>(command) || std::holds_alternative<MoveOut>(command) ||
+      std::holds_alternative<MoveIn>(command) || std::holds_alternative<Reserve>(command) ||
       std::holds_alternative<Extend>(command);
   const bool reads =
       std::holds_alternative<GetSku>(command) || std::holds_alternative<ListSkus>(command) ||
@@ -356,10 +358,21 @@ void Engine::on(Now now, const Caller& caller, Allow&& command) {
   stock_came(now, command.sku);
 }
 
+void Engine::on(Now now, const Caller& caller, MoveOut&& command) {
+  finish(caller, move_out(state_, ledger_, command, times(now)));
+}
+
+void Engine::on(Now now, const Caller& caller, MoveIn&& command) {
+  finish(caller, move_in(state_, ledger_, command, times(now)));
+  stock_came(now, command.sku);
+}
+
 void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
   // A repetition has the answer of the first, whatever has become of the target since.
   if (auto answer = ledger_.answered(command.key, digest_of(command)))
     return finish(caller, *std::move(answer));
+  if (const auto* product = ledger_.known(command.sku))
+    if (auto elsewhere = moved_away(*product)) return finish(caller, *std::move(elsewhere));
   const auto to = resolve(readers(now), command.to);
   if (!to && names_retired(state_, command.to))
     return finish(caller, refused(Code::replica_retired,

@@ -163,6 +163,8 @@ class Engine {
   void on(crdt::Now now, const Caller& caller, Receive&& command);
   void on(crdt::Now now, const Caller& caller, Adjust&& command);
   void on(crdt::Now now, const Caller& caller, Allow&& command);
+  void on(crdt::Now now, const Caller& caller, MoveOut&& command);
+  void on(crdt::Now now, const Caller& caller, MoveIn&& command);
   void on(crdt::Now now, const Caller& caller, GrantTo&& command);
   void on(crdt::Now now, const Caller& caller, GetSku&& command);
   void on(crdt::Now now, const Caller& caller, ListSkus&& command);

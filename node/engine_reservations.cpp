@@ -4,6 +4,7 @@
 
 #include "crdt/check.h"
 #include "node/engine.h"
+#include "node/moves.h"
 
 namespace holdfast::node {
 
@@ -160,6 +161,7 @@ void Engine::reserve(Now now, const Caller& caller, Reserve&& command, bool ask_
   auto checked = ledger_.check(std::move(command));
   if (auto* refusal = std::get_if<Outcome>(&checked)) return finish(caller, std::move(*refusal));
   Cart& cart = std::get<Cart>(checked);
+  if (auto elsewhere = moved_away(cart.products)) return finish(caller, *std::move(elsewhere));
   if (caller.link == 0 && ask_home)
     if (const ReplicaId home = home_of_what_lacks(cart, now.instant); home != state_.self())
       return ask_home_of_sku(now, caller, home, std::move(cart.request));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crdt/check.h"
+#include "node/moves.h"
 #include "node/undo_keys.h"
 
 namespace holdfast::node {
@@ -116,6 +117,8 @@ void Ledger::remember(const IdempotencyKey& key, std::uint64_t digest, const Out
 Outcome Ledger::put_sku(const PutSku& command, Times now) {
   Product& product = state_.make_product(command.sku);
   const crdt::SkuCell* before = product.description();
+  if (before != nullptr)
+    if (auto elsewhere = moved_away(product)) return *std::move(elsewhere);
   crdt::SkuRow row;
   if (before != nullptr) row = before->row;
   row.extra.clear();
@@ -148,6 +151,7 @@ Outcome Ledger::receive(const Receive& command, Times now) {
   if (auto answer = answered(command.key, digest)) return *std::move(answer);
   Product* product = known(command.sku);
   if (product == nullptr) return unknown_sku(command.sku);
+  if (auto elsewhere = moved_away(*product)) return *std::move(elsewhere);
   if (!product->stock.has_room(command.quantity)) return no_room(command.sku);
   state_.change_stock(*product, [&](StockRow& row) { row.received += command.quantity; });
   Outcome outcome = succeeded(Code::created, change(*product, command.quantity));
@@ -160,6 +164,7 @@ Outcome Ledger::adjust(const Adjust& command, Times now) {
   if (auto answer = answered(command.key, digest)) return *std::move(answer);
   Product* product = known(command.sku);
   if (product == nullptr) return unknown_sku(command.sku);
+  if (auto elsewhere = moved_away(*product)) return *std::move(elsewhere);
   if (!product->stock.has_room(std::abs(command.delta))) return no_room(command.sku);
   if (command.delta < 0) {
     // Rights of this node less its own part of the allowance: what may be oversold is not stock.
@@ -187,6 +192,7 @@ Outcome Ledger::allow(const Allow& command, Times now) {
   if (auto answer = answered(command.key, digest)) return *std::move(answer);
   Product* product = known(command.sku);
   if (product == nullptr) return unknown_sku(command.sku);
+  if (auto elsewhere = moved_away(*product)) return *std::move(elsewhere);
   if (!product->stock.has_room(std::abs(command.delta))) return no_room(command.sku);
   if (command.delta < 0) {
     const Units most = std::min(free(*product), std::max<Units>(0, product->stock.allowance()));

@@ -28,12 +28,25 @@ Outcome no_such_sku(const std::string& sku) {
 
 SkuView sku_view(const Product& product) {
   const crdt::SkuRow& row = product.description()->row;
+  const crdt::MovedTo& moved = product.moved();
+  Units out = 0, in = 0;
+  for (const crdt::CellOf& cell : product.stock.cells())
+    for (const crdt::Move& move : cell->row.moves) {
+      out += move.out;
+      in += move.in;
+    }
   return {.sku = product.sku,
           .name = row.name,
           .attributes = row.attributes,
           .low_stock_threshold = row.low_stock_threshold,
           .created_at = row.created_at,
-          .updated_at = static_cast<std::int64_t>(row.time >> 16)};
+          .updated_at = static_cast<std::int64_t>(row.time >> 16),
+          .moved_to = moved.shard,
+          .moved_by = moved.version,
+          .left = moved.shard.empty() ? 0 : product.stock.on_hand(),
+          .left_held = moved.shard.empty() ? 0 : product.stock.held(),
+          .handed_over = out,
+          .taken_in = in};
 }
 
 CopyView copy_view(const Hold& hold, bool stands) {
