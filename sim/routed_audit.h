@@ -10,6 +10,7 @@
 //   acknowledged-and-unknown  a cart that was told is there
 //   stock-unlike-account   of each SKU, over all shards, what is on hand is what was received, less
 //                          what was sold; none of it is held, and all of it is there to be sold
+//                          (for contested carts this alone: RouterCalls::contested)
 //   answer-unlike-rows     routers show carts and stock as the rows have them
 
 #include "sim/routed_shoppers.h"

@@ -109,9 +109,12 @@ void draw_operations(RoutedPlan& plan, Random& random) {
 void draw_faults(RoutedPlan& plan, Random& random) {
   std::array<bool, kRoutedFaultKinds> kept{};
   for (std::size_t kind = 0; kind < kRoutedFaultKinds; ++kind) kept[kind] = random.chance(0.5);
-  const std::size_t count = random.below(16);
+  const std::size_t count = random.below(24);
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t kind = random.below(kRoutedFaultKinds);
+    // Every fourth is what nothing but routers can do: to end half-way.
+    const std::size_t kind = random.chance(0.25)
+                                 ? static_cast<std::size_t>(RoutedFault::router_ends_soon)
+                                 : random.below(kRoutedFaultKinds);
     PlannedRoutedFault fault{.at_ms = random.between(0, plan.end_ms),
                              .for_ms = static_cast<std::int64_t>(random.log_between(200, 25'000)),
                              .kind = static_cast<RoutedFault>(kind),

@@ -15,7 +15,7 @@ namespace holdfast::sim {
 
 enum class RoutedFault : std::uint8_t {
   router_ends,        // with all that it had in memory; another one starts after the time
-  router_ends_soon,   // after `calls` calls more: between any two of them
+  router_ends_soon,   // after `calls` calls more that are no reads: between any two of them
   node_ends,          // a node's process
   power_loss,         // likewise, and nobody is told
   node_stands_still,  // and goes on with what it was asked meanwhile
@@ -68,7 +68,7 @@ struct RoutedPlan {
   std::int64_t end_ms = 0;                  // of faults, and of new operations
 };
 
-inline constexpr std::uint32_t kRoutedTtlSecondsMax = 90;
+inline constexpr std::uint32_t kRoutedTtlSecondsMax = 150;
 
 RoutedPlan draw_routed_plan(std::uint64_t seed);
 void omit(RoutedPlan& plan, const Omissions& omissions);

@@ -44,6 +44,7 @@ void RoutedShoppers::open_shop() {
 }
 
 void RoutedShoppers::schedule(Time begin) {
+  mended_ = false;
   for (const RoutedOperation& one : world_.plan().operations) {
     ++under_way_;
     world_.events().at(begin + one.at_ms * kMillisecond, [this, &one] {
@@ -103,7 +104,8 @@ bool RoutedShoppers::is_clear(const Outcome& outcome) const {
     case Code::reservation_conflict:
       world_.saw("a cart was being made elsewhere");
       return false;
-    case Code::unknown_sku:  // a node that was away need not have heard of it yet
+    case Code::unknown_sku:
+      return false;  // a node need not have heard of it yet
     case Code::unknown_reservation:
       return mended_;
     default:
@@ -124,29 +126,30 @@ void RoutedShoppers::repeat(const node::Command& command, OnOutcome then) {
   });
 }
 
-// Both of two equal calls to two routers are done, or refused.
+// Both of two equal commits at two routers are done, or refused.
 void RoutedShoppers::compare(CartAccount& account, std::shared_ptr<std::optional<bool>> first,
                              bool ok) {
-  if (first->value_or(ok) != ok)
+  if (first->value_or(ok) != ok && !world_.calls().contested(account.cart.id))
     world_.fail("answers-differ", "of two equal calls about " + account.cart.id +
                                       " one was told that it is done, one that it is refused");
   *first = ok;
 }
 
 void RoutedShoppers::repeat(CartAccount& account, const node::Command& command, OnOutcome then) {
+  const bool commits = std::holds_alternative<node::Commit>(command);
   const bool reserves = std::holds_alternative<node::Reserve>(command);
   const auto first = std::make_shared<std::optional<bool>>();
-  if (account.cart.twice && !reserves)  // two that reserve may stand in each other's way
-    ask(command, [this, &account, first](std::optional<Outcome>&& outcome) {
-      if (outcome && is_clear(*outcome)) compare(account, first, outcome->succeeded());
-    });
-  if (account.cart.twice) world_.saw("two calls about one cart were sent at once");
-  if (account.cart.twice && reserves) ask(command, [](std::optional<Outcome>&&) {});
+  const auto judge = [this, &account, first, commits](const std::optional<Outcome>& outcome) {
+    if (commits && outcome && is_clear(*outcome)) compare(account, first, outcome->succeeded());
+  };
+  if (account.cart.twice && (!reserves || account.random.chance(0.25))) {
+    world_.saw("two calls about one cart were sent at once");
+    ask(command, [judge](std::optional<Outcome>&& outcome) { judge(outcome); });
+  }
   ask(command,
-      [this, &account, command, first, then = std::move(then)](std::optional<Outcome>&& outcome) {
+      [this, &account, command, judge, then = std::move(then)](std::optional<Outcome>&& outcome) {
+        judge(outcome);
         if (outcome && is_clear(*outcome)) {
-          if (!std::holds_alternative<node::Reserve>(command))
-            compare(account, first, outcome->succeeded());
           if (account.unclear > 0) world_.saw("a call was repeated until its answer was clear");
           return then(*std::move(outcome));
         }
@@ -234,13 +237,15 @@ void RoutedShoppers::commit(CartAccount& account) {
              return leave(account);
            }
            account.commit = CartAccount::Commit::told;
+           UnitsBySku wanted, shown;
            for (const crdt::HoldLine& line : view_of(outcome)->lines)
-             if (line.committed > 0) account.sold[line.sku] += line.committed;
-           UnitsBySku wanted;
+             if (line.committed > 0) shown[line.sku] += line.committed;
            for (const node::Line& line : account.lines.value_or(account.cart.lines))
              wanted[line.sku] += line.quantity;
-           if (!account.cart.partial && account.sold != wanted)
+           // After a commit of lines routers read the cart again, and another node may be behind.
+           if (!account.cart.partial && !account.lines && shown != wanted)
              world_.fail("sold-something-else", "of " + account.cart.id);
+           account.sold = account.cart.partial ? shown : wanted;
            if (spread)
              world_.saw(account.lines ? "lines of a cart over several shards were sold"
                                       : "a cart over several shards was sold");
@@ -256,7 +261,7 @@ void RoutedShoppers::give_back(CartAccount& account) {
       back.lines.push_back({sku, account.random.between(1, units)});
   for (const node::Line& line : back.lines) account.asked_back[line.sku] += line.quantity;
   repeat(account, back, [this, &account](Outcome&& outcome) {
-    if (!outcome.succeeded())
+    if (!outcome.succeeded() && !world_.calls().contested(account.cart.id))
       world_.fail("refused-a-valid-call", "return of " + account.cart.id + ": " + code_of(outcome));
     if (world_.calls().spread(account.cart.id)) world_.saw("lines of a spread cart came back");
     account.told_back = account.asked_back;

@@ -66,7 +66,7 @@ class RoutedShoppers {
 
   RoutedWorld& world_;
   Random random_;
-  bool mended_ = false;
+  bool mended_ = true;  // until faults begin
   std::size_t under_way_ = 0;
   std::deque<CartAccount> carts_;
   UnitsBySku received_;

@@ -54,9 +54,18 @@ const std::string* RouterCalls::cart_of_part(const std::string& part) const {
   return at == parts_.end() ? nullptr : &at->second;
 }
 
+bool RouterCalls::contested(const std::string& cart) const {
+  const auto at = records_.find(cart);
+  return at != records_.end() && at->second.size() > 1;
+}
+
 void RouterCalls::note(const node::Command& command) {
   const auto* made = std::get_if<node::Reserve>(&command);
-  if (made == nullptr || !made->id.starts_with("part:")) return;
+  if (made == nullptr) return;
+  if (!made->id.starts_with("part:")) {
+    records_[made->id].insert(made->metadata);
+    return;
+  }
   static constexpr std::string_view kKey = "\"part_of\":\"";
   const std::size_t from = made->metadata.find(kKey);
   HOLDFAST_CHECK(from != std::string::npos);

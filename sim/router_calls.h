@@ -49,6 +49,9 @@ class RouterCalls {
   // ── what an onlooker knows of carts over several shards ──
   bool spread(const std::string& cart) const { return spread_.contains(cart); }
   const std::string* cart_of_part(const std::string& part) const;  // nullptr: it is none
+  // Two routers asked for its record, with parts of their own: at two nodes that have not heard of
+  // one another both are made, and one stands. Nobody undoes yet what came of the other's parts.
+  bool contested(const std::string& cart) const;
 
  private:
   struct Open {
@@ -74,6 +77,7 @@ class RouterCalls {
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, Open> open_;
   std::set<std::string> spread_;
+  std::map<std::string, std::set<std::string>> records_;  // by cart: what they name
   std::map<std::string, std::string> parts_;
 };
 

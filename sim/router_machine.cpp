@@ -135,8 +135,9 @@ void RouterMachine::carry_out() {
       if (const char* situation = settled_as(note)) hooks_.saw(situation);
     }
     for (api::RouterCall& call : calls) {
+      const bool counts = api::to_http(call.command).method != "GET";
       send(std::move(call));
-      if (!calls_left_ || --*calls_left_ > 0) continue;
+      if (!counts || !calls_left_ || --*calls_left_ > 0) continue;
       end();
       return hooks_.ended();
     }

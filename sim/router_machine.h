@@ -46,7 +46,7 @@ class RouterMachine {
 
   void start(const api::ShardMap& map);  // if it does not live
   void end();
-  void end_after(std::uint32_t calls) { calls_left_ = calls; }
+  void end_after(std::uint32_t calls) { calls_left_ = calls; }  // that are more than reads
   void end_as_it_likes() { calls_left_.reset(); }
   void use(const api::ShardMap& map);  // likewise; requires: lives()
   void request(node::Command command, OnReply done);
