@@ -71,6 +71,7 @@ Task<bool> Router::settle_unfinished(std::string id, Cart cart) {
   const bool whole_commit = record.state == HoldState::committed;
   const bool undone = some_expired(*whole);
   if (record.state == HoldState::released && !undone) co_return true;
+  if (record.state == HoldState::held && !undone) co_return false;  // who wanted it may repeat it
   if (!whole_commit || (!sold(record) && undone)) co_return co_await undo_sold(*whole);
   Outcome outcome = co_await finish_commit(std::move(cart), record);
   co_return outcome.code != Code::outcome_unknown;

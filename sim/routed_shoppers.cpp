@@ -107,6 +107,7 @@ bool RoutedShoppers::is_clear(const Outcome& outcome) const {
     case Code::unknown_sku:
       return false;  // a node need not have heard of it yet
     case Code::unknown_reservation:
+    case Code::out_of_range:  // routers read what was sold at any node, and one may be behind
       return mended_;
     default:
       return true;
