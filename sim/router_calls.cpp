@@ -61,7 +61,7 @@ bool RouterCalls::contested(const std::string& cart) const {
 
 void RouterCalls::note(const node::Command& command) {
   const auto* made = std::get_if<node::Reserve>(&command);
-  if (made == nullptr) return;
+  if (made == nullptr || !saw_) return;
   if (!made->id.starts_with("part:")) {
     records_[made->id].insert(made->metadata);
     return;
@@ -88,7 +88,7 @@ void RouterCalls::send(std::size_t router, api::RouterCall&& call, Done done) {
   const Lossy& lossy = lossy_[router];
   const double luck = random_.unit();
   if (luck < lossy.unsent) {
-    saw_("a call was not sent");
+    saw("a call was not sent");
     events_.after(random_.between(1, std::min(within, kConnectWithin)),
                   [this, id] { end(id, std::nullopt, false); });
     return;
@@ -96,7 +96,7 @@ void RouterCalls::send(std::size_t router, api::RouterCall&& call, Done done) {
   // A connection that breaks shows at once, one that falls silent with the time.
   const Time shows = random_.chance(0.5) ? random_.between(1, within) : within;
   if (luck < lossy.unsent + lossy.call) {
-    saw_("a call was lost");
+    saw("a call was lost");
     events_.after(shows, [this, id] { end(id, std::nullopt, true); });
     return;
   }
@@ -115,7 +115,7 @@ void RouterCalls::arrive(std::uint64_t id, std::size_t router, Place to, const H
   const auto [shard, node] = node_at_[to];
   Machine& machine = shards_[shard]->node(node);
   const auto open = open_.find(id);
-  if (open == open_.end()) saw_("a call arrived that its router had given up");
+  if (open == open_.end()) saw("a call arrived that its router had given up");
   if (!machine.listens()) {
     ways_.post(to, router, 40, [this, id] { end(id, std::nullopt, false); });
     return;
@@ -128,7 +128,7 @@ void RouterCalls::arrive(std::uint64_t id, std::size_t router, Place to, const H
 
 void RouterCalls::answer(std::uint64_t id, std::size_t router, Place from,
                          const api::Response& response) {
-  if (random_.chance(lossy_[router].answer)) return saw_("an answer of a node was lost");
+  if (random_.chance(lossy_[router].answer)) return saw("an answer of a node was lost");
   ways_.post(from, router, 120 + response.body.size(), [this, id, response] {
     const auto at = open_.find(id);
     if (at == open_.end()) return;

@@ -28,7 +28,7 @@ class RouterCalls {
   using Done = std::function<void(std::optional<node::Outcome>&& outcome, bool sent)>;
   using Saw = std::function<void(const std::string& situation)>;
 
-  // `shards` in the order of the map; they must outlive this.
+  // `shards` in the order of the map; they must outlive this. Without `saw` nobody looks on.
   RouterCalls(Events& events, std::uint64_t seed, std::size_t routers, std::vector<World*> shards,
               Saw saw);
 
@@ -64,6 +64,9 @@ class RouterCalls {
   void arrive(std::uint64_t id, std::size_t router, Place to, const HttpCall& call);
   void answer(std::uint64_t id, std::size_t router, Place from, const api::Response& response);
   void note(const node::Command& command);
+  void saw(const char* situation) {
+    if (saw_) saw_(situation);
+  }
 
   Events& events_;
   Random random_;

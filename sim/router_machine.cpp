@@ -99,8 +99,10 @@ void RouterMachine::start(const api::ShardMap& map) {
 void RouterMachine::end() {
   if (!lives()) return;
   tell("ends");
-  count_up();
-  note_end();
+  if (hooks_.saw) {
+    count_up();
+    note_end();
+  }
   calls_.forget(options_.index);
   const std::unique_ptr<Process> process = std::move(process_);
   for (auto& [token, pending] : process->pending)
@@ -132,7 +134,7 @@ void RouterMachine::carry_out() {
     for (node::Reply& one : process_->router->take_replies()) reply(std::move(one));
     for (const std::string& note : process_->router->take_notes()) {
       tell("notes: " + note);
-      if (const char* situation = settled_as(note)) hooks_.saw(situation);
+      if (const char* situation = settled_as(note); situation && hooks_.saw) hooks_.saw(situation);
     }
     for (api::RouterCall& call : calls) {
       const bool counts = api::to_http(call.command).method != "GET";
@@ -196,7 +198,7 @@ void RouterMachine::send(api::RouterCall&& call) {
     const api::HttpCall words = api::to_http(call.command);
     tell("calls " + call.url + " " + words.method + " " + words.target + " " + words.body);
   }
-  const node::Command command = call.command;
+  const node::Command command = hooks_.saw ? call.command : node::Command();
   calls_.send(
       options_.index, std::move(call),
       [this, life = life_, id = call.id](std::optional<node::Outcome>&& outcome, bool sent) {
@@ -208,7 +210,7 @@ void RouterMachine::send(api::RouterCall&& call) {
         }
         carry_out_soon();
       });
-  note_call(command);
+  if (hooks_.saw) note_call(command);
 }
 
 // ── what an onlooker sees ───────────────────────────────────────────────────────────────────────

@@ -13,11 +13,6 @@
 
 namespace holdfast::sim {
 
-// What one life of a router knew of itself at its end.
-struct RouterCounts {
-  std::uint64_t hedged = 0, again = 0;
-};
-
 struct RouterMachineOptions {
   std::size_t index = 0;
   api::RouterConfig config;  // what is the same in every life
@@ -29,7 +24,7 @@ class RouterMachine {
   // No outcome: its process ended first.
   using OnReply = std::function<void(std::optional<node::Outcome>&& outcome)>;
   struct Hooks {
-    RouterCalls::Saw saw;
+    RouterCalls::Saw saw;  // empty: nobody looks on
     std::function<void(const std::string& invariant, const std::string& detail)> fail;
     std::function<void(const std::string& line)> trace;  // may be empty
     std::function<void()> ended;                         // by itself: after the calls it had left

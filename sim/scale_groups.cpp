@@ -34,7 +34,7 @@ class Shop {
       worlds.push_back(shards_.back().get());
     }
     calls_ = std::make_unique<RouterCalls>(events_, options.seed, options.regions,
-                                           std::move(worlds), [](const std::string&) {});
+                                           std::move(worlds), nullptr);
     for (std::uint32_t i = 0; i < options.regions; ++i) add_router(i);
   }
 
@@ -76,7 +76,7 @@ class Shop {
         events_, *calls_,
         RouterMachineOptions{index, std::move(config),
                              Random(options_.seed, "router", index).next()},
-        RouterMachine::Hooks{.saw = [](const std::string&) {},
+        RouterMachine::Hooks{.saw = {},
                              .fail = [this](const auto& what, const auto&) { fail(what); },
                              .trace = {},
                              .ended = [] {}}));
@@ -174,8 +174,7 @@ class Shop {
     const double cpu_1 = options_.cpu_seconds();
     const Time begin = events_.now();
     const std::uint64_t count = kReservationsOfShard * shards_.size();
-    for (std::uint64_t i = 0; i < count; ++i)
-      events_.at(begin + random_.between(0, kLoad), [this, i] { reserve(i); });
+    come(0, count);
     wait_for([&] { return point_.reservations == count; }, "carts without an answer");
     run_for(2 * kSecond);  // the last rows go to all
     const double idle_times =
@@ -186,6 +185,16 @@ class Shop {
     point_.bytes_per_reservation =
         per(static_cast<double>(gossiped() - bytes_1), static_cast<double>(bytes_1 - bytes_0));
     point_.cpu_us_per_reservation = 1e6 * per(options_.cpu_seconds() - cpu_1, cpu_1 - cpu_0);
+  }
+
+  // One customer after the other, so that those to come take no memory.
+  void come(std::uint64_t number, std::uint64_t count) {
+    if (number == count) return;
+    const double mean = static_cast<double>(kLoad) / static_cast<double>(count);
+    events_.after(static_cast<Time>(random_.exponential(mean)), [this, number, count] {
+      reserve(number);
+      come(number + 1, count);
+    });
   }
 
   void reserve(std::uint64_t number) {

@@ -108,7 +108,7 @@ TEST_SUITE("routed") {
     shop.world.calls().lossy(0) = {};
     shop.world.run_to(shop.world.now() + 5 * kSecond);
     shop.world.calls().lossy(0) = {.answer = 1};
-    CHECK(shop.ask(shop.cart())->code == Code::outcome_unknown);
+    CHECK(shop.ask(node::Reserve{.id = "one", .lines = {{"a", 1}}})->code == Code::outcome_unknown);
     shop.world.calls().lossy(0) = {};
     shop.world.run_to(shop.world.now() + 5 * kSecond);
     shop.world.shard(1).node(0).crash(PowerLoss::forgets, false);
