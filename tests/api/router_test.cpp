@@ -21,7 +21,7 @@ using holdfast::crdt::WallTime;
 
 namespace {
 
-constexpr std::int64_t kWall = 1'800'000'000'000;
+constexpr std::int64_t kWall = 1'700'000'000'000;  // as of the nodes
 
 struct Shards {
   explicit Shards(std::size_t count, std::size_t nodes = 1) {
