@@ -290,13 +290,16 @@ Study study_of(const GroupScale& scale, const GroupScaleOptions& options) {
   double each = 0;  // bytes a peer, in the smallest group that has one
   for (const GroupPoint& point : scale.by_nodes) {
     if (each == 0 && point.nodes > 1) each = point.bytes_per_reservation / (point.nodes - 1);
-    check(point, std::to_string(point.nodes) + " nodes: linear at most",
+    check(point, "nodes: " + std::to_string(point.nodes) + ", linear at most",
           1.25 * each * (point.nodes - 1) + 1);
   }
+  const auto peers = [](const GroupPoint& point) {  // of a node, on the average
+    return static_cast<double>(point.nodes) / point.shards - 1;
+  };
   const GroupPoint& one = scale.by_shards.front();
-  const double by_pair = one.bytes_per_reservation;
   for (const GroupPoint& point : scale.by_shards)
-    check(point, std::to_string(point.shards) + " shards: flat", 1.15 * by_pair + 1);
+    check(point, "shards: " + std::to_string(point.shards) + ", flat",
+          1.15 * one.bytes_per_reservation * peers(point) / peers(one) + 1);
   const auto add = [&](const auto& points, const char* x, auto at) {
     study.curves.push_back(curves(points, "gossip per reservation", x, at, "bytes",
                                   &GroupPoint::bytes_per_reservation));
