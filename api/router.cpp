@@ -405,6 +405,8 @@ Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
     co_return outcome;
   }
   Outcome last = unreachable(shard, "");
+  const bool reserves = std::holds_alternative<node::Reserve>(command);
+  bool made = false;  // perhaps
   Inbox inbox(*this);
   const std::size_t tries = std::min(kTries, std::max<std::size_t>(2, nodes.size()));
   for (std::size_t i = 0; i < tries; ++i) {
@@ -412,17 +414,22 @@ Task<Outcome> Router::at_shard(std::size_t shard, Command command, Hint hint) {
     inbox.ask(0, *nodes[i % nodes.size()], command, time_for(command));
     Arrival arrival = co_await inbox.next();
     if (arrival.answered && !says_try_another(arrival.outcome.code)) {
+      // Refused by one node, and perhaps made by another that was asked before.
+      if (made && !arrival.outcome.succeeded()) co_return last;
       if (frees(command)) came_free(shard, arrival.outcome);
       co_return std::move(arrival.outcome);
     }
-    if (arrival.answered) {
+    const bool unknown =
+        arrival.answered ? arrival.outcome.code == Code::outcome_unknown : arrival.sent;
+    if (arrival.answered && (unknown || !made)) {
       last = std::move(arrival.outcome);
-    } else if (arrival.sent) {
+    } else if (unknown) {
       last = Outcome{.code = Code::outcome_unknown,
                      .detail =
                          "a node did not answer in time; repeat the same call to learn the "
                          "outcome"};
     }
+    made = made || (reserves && unknown);
   }
   co_return last;
 }

@@ -533,7 +533,10 @@ Task<Outcome> Router::commit(node::Commit command, Cart cart) {
   const ReservationView* record = view_of(outcome);
   if (record != nullptr && sold(*record))
     co_return co_await finish_commit(std::move(cart), *record);
-  if (record == nullptr && outcome.code != Code::reservation_closed) co_return outcome;
+  if (record == nullptr && outcome.code != Code::reservation_closed) {
+    if (outcome.code != Code::unknown_reservation) finish_later(id, std::move(cart));  // perhaps
+    co_return outcome;
+  }
   // It has ended: by a commit of lines that are in other parts alone, or all has come back since,
   // by a customer or because a part had expired.
   Wholes all = co_await read_all(id, std::move(cart));

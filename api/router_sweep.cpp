@@ -66,7 +66,13 @@ Task<bool> Router::settle_unfinished(std::string id, Cart cart) {
   auto* whole = std::get_if<Whole>(&all);
   if (whole == nullptr) co_return false;
   const ReservationView record = whole->views.front();
-  if (record.state != HoldState::committed || !sold(record)) co_return co_await undo_sold(*whole);
+  // While no part has expired, both are as customers wanted it: lines of other parts alone were
+  // committed, or all that the record had sold has come back since.
+  const bool whole_commit = record.state == HoldState::committed;
+  const bool undone = some_expired(*whole);
+  if (record.state == HoldState::released && !undone) co_return true;
+  if (record.state == HoldState::held && !undone) co_return false;  // who wanted it may repeat it
+  if (!whole_commit || (!sold(record) && undone)) co_return co_await undo_sold(*whole);
   Outcome outcome = co_await finish_commit(std::move(cart), record);
   co_return outcome.code != Code::outcome_unknown;
 }
@@ -77,23 +83,25 @@ Task<bool> Router::undo_sold(Whole whole) {
   co_return co_await undo(std::move(whole));
 }
 
-// False: it was cut short.
+// False: it was cut short, or something of it must be looked at again.
 Task<bool> Router::sweep_shard(std::size_t shard, HoldState state, std::int64_t before) {
   node::ListReservations list{.state = state, .limit = kPage};
+  bool all = true;
   do {
     Outcome outcome = co_await at_shard(shard, list, Hint());
     auto* page = std::get_if<node::ReservationPage>(&outcome.view);
     if (page == nullptr) co_return false;
     for (ReservationView& view : page->items) {
       if (!view.metadata.starts_with("{\"holdfast\":{") || view.created_at >= before) continue;
-      co_await look_at(shard, std::move(view), before);
-      Inbox rest(*this);  // others have more urgent calls
+      const bool done = co_await look_at(shard, std::move(view), before);
+      all = all && (done || state == HoldState::held);  // those are looked at again anyway
+      Inbox rest(*this);                                // others have more urgent calls
       rest.after(0, kBetweenLooks);
       co_await rest.next();
     }
     list.cursor = page->next;
   } while (!list.cursor.empty());
-  co_return true;
+  co_return all;
 }
 
 Task<bool> Router::look_at(std::size_t shard, ReservationView view, std::int64_t before) {
@@ -156,7 +164,8 @@ Task<bool> Router::settle_cart(ReservationView record, Cart cart, std::int64_t b
   }
   const bool stopped = now.state == HoldState::held && ended_some;
   const bool broken = now.state == HoldState::committed && sold(now) && expired_some;
-  if (recent || (!stopped && !broken)) co_return true;
+  if (!stopped && !broken) co_return true;
+  if (recent) co_return false;  // later
   notes_.push_back("reservation '" + record.id + "' ended in part, and cannot be sold wholly: " +
                    (sold_some || broken ? "what was sold has come back" : "it is released"));
   co_return co_await undo(std::move(*whole));

@@ -20,6 +20,7 @@
 #include "api/cli_console.h"
 #include "sim/cli_scenarios.h"
 #include "sim/fuzz.h"
+#include "sim/routed_run.h"
 #include "sim/seed_numbers.h"
 #include "sim/seed_run.h"
 #include "sim/summary.h"
@@ -56,9 +57,14 @@ struct SwarmArguments {
   std::string seeds = "1..500", file;
   unsigned jobs = cores();
   std::uint32_t seed_limit_s = 120, shrink_limit_s = 120;
-  bool sometimes = false;
+  bool sometimes = false, routers = false;
   FuzzOptions fuzz;
 };
+
+const char* const kRoutersWhat =
+    "Seeds of another kind: shards, with routers before them and carts over several of them";
+
+Subject subject_of(const SwarmArguments& a) { return a.routers ? the_routers() : the_product(); }
 
 void add_swarm(CLI::App* app, SwarmArguments& a) {
   app->add_option("--jobs", a.jobs, "Processes (as many as this machine has cores)")
@@ -67,6 +73,7 @@ void add_swarm(CLI::App* app, SwarmArguments& a) {
                   "Seconds of real time after which a seed is a failure ('hang')")
       ->check(CLI::Range(1u, 86'400u))
       ->capture_default_str();
+  app->add_flag("--routers", a.routers, kRoutersWhat);
   app->add_flag("--twice", a.fuzz.twice, "Run each seed twice: both runs must be the same");
   app->add_flag("--json", a.fuzz.json, "Print the result as JSON");
 }
@@ -88,7 +95,7 @@ int fuzz_command(const SwarmArguments& a) {
                                                        std::to_string(kSeedsMax) + " at once"));
   FuzzOptions options = options_of(a);
   options.seeds = *seeds;
-  return run_fuzz(options, the_product());
+  return run_fuzz(options, subject_of(a));
 }
 
 void add_fuzz(CLI::App& sim, Action& action) {
@@ -128,7 +135,7 @@ int regress_command(const SwarmArguments& a) {
         absl::InvalidArgumentError(a.file + ": " + std::string(regressions.status().message())));
   if (regressions->empty())
     return api::usage_error(absl::InvalidArgumentError(a.file + ": no seed in it"));
-  return run_regressions(*regressions, options_of(a), the_product());
+  return run_regressions(*regressions, options_of(a), subject_of(a));
 }
 
 void add_regress(CLI::App& sim, Action& action) {
@@ -146,7 +153,7 @@ struct ReplayArguments {
   std::uint64_t seed = 0;
   std::string without_faults, without_operations;
   std::optional<std::int64_t> end_ms;
-  bool trace = false, plan = false, json = false;
+  bool trace = false, plan = false, json = false, routers = false;
 };
 
 absl::Status naming(const std::string& option, const absl::Status& status) {
@@ -154,7 +161,7 @@ absl::Status naming(const std::string& option, const absl::Status& status) {
 }
 
 absl::StatusOr<Omissions> omissions_of(const ReplayArguments& a) {
-  const PlanSize size = plan_size(a.seed);
+  const PlanSize size = a.routers ? routed_plan_size(a.seed) : plan_size(a.seed);
   auto faults = parse_numbers(a.without_faults, size.faults);
   if (!faults.ok()) return naming("--without-faults", faults.status());
   auto operations = parse_numbers(a.without_operations, size.operations);
@@ -177,14 +184,16 @@ int run_replay(const ReplayArguments& a) {
   const auto omissions = omissions_of(a);
   if (!omissions.ok()) return api::usage_error(omissions.status());
   if (a.plan) {
-    const std::string plan = describe_plan(a.seed, *omissions);
+    const std::string plan =
+        a.routers ? describe_routed_plan(a.seed, *omissions) : describe_plan(a.seed, *omissions);
     api::print(plan.ends_with('\n') ? plan : plan + "\n");
     return api::kExitOk;
   }
   Trace trace;
   // Each line at once: a crash must not take the last ones with it.
   if (a.trace) trace = [](const std::string& line) { api::print_line(line); };
-  const Verdict verdict = run_seed(a.seed, *omissions, trace);
+  const Verdict verdict =
+      a.routers ? run_routed_seed(a.seed, *omissions, trace) : run_seed(a.seed, *omissions, trace);
   if (a.json) {
     api::print_line(boost::json::serialize(to_json(verdict)));
     return verdict.passed ? api::kExitOk : api::kExitFailed;
@@ -194,7 +203,8 @@ int run_replay(const ReplayArguments& a) {
                     std::to_string(verdict.event) + " events in " +
                     std::to_string(verdict.simulated_ms) + " ms of virtual time");
   } else {
-    api::print(failure_text(verdict, commit(), *omissions));
+    api::print(failure_text(verdict, commit(), *omissions,
+                            a.routers ? the_routers().replayed_by : kReplay));
   }
   api::print_line("hash " + hex(verdict.hash));
   return verdict.passed ? api::kExitOk : api::kExitFailed;
@@ -204,6 +214,7 @@ void add_replay(CLI::App& sim, Action& action) {
   CLI::App* app = sim.add_subcommand("replay", "Run one seed again, event by event the same");
   auto a = std::make_shared<ReplayArguments>();
   app->add_option("--seed", a->seed, "The seed")->required()->check(check_seed);
+  app->add_flag("--routers", a->routers, kRoutersWhat);
   app->add_flag("--trace", a->trace, "Print a line per event");
   CLI::Option* plan =
       app->add_flag("--plan", a->plan, "Print what the seed has in store, and run nothing");

@@ -41,4 +41,13 @@ struct ScaleOptions {
 };
 int run_scale(const ScaleOptions& options);
 
+struct GroupsOptions {
+  std::vector<std::uint32_t> nodes = {1, 2, 3, 5, 10};  // of a group, 1 … 50 each, ascending
+  std::vector<std::uint32_t> shards = {1, 4, 16};       // 1 … 64 each, ascending
+  std::uint64_t skus = 160'000;                         // with the most shards
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+int run_groups(const GroupsOptions& options);
+
 }  // namespace holdfast::sim

@@ -96,6 +96,41 @@ void add_scale(CLI::App& sim, Action& action) {
   });
 }
 
+void add_groups(CLI::App& sim, Action& action) {
+  CLI::App* app = command(sim, "groups",
+                          "Bytes gossiped and CPU per reservation against the nodes of a group and "
+                          "the number of shards",
+                          "holdfast sim groups --skus 1000000");
+  auto o = std::make_shared<GroupsOptions>();
+  auto nodes = std::make_shared<std::string>("1,2,3,5,10");
+  auto shards = std::make_shared<std::string>("1,4,16");
+  app->add_option("--nodes", *nodes, "Nodes of one group, one run each: 1 to 50")
+      ->capture_default_str();
+  app->add_option("--shards", *shards,
+                  "Shards of three nodes, one run each: 1 to 64 (16: 50 nodes in all)")
+      ->capture_default_str();
+  app->add_option("--skus", o->skus, "With the most shards; fewer shards have as many in each")
+      ->check(CLI::Range(1'000, 10'000'000))
+      ->capture_default_str();
+  app->add_option("--seed", o->seed, "Of the workload")->check(check_seed)->capture_default_str();
+  add_json(app, o->json);
+  app->callback([o, nodes, shards, &action] {
+    action = [o, nodes, shards] {
+      auto of_group = parse_counts(*nodes, 1, 50);
+      if (!of_group.ok())
+        return api::usage_error(
+            absl::InvalidArgumentError("--nodes: " + std::string(of_group.status().message())));
+      auto of_shards = parse_counts(*shards, 1, 64);
+      if (!of_shards.ok())
+        return api::usage_error(
+            absl::InvalidArgumentError("--shards: " + std::string(of_shards.status().message())));
+      o->nodes = *std::move(of_group);
+      o->shards = *std::move(of_shards);
+      return run_groups(*o);
+    };
+  });
+}
+
 }  // namespace
 
 void add_scenarios(CLI::App& sim, std::function<int()>& action) {
@@ -103,6 +138,7 @@ void add_scenarios(CLI::App& sim, std::function<int()>& action) {
   add_compare(sim, action);
   add_papers(sim, action);
   add_scale(sim, action);
+  add_groups(sim, action);
 }
 
 }  // namespace holdfast::sim

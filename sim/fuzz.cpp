@@ -8,6 +8,7 @@
 
 #include "api/cli_console.h"
 #include "api/cli_threads.h"
+#include "sim/routed_run.h"
 #include "sim/workers.h"
 
 namespace holdfast::sim {
@@ -144,7 +145,8 @@ std::string shrunk_text(const Verdict& failure, const Shrunk& shrunk, const Subj
   return "  shrunk to " + std::to_string(shrunk.left.faults) + " faults and " +
          std::to_string(shrunk.left.operations) + " operations\n" +
          first_lines(subject.describe(failure.seed, shrunk.omissions), kPlanLinesShown) +
-         "  replay  " + replay_command(failure.seed, shrunk.omissions) + " --trace\n";
+         "  replay  " + replay_command(failure.seed, shrunk.omissions, subject.replayed_by) +
+         " --trace\n";
 }
 
 json::object shrunk_json(const Verdict& failure, const Shrunk& shrunk, const Subject& subject) {
@@ -156,7 +158,7 @@ json::object shrunk_json(const Verdict& failure, const Shrunk& shrunk, const Sub
           {"trials", shrunk.trials},
           {"minimal", shrunk.minimal},
           {"plan", subject.describe(failure.seed, shrunk.omissions)},
-          {"replay", replay_command(failure.seed, shrunk.omissions)}};
+          {"replay", replay_command(failure.seed, shrunk.omissions, subject.replayed_by)}};
 }
 
 // ── telling ─────────────────────────────────────────────────────────────────────────────────────
@@ -170,9 +172,9 @@ std::string progress_line(const Summary& so_far, std::uint64_t total) {
          api::short_number(so_far.cluster_hours()) + " cluster-hours";
 }
 
-void tell_failures(const Summary& summary, const std::string& commit) {
+void tell_failures(const Summary& summary, const std::string& commit, const Subject& subject) {
   for (std::size_t i = 0; i < summary.failed.size() && i < kToldInFull; ++i)
-    api::print(failure_text(summary.failed[i], commit));
+    api::print(failure_text(summary.failed[i], commit, {}, subject.replayed_by));
   if (summary.failures > kToldInFull)
     api::print_line("… and " + std::to_string(summary.failures - kToldInFull) +
                     " more; --json names up to " + std::to_string(Summary::kFailuresKept));
@@ -196,6 +198,14 @@ Subject the_product() {
                     const Omissions& omissions) { return run_seed(seed, omissions); },
           .size = plan_size,
           .describe = describe_plan};
+}
+
+Subject the_routers() {
+  return {.run = [](std::uint64_t seed,
+                    const Omissions& omissions) { return run_routed_seed(seed, omissions); },
+          .size = routed_plan_size,
+          .describe = describe_routed_plan,
+          .replayed_by = std::string(kReplay) + " --routers"};
 }
 
 absl::StatusOr<Summary> fuzz(const std::vector<SeedRange>& seeds, const FuzzOptions& options,
@@ -239,14 +249,14 @@ int run_fuzz(const FuzzOptions& options, const Subject& subject) {
   if (!summary.ok()) return api::failed(summary.status());
   const std::vector<std::string> missing =
       sometimes_required(options, *summary) ? summary->missing() : std::vector<std::string>();
-  if (!options.json) tell_failures(*summary, options.commit);
+  if (!options.json) tell_failures(*summary, options.commit, subject);
 
   std::optional<Shrunk> shrunk;
   if (options.shrink && !summary->interrupted && !summary->failed.empty() &&
       can_shrink(summary->failed.front()))
     shrunk = shrink_failure(summary->failed.front(), options, subject);
   if (options.json) {
-    json::object told = to_json(*summary);
+    json::object told = to_json(*summary, subject.replayed_by);
     told["commit"] = options.commit;
     told["first"] = options.seeds.first;
     told["last"] = options.seeds.last;
@@ -273,11 +283,11 @@ int run_regressions(const std::vector<Regression>& regressions, const FuzzOption
   const auto summary = fuzz_with_bar(seeds, all, subject);
   if (!summary.ok()) return api::failed(summary.status());
   if (options.json) {
-    json::object told = to_json(*summary);
+    json::object told = to_json(*summary, subject.replayed_by);
     told["commit"] = options.commit;
     api::print_line(json::serialize(told));
   } else {
-    tell_failures(*summary, options.commit);
+    tell_failures(*summary, options.commit, subject);
     for (const Verdict& verdict : summary->failed)
       for (const Regression& regression : regressions)
         if (regression.seed == verdict.seed)

@@ -24,8 +24,10 @@ struct Subject {
   std::function<Verdict(std::uint64_t seed, const Omissions&)> run;
   std::function<PlanSize(std::uint64_t seed)> size;
   std::function<std::string(std::uint64_t seed, const Omissions&)> describe;
+  std::string replayed_by = kReplay;  // the command that runs one seed again
 };
 Subject the_product();
+Subject the_routers();  // shards with routers before them; routed_run.h
 
 struct FuzzOptions {
   // From so many seeds up, every situation that is watched for must have occurred.

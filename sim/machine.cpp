@@ -10,8 +10,13 @@ namespace holdfast::sim {
 
 namespace {
 
-constexpr std::int64_t kWallBegin = 1'291'161'600'000;  // 2010-12-01, when the orders begin
 constexpr std::size_t kFrameWorthATurn = 4096;
+
+bool may_be_early(const node::Command& command) {
+  return std::holds_alternative<node::GetStock>(command) ||
+         std::holds_alternative<node::GetAvailability>(command) ||
+         std::holds_alternative<node::GetStats>(command);
+}
 
 }  // namespace
 
@@ -270,22 +275,21 @@ void Machine::http(const HttpCall& call, OnResponse done) {
   if (process.requests.size() >= options_.inbox_max)
     return done(api::answer(ready, node::refused(node::Code::overloaded, "the inbox is full")));
   const std::uint64_t token = ++process.last_token;
-  const bool may_be_early = std::holds_alternative<node::GetStock>(ready.command) ||
-                            std::holds_alternative<node::GetAvailability>(ready.command) ||
-                            std::holds_alternative<node::GetStats>(ready.command);
+  const bool early = may_be_early(ready.command);
   process.requests.push_back({{token, std::move(ready.command)}, now().instant});
   process.pending.emplace(
       token, Process::Pending{
                  [call = std::make_shared<api::Call>(std::move(ready)), done = std::move(done)](
                      const node::Outcome& outcome) { done(api::answer(*call, outcome)); },
-                 may_be_early});
+                 early});
   poke(events_.now());
 }
 
 void Machine::ask(node::Command command, OnOutcome done) {
   const std::uint64_t token = ++process_->last_token;
+  const bool early = may_be_early(command);
   process_->requests.push_back({{token, std::move(command)}, now().instant});
-  process_->pending.emplace(token, Process::Pending{std::move(done), false});
+  process_->pending.emplace(token, Process::Pending{std::move(done), early});
   poke(events_.now());
 }
 

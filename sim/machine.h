@@ -20,6 +20,8 @@
 
 namespace holdfast::sim {
 
+inline constexpr std::int64_t kWallBegin = 1'291'161'600'000;  // 2010-12-01, when the orders begin
+
 struct Costs {  // µs of the engine's thread
   Time turn = 15;
   Time request = 12;

@@ -63,8 +63,9 @@ std::vector<std::string> Summary::missing() const {
   return names;
 }
 
-std::string replay_command(std::uint64_t seed, const Omissions& omissions) {
-  std::string command = "holdfast sim replay --seed " + std::to_string(seed);
+std::string replay_command(std::uint64_t seed, const Omissions& omissions,
+                           const std::string& replayed_by) {
+  std::string command = replayed_by + " --seed " + std::to_string(seed);
   if (!omissions.faults.empty()) command += " --without-faults " + format_numbers(omissions.faults);
   if (!omissions.operations.empty())
     command += " --without-operations " + format_numbers(omissions.operations);
@@ -73,7 +74,7 @@ std::string replay_command(std::uint64_t seed, const Omissions& omissions) {
 }
 
 std::string failure_text(const Verdict& verdict, const std::string& commit,
-                         const Omissions& omissions) {
+                         const Omissions& omissions, const std::string& replayed_by) {
   std::string text = "FAILED  seed " + std::to_string(verdict.seed) + "  commit " + commit +
                      "  invariant " + verdict.invariant;
   // A seed that crashed or hung didn't live to say when.
@@ -86,7 +87,7 @@ std::string failure_text(const Verdict& verdict, const std::string& commit,
     text += "    " + api::printable(rest.substr(0, end)) + "\n";
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }
-  return text + "  replay  " + replay_command(verdict.seed, omissions) + " --trace\n";
+  return text + "  replay  " + replay_command(verdict.seed, omissions, replayed_by) + " --trace\n";
 }
 
 std::string summary_text(const Summary& summary, api::Style style) {
@@ -126,13 +127,13 @@ json::object to_json(const Verdict& verdict) {
           {"sometimes", std::move(sometimes)}};
 }
 
-json::object to_json(const Summary& summary) {
+json::object to_json(const Summary& summary, const std::string& replayed_by) {
   json::array failed;
   for (const Verdict& verdict : summary.failed) {
     json::object failure = to_json(verdict);
     failure.erase("passed");
     failure.erase("sometimes");
-    failure["replay"] = replay_command(verdict.seed, {});
+    failure["replay"] = replay_command(verdict.seed, {}, replayed_by);
     failed.push_back(std::move(failure));
   }
   json::object sometimes;

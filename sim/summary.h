@@ -38,17 +38,20 @@ struct Summary {
   std::vector<std::string> missing() const;  // situations that never occurred, ascending
 };
 
+inline constexpr const char* kReplay = "holdfast sim replay";
+
 // The command that repeats it, e.g. "holdfast sim replay --seed 7 --without-faults 1,4-9".
-std::string replay_command(std::uint64_t seed, const Omissions& omissions);
+std::string replay_command(std::uint64_t seed, const Omissions& omissions,
+                           const std::string& replayed_by = kReplay);
 
 // Seed, commit, what was broken and when, and the command that replays it; several lines.
 std::string failure_text(const Verdict& verdict, const std::string& commit,
-                         const Omissions& omissions = {});
+                         const Omissions& omissions = {}, const std::string& replayed_by = kReplay);
 std::string summary_text(const Summary& summary, api::Style style);
 
 // Hashes are text in hexadecimal: JSON's numbers are too small for them.
 boost::json::object to_json(const Verdict& verdict);
-boost::json::object to_json(const Summary& summary);
+boost::json::object to_json(const Summary& summary, const std::string& replayed_by = kReplay);
 absl::StatusOr<Verdict> verdict_from_json(std::string_view text);  // errors: kInvalidArgument
 std::string hex(std::uint64_t value);                              // 16 digits
 

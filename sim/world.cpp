@@ -6,8 +6,9 @@
 
 namespace holdfast::sim {
 
-World::World(WorldOptions options, Watcher& watcher)
+World::World(WorldOptions options, Watcher& watcher, Events* shared)
     : options_(std::move(options)),
+      events_(shared == nullptr ? own_events_ : *shared),
       network_(events_, options_.seed, options_.nodes.size() + options_.regions.size()),
       nodes_of_(options_.regions.size()) {
   std::vector<std::string> addresses;
@@ -30,7 +31,7 @@ World::World(WorldOptions options, Watcher& watcher)
                            .seed = Random(options_.seed, "machine", i).next(),
                            .keeps_bases = options_.keeps_bases};
     node::EngineConfig& engine = machine.engine;
-    engine.http_address = "http-" + std::to_string(i);
+    engine.http_address = options_.http_prefix + "http-" + std::to_string(i);
     engine.checkpoint_bytes = options_.checkpoint_bytes;
     engine.open_holds_max = options_.open_holds_max;
     engine.faults_enabled = true;

@@ -42,12 +42,14 @@ struct WorldOptions {
   node::RebalanceOptions rebalance;
   crdt::Millis keep_finished{24 * 3600 * 1000};  // holds, at least
   bool keeps_bases = false;                      // directories are copied by hand in this run
+  std::string http_prefix;  // of its nodes' HTTP addresses: shards of one run have different ones
 };
 
 class World {
  public:
-  // Machines are there and not started; latencies are those of the options.
-  World(WorldOptions options, Watcher& watcher);
+  // Machines are there and not started; latencies are those of the options. With `shared` it is
+  // one of several clusters in one time; those events must outlive it.
+  World(WorldOptions options, Watcher& watcher, Events* shared = nullptr);
 
   Events& events() { return events_; }
   Network& network() { return network_; }
@@ -86,7 +88,8 @@ class World {
 
  private:
   WorldOptions options_;
-  Events events_;
+  Events own_events_;
+  Events& events_;
   Network network_;
   std::vector<std::size_t> region_of_;              // of a node
   std::vector<std::vector<std::size_t>> nodes_of_;  // of a region

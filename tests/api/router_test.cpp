@@ -144,6 +144,38 @@ TEST_SUITE("router") {
     CHECK(all.call(Commit{.id = "r"}).code == Code::reservation_closed);
   }
 
+  TEST_CASE("all that the record had sold has come back: its parts stay sold") {
+    Shards all(2);
+    CHECK(all.call(all.all_skus("r", 2)).succeeded());
+    all.down.insert({1, 0});
+    CHECK(all.call(Commit{.id = "r"}).code == Code::outcome_unknown);
+    all.down.clear();
+    all.run_for(2'000);
+    CHECK(all.call(Commit{.id = "r"}).succeeded());
+    Return back{.id = "r", .key = {"", "k"}};
+    for (char sku = 'a'; sku <= 'l'; ++sku)
+      if (all.map.shard_of(std::string(1, sku)) == 0)
+        back.lines.push_back({std::string(1, sku), 2});
+    REQUIRE(!back.lines.empty());
+    CHECK(all.call(back).succeeded());
+    for (int sweep = 0; sweep < 3; ++sweep) all.pass(31'000);
+    for (char sku = 'a'; sku <= 'l'; ++sku)
+      CHECK(all.truth(sku).sold - all.truth(sku).returned ==
+            (all.map.shard_of(std::string(1, sku)) == 0 ? 0 : 2));
+  }
+
+  TEST_CASE("a half commit whose part expires between two sweeps is undone by a later one") {
+    Shards all(2);
+    CHECK(all.call(all.all_skus("r", 2)).succeeded());
+    all.pass(70'000);
+    all.kill_after(1);  // the record is committed
+    all.submit(Commit{.id = "r"});
+    for (auto& cluster : all.clusters) cluster->run_for(100);
+    all.restart();
+    for (int sweep = 0; sweep < 4; ++sweep) all.pass(31'000);
+    all.check_all(0, 0);
+  }
+
   TEST_CASE("what was sold in lines stays sold, whatever is asked afterwards") {
     for (const char* only : {"all", "record", "others"}) {
       INFO(only);

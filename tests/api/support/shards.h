@@ -18,7 +18,7 @@ using holdfast::crdt::Millis;
 using holdfast::crdt::Now;
 using holdfast::crdt::WallTime;
 
-inline constexpr std::int64_t kWall = 1'800'000'000'000;
+inline constexpr std::int64_t kWall = 1'700'000'000'000;  // as of the nodes
 
 struct Shards {
   explicit Shards(std::size_t count, std::size_t nodes = 1) {

@@ -1,0 +1,142 @@
+#include "sim/routed_breaker.h"
+
+namespace holdfast::sim {
+
+namespace {
+
+Time until_of(const PlannedRoutedFault& fault, const RoutedWorld& world) {
+  return world.now() + fault.for_ms * kMillisecond;
+}
+
+}  // namespace
+
+RoutedBreaker::RoutedBreaker(RoutedWorld& world)
+    : world_(world), random_(world.plan().seed, "routed breaker") {
+  world_.when_ended([this](std::size_t router) {
+    world_.events().after(random_.between(1, 5'000) * kMillisecond,
+                          [this, router] { world_.start_router(router); });
+  });
+}
+
+void RoutedBreaker::schedule(Time begin) {
+  for (const PlannedRoutedFault& fault : world_.plan().faults)
+    world_.events().at(begin + fault.at_ms * kMillisecond, [this, &fault] { apply(fault); });
+}
+
+void RoutedBreaker::mend_all() {
+  for (std::size_t i = 0; i < world_.routers(); ++i) {
+    world_.router(i).end_as_it_likes();
+    world_.start_router(i);
+  }
+  for (std::size_t shard = 0; shard < world_.shards(); ++shard)
+    for (std::size_t node = 0; node < world_.shard(shard).nodes(); ++node) {
+      world_.shard(shard).node(node).resume();
+      world_.shard(shard).node(node).start();
+    }
+}
+
+void RoutedBreaker::apply(const PlannedRoutedFault& fault) {
+  Machine& node = world_.shard(fault.shard).node(fault.node);
+  const Time until = until_of(fault, world_);
+  switch (fault.kind) {
+    case RoutedFault::router_ends:
+      return end_router(fault);
+    case RoutedFault::router_ends_soon:
+      return world_.router(fault.router).end_after(fault.calls);
+    case RoutedFault::node_ends:
+    case RoutedFault::power_loss:
+      return end_node(fault);
+    case RoutedFault::node_stands_still:
+      node.pause();
+      return world_.events().at(until, [&node] { node.resume(); });
+    case RoutedFault::shard_away:
+      return cut_shard(fault);
+    case RoutedFault::cut:
+      return cut(fault.router, fault.shard, fault.node, fault.one_way, until);
+    case RoutedFault::lossy:
+      return lose(fault);
+    case RoutedFault::slow:
+      return slow_down(fault);
+    case RoutedFault::nodes_apart:
+      return part_nodes(fault);
+    case RoutedFault::slow_disk:
+      node.disk().slow = 10 + 1000 * fault.amount;
+      return world_.events().at(until, [&node] { node.disk().slow = 1; });
+    case RoutedFault::new_map:
+      return new_map();
+  }
+}
+
+void RoutedBreaker::end_router(const PlannedRoutedFault& fault) {
+  world_.router(fault.router).end();
+  world_.events().at(until_of(fault, world_),
+                     [this, router = fault.router] { world_.start_router(router); });
+}
+
+void RoutedBreaker::end_node(const PlannedRoutedFault& fault) {
+  Machine& node = world_.shard(fault.shard).node(fault.node);
+  const bool silently = fault.kind == RoutedFault::power_loss;
+  static constexpr PowerLoss kLosses[] = {PowerLoss::forgets, PowerLoss::tears, PowerLoss::keeps};
+  node.crash(kLosses[random_.below(3)], silently);
+  if (!silently) world_.calls().reset(fault.shard, fault.node);
+  world_.events().at(until_of(fault, world_), [&node] { node.start(); });
+}
+
+void RoutedBreaker::cut(std::size_t router, std::size_t shard, std::size_t node, bool one_way,
+                        Time until) {
+  Network& ways = world_.calls().ways();
+  const Place here = world_.calls().place_of_router(router);
+  const Place there = world_.calls().place_of_node(shard, node);
+  ways.cut(there, here);
+  if (!one_way) ways.cut(here, there);
+  world_.events().at(until, [&ways, here, there, one_way] {
+    ways.mend(there, here);
+    if (!one_way) ways.mend(here, there);
+  });
+}
+
+void RoutedBreaker::cut_shard(const PlannedRoutedFault& fault) {
+  for (std::size_t router = 0; router < world_.routers(); ++router)
+    for (std::size_t node = 0; node < world_.shard(fault.shard).nodes(); ++node)
+      cut(router, fault.shard, node, fault.one_way, until_of(fault, world_));
+}
+
+void RoutedBreaker::lose(const PlannedRoutedFault& fault) {
+  Lossy& lossy = world_.calls().lossy(fault.router);
+  lossy = {0.2 * fault.amount, 0.2 * random_.unit(), 0.3 * random_.unit()};
+  world_.events().at(until_of(fault, world_), [&lossy] { lossy = {}; });
+}
+
+void RoutedBreaker::slow_down(const PlannedRoutedFault& fault) {
+  Network& ways = world_.calls().ways();
+  const Place here = world_.calls().place_of_router(fault.router);
+  const auto jitter = static_cast<Time>(fault.amount * fault.amount * 8 * kSecond);
+  for (std::size_t node = 0; node < world_.shard(fault.shard).nodes(); ++node) {
+    const Place there = world_.calls().place_of_node(fault.shard, node);
+    for (Pair* pair : {&ways.pair(here, there), &ways.pair(there, here)}) {
+      pair->jitter = jitter;
+      world_.events().at(until_of(fault, world_), [pair] { pair->jitter = 0; });
+    }
+  }
+}
+
+void RoutedBreaker::part_nodes(const PlannedRoutedFault& fault) {
+  if (fault.node == fault.other) return;
+  Network& network = world_.shard(fault.shard).network();
+  network.cut(fault.node, fault.other);
+  network.cut(fault.other, fault.node);
+  world_.events().at(until_of(fault, world_), [&network, a = fault.node, b = fault.other] {
+    network.mend(a, b);
+    network.mend(b, a);
+  });
+}
+
+// The same shards and ranges under a higher version: what is under way goes on through it.
+void RoutedBreaker::new_map() {
+  api::ShardMap map = world_.map();
+  ++map.version;
+  world_.saw("a new version of the map came");
+  world_.use(std::move(map));
+}
+
+}  // namespace holdfast::sim

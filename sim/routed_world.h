@@ -1,0 +1,73 @@
+#pragma once
+// The world of one seed with routers: shards (each a World with its own checks), the routers before
+// them, the customers, and one virtual time for all.
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sim/checks.h"
+#include "sim/recorder.h"
+#include "sim/routed_plan.h"
+#include "sim/router_machine.h"
+
+namespace holdfast::sim {
+
+class RoutedWorld {
+ public:
+  // Both must outlive this; `trace` may be empty.
+  RoutedWorld(const RoutedPlan& plan, const Trace& trace);
+
+  const RoutedPlan& plan() const { return plan_; }
+  Events& events() { return events_; }
+  Time now() const { return events_.now(); }
+  std::size_t shards() const { return shards_.size(); }
+  World& shard(std::size_t index) { return shards_[index]->world; }
+  std::size_t routers() const { return routers_.size(); }
+  RouterMachine& router(std::size_t index) { return *routers_[index]; }
+  RouterCalls& calls() { return *calls_; }
+  const api::ShardMap& map() const { return map_; }
+
+  // Routers that live, and those that start from now on, use it.
+  void use(api::ShardMap map);
+  void start_router(std::size_t index) { router(index).start(map_); }
+  // A router that ends by itself starts again after this time.
+  void when_ended(std::function<void(std::size_t router)> ended) { ended_ = std::move(ended); }
+
+  // Until `done` says so or something is broken; false: it did not by `limit`.
+  bool run_until(const std::function<bool()>& done, Time limit);
+  void run_to(Time limit) {
+    run_until([] { return false; }, limit);
+  }
+  // Answers of a node past HTTP and past routers, for who audits. Requires: it lives.
+  node::Outcome ask(std::size_t shard, std::size_t node, node::Command command);
+
+  void fail(const std::string& invariant, const std::string& detail);
+  std::optional<Violation> violation() const;  // the first, of any shard or of routers
+  bool going() const;                          // there is none
+  void saw(const std::string& situation) { ++sometimes_[situation]; }
+  const std::map<std::string, std::uint64_t>& sometimes() const { return sometimes_; }
+  std::uint64_t hash() const;
+
+ private:
+  struct Shard {
+    Shard(const WorldOptions& options, const Trace& trace, Events& events);
+    Checks checks;
+    Recorder recorder;
+    World world;
+  };
+
+  const RoutedPlan& plan_;
+  Events events_;
+  std::deque<std::unique_ptr<Shard>> shards_;
+  std::unique_ptr<RouterCalls> calls_;
+  std::deque<std::unique_ptr<RouterMachine>> routers_;
+  api::ShardMap map_;
+  std::function<void(std::size_t)> ended_;
+  std::optional<Violation> violation_;
+  std::map<std::string, std::uint64_t> sometimes_;
+};
+
+}  // namespace holdfast::sim
