@@ -186,6 +186,7 @@ class Checks final : public Watcher {
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
   bool has_ended(crdt::ReplicaId replica) const;
+  bool all_know_its_end(crdt::ReplicaId retired) const;
   void take_inherited(const std::string& where, crdt::ReplicaId heir, crdt::ReplicaId retired,
                       const std::string& sku, crdt::Units units);
   bool is_final(crdt::ReplicaId retired) const;
