@@ -123,6 +123,20 @@ bool Checks::somebody_has(const History& history) const {
   return false;
 }
 
+// Some machine has rows of this history that the ghost's lacks.
+bool Checks::somebody_stands_in(const History& history) const {
+  for (std::size_t i = 0; i < world_->nodes(); ++i) {
+    const Machine& machine = world_->node(i);
+    if (!machine.lives()) continue;
+    const State& state = machine.engine().state();
+    const Sequence head = state.head(history.origin);
+    if (head > history.parted && head <= history.rows->head(history.origin) &&
+        was_at(history.line.boots, head, state.boot_of(history.origin, head)))
+      return true;
+  }
+  return false;
+}
+
 // What forks gave, in rows that are not in the ghost, under whatever name.
 Units Checks::granted_apart(const std::string& sku, ReplicaId to) const {
   Units granted = 0;
@@ -369,7 +383,10 @@ void Checks::settle_forks() {
     for (const auto& history : all) {
       if (history->reissued || !history->place) continue;
       const Machine& machine = world_->node(*history->place);
-      if (!machine.lives() || machine.replica() != origin || somebody_has(*history)) continue;
+      // Or it has left since, and the others have what it wrote.
+      const bool goes_on =
+          machine.replica() == origin ? machine.lives() : somebody_stands_in(*history);
+      if (!goes_on || somebody_has(*history)) continue;
       saw("a disk put back was never found out");
       const std::size_t place = *history->place;
       exchange(*history);

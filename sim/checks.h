@@ -218,6 +218,7 @@ class Checks final : public Watcher {
                              std::uint64_t boot) const;
   crdt::Units granted_apart(const std::string& sku, crdt::ReplicaId to) const;
   bool somebody_has(const History& history) const;
+  bool somebody_stands_in(const History& history) const;
   void exchange(History& history);
   std::unique_ptr<History> history_from(const crdt::State& copy);
   void check_spent(const History& history, const std::string& sku);
