@@ -217,7 +217,10 @@ class Checks final : public Watcher {
   const crdt::State* rows_at(crdt::ReplicaId origin, crdt::Sequence sequence,
                              std::uint64_t boot) const;
   crdt::Units granted_apart(const std::string& sku, crdt::ReplicaId to) const;
+  crdt::Units granted_in_vain(const Machine& machine, const std::string& sku) const;
   bool somebody_has(const History& history) const;
+  crdt::Sequence has_of_ghost(std::size_t place, crdt::ReplicaId origin) const;
+  bool stands_in(const Machine& machine, const History& history) const;
   bool somebody_stands_in(const History& history) const;
   void exchange(History& history);
   std::unique_ptr<History> history_from(const crdt::State& copy);
@@ -228,6 +231,7 @@ class Checks final : public Watcher {
   void take_reissued(const History& history, const crdt::State& fresh, bool whole);
   void note_lost(std::size_t node, const crdt::State& rows, crdt::ReplicaId origin,
                  crdt::Sequence after);
+  void note_lost_of_others(const Machine& put_back);
 
   World* world_ = nullptr;
   OnStock on_stock_;
