@@ -315,7 +315,7 @@ void Engine::run(Now now, const Caller& caller, Command&& command) {
   ++counted_.commands;
   times_ = times(now);
   if (is_over()) {
-    if (!pass_on(caller, std::move(command))) finish(caller, serves_nobody());
+    if (!pass_on(now, caller, std::move(command))) finish(caller, serves_nobody());
     return;
   }
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));

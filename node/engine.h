@@ -240,7 +240,7 @@ class Engine {
   bool is_live(ReplicaId peer) const;
   void tell_whether_draining(bool draining);
   void replace_successor(crdt::Now now);
-  bool pass_on(const Caller& caller, Command&& command);
+  bool pass_on(crdt::Now now, const Caller& caller, Command&& command);
   void pass_on_held_back(crdt::Now now);
 
   bool is_over() const;
@@ -287,7 +287,12 @@ class Engine {
 
   // About reservations, after it has left: for its heir, once that knows. At most kHeldBackMax.
   static constexpr std::size_t kHeldBackMax = 65'536;
-  std::vector<std::pair<Caller, ReservationCommand>> held_back_;
+  struct HeldBack {
+    Caller caller;
+    ReservationCommand command;
+    crdt::Instant until;  // in order: all are held back equally long
+  };
+  std::vector<HeldBack> held_back_;
 
   std::vector<Reply> reads_, replies_;
   std::map<ReplicaId, JournalPart> merged_;  // of this batch

@@ -1,10 +1,17 @@
 // A node that leaves in good order.
 
+#include <algorithm>
+
 #include "node/engine.h"
 
 namespace holdfast::node {
 
 using crdt::Now;
+
+namespace {
+// Its heir hears of it in one trip and one fsync. If not, half of a call's time is left to answer.
+constexpr crdt::Millis kHeldBackFor{1000};
+}  // namespace
 
 bool Engine::is_live(ReplicaId peer) const {
   const crdt::Member* member =
@@ -93,14 +100,14 @@ void Engine::on(Now now, const Caller& caller, Leave&&) {
 }
 
 // About reservations its heir is asked, as soon as that knows that it is.
-bool Engine::pass_on(const Caller& caller, Command&& command) {
+bool Engine::pass_on(Now now, const Caller& caller, Command&& command) {
   if (!drain_.has_left() || state_.member(state_.self())->row.ended ||
       held_back_.size() >= kHeldBackMax)
     return false;
   return std::visit(
       [&]<typename C>(C&& asked) {
         if constexpr (std::constructible_from<ReservationCommand, C>) {
-          held_back_.emplace_back(caller, std::forward<C>(asked));
+          held_back_.push_back({caller, std::forward<C>(asked), now.instant + kHeldBackFor});
           return true;
         }
         return false;
@@ -112,9 +119,20 @@ void Engine::pass_on_held_back(Now now) {
   if (held_back_.empty()) return;
   const ReplicaId heir = state_.heir(state_.self());
   const bool knows = !state_.has_unsealed() && heir_has_all();
-  if (mesh_.reachable(heir) && !knows) return;  // at a later tick
-  for (auto& [caller, command] : std::exchange(held_back_, {}))
-    forward(now, caller, heir, std::move(command));
+  if (knows || !mesh_.reachable(heir)) {
+    for (HeldBack& held : std::exchange(held_back_, {}))
+      forward(now, held.caller, heir, std::move(held.command));
+    return;
+  }
+  // At a later tick. But it may seem to be reachable for long, and hear nothing.
+  const auto still = std::find_if(held_back_.begin(), held_back_.end(),
+                                  [&](const HeldBack& held) { return now.instant < held.until; });
+  for (auto held = held_back_.begin(); held != still; ++held)
+    finish(held->caller,
+           refused(Code::home_unreachable,
+                   "this node has left, and the one that goes on with what it had has not heard of "
+                   "that yet; try again later"));
+  held_back_.erase(held_back_.begin(), still);
 }
 
 }  // namespace holdfast::node

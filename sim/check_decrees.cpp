@@ -314,12 +314,23 @@ void Checks::check_settled() {
   }
 }
 
+// Its last row may have been lost with its disk, before it left.
+bool Checks::all_know_its_end(ReplicaId retired) const {
+  for (std::size_t i = 0; i < world_->nodes(); ++i) {
+    const Machine& machine = world_->node(i);
+    if (!machine.lives()) continue;
+    const crdt::Member* member = machine.engine().state().member(retired);
+    if (member == nullptr || !member->row.ended) return false;
+  }
+  return has_ended(retired);
+}
+
 // Of it, and of whoever was named its successor and is retired too, nothing comes any more.
 bool Checks::is_final(ReplicaId retired) const {
   std::vector<ReplicaId> line{retired};
   for (std::size_t i = 0; i < line.size(); ++i) {
     if (!ghost_.retired(line[i])) continue;
-    if (!has_ended(line[i]) || histories_.contains(line[i])) return false;
+    if (!all_know_its_end(line[i]) || histories_.contains(line[i])) return false;
     for (const auto& [key, decree] : ghost_.decrees())
       if (decree->row.kind == crdt::DecreeKind::retirement && decree->row.target == line[i] &&
           std::find(line.begin(), line.end(), decree->row.successor) == line.end())

@@ -37,6 +37,12 @@ std::unique_ptr<State> rows_of_origin(const State& from, ReplicaId origin) {
 
 std::string at_node(const Machine& machine) { return machine.name() + ": "; }
 
+Units granted_since(const History& history, const std::string& sku, ReplicaId to) {
+  const auto* now = stock_of(*history.rows, history.origin, sku).find(to);
+  const auto* then = stock_of(*history.base, history.origin, sku).find(to);
+  return now == nullptr ? 0 : now->granted - (then == nullptr ? 0 : then->granted);
+}
+
 }  // namespace
 
 // ── who is where ────────────────────────────────────────────────────────────────────────────────
@@ -100,26 +106,45 @@ const State* Checks::rows_at(ReplicaId origin, Sequence sequence, std::uint64_t 
   return nullptr;
 }
 
+// How far the machine at this place has the ghost's history of that origin; 0: it has another.
+Sequence Checks::has_of_ghost(std::size_t place, ReplicaId origin) const {
+  const Machine& machine = world_->node(place);
+  Sequence has = 0;
+  std::uint64_t boot = 0;
+  if (machine.lives()) {
+    const State& state = machine.engine().state();
+    has = state.head(origin);
+    boot = state.boot_of(origin, has);
+  } else if (const auto known = known_.find(place); known != known_.end()) {
+    has = known->second.durable[origin];
+  }
+  const auto boots = boots_.find(origin);
+  const bool stands =
+      has <= ghost_.head(origin) && (boots == boots_.end() || was_at(boots->second, has, boot));
+  return stands ? has : 0;
+}
+
 // Some other machine has rows of the ghost's history that this one lacks.
 bool Checks::somebody_has(const History& history) const {
-  for (std::size_t i = 0; i < world_->nodes(); ++i) {
-    const Machine& machine = world_->node(i);
-    if (i == history.place) continue;
-    if (machine.replica() == history.origin) return true;
-    Sequence has = 0;
-    std::uint64_t boot = 0;
-    if (machine.lives()) {
-      const State& state = machine.engine().state();
-      has = state.head(history.origin);
-      boot = state.boot_of(history.origin, has);
-    } else if (const auto known = known_.find(i); known != known_.end()) {
-      has = known->second.durable[history.origin];
-    }
-    const auto boots = boots_.find(history.origin);
-    if (has > history.parted && has <= ghost_.head(history.origin) &&
-        (boots == boots_.end() || was_at(boots->second, has, boot)))
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (i != history.place && (world_->node(i).replica() == history.origin ||
+                               has_of_ghost(i, history.origin) > history.parted))
       return true;
-  }
+  return false;
+}
+
+// It has rows of this history that the ghost's lacks.
+bool Checks::stands_in(const Machine& machine, const History& history) const {
+  if (!machine.lives()) return false;
+  const State& state = machine.engine().state();
+  const Sequence head = state.head(history.origin);
+  return head > history.parted && head <= history.rows->head(history.origin) &&
+         was_at(history.line.boots, head, state.boot_of(history.origin, head));
+}
+
+bool Checks::somebody_stands_in(const History& history) const {
+  for (std::size_t i = 0; i < world_->nodes(); ++i)
+    if (stands_in(world_->node(i), history)) return true;
   return false;
 }
 
@@ -127,12 +152,18 @@ bool Checks::somebody_has(const History& history) const {
 Units Checks::granted_apart(const std::string& sku, ReplicaId to) const {
   Units granted = 0;
   for (const auto& [origin, all] : histories_)
-    for (const auto& history : all) {
-      if (history->reissued) continue;
-      const auto* now = stock_of(*history->rows, origin, sku).find(to);
-      const auto* then = stock_of(*history->base, origin, sku).find(to);
-      if (now != nullptr) granted += now->granted - (then == nullptr ? 0 : then->granted);
-    }
+    for (const auto& history : all)
+      if (!history->reissued) granted += granted_since(*history, sku, to);
+  return granted;
+}
+
+// What a fork gave it in rows that nobody can write again, as long as it does not know them void.
+Units Checks::granted_in_vain(const Machine& machine, const std::string& sku) const {
+  Units granted = 0;
+  for (const auto& [origin, all] : histories_)
+    for (const auto& history : all)
+      if (history->lost && stands_in(machine, *history))
+        granted += granted_since(*history, sku, machine.replica());
   return granted;
 }
 
@@ -254,6 +285,7 @@ void Checks::on_put_back(Machine& machine, const State& copy, bool fits) {
       known.batch = std::max(known.batch, batch);
       known.life_ms = std::max(known.life_ms, value->life_ms);
     }
+  note_lost_of_others(machine);
   bool alone = true;
   for (std::size_t i = 0; i < world_->nodes(); ++i)
     alone = alone && (i == machine.place() || world_->node(i).replica() != origin);
@@ -273,6 +305,22 @@ void Checks::on_put_back(Machine& machine, const State& copy, bool fits) {
         kept = std::max(kept, other->second.durable[origin]);
   note_lost(machine.place(), ghost_, origin, kept);
   if (!somebody_has(made)) exchange(made);
+}
+
+// Of origins whose own directories were put back before: what nobody has any more, now that this
+// one has been put back, too.
+void Checks::note_lost_of_others(const Machine& put_back) {
+  for (const auto& [origin, all] : histories_) {
+    if (origin == put_back.replica()) continue;
+    bool goes_on = false;  // somewhere the ghost's history is its own writer's
+    Sequence kept = 0;
+    for (std::size_t i = 0; i < world_->nodes(); ++i) {
+      const Machine& machine = world_->node(i);
+      goes_on = goes_on || (machine.replica() == origin && history_at(machine) == nullptr);
+      kept = std::max(kept, has_of_ghost(i, origin));
+    }
+    if (!goes_on) note_lost(put_back.place(), ghost_, origin, kept);
+  }
 }
 
 void Checks::note_lost(std::size_t node, const State& rows, ReplicaId origin, Sequence after) {
@@ -369,7 +417,10 @@ void Checks::settle_forks() {
     for (const auto& history : all) {
       if (history->reissued || !history->place) continue;
       const Machine& machine = world_->node(*history->place);
-      if (!machine.lives() || machine.replica() != origin || somebody_has(*history)) continue;
+      // Or it has left since, and the others have what it wrote.
+      const bool goes_on =
+          machine.replica() == origin ? machine.lives() : somebody_stands_in(*history);
+      if (!goes_on || somebody_has(*history)) continue;
       saw("a disk put back was never found out");
       const std::size_t place = *history->place;
       exchange(*history);

@@ -61,6 +61,7 @@ void Checks::on_rejoined(Machine& machine, const node::ForkMark& mark, const Sta
     own->place.reset();
     if (base == nullptr) {
       saw("a fork's suffix was lost: its base was gone");
+      own->lost = true;
       note_lost(machine.place(), *own->rows, origin, own->parted);
     } else {
       if (base->head(origin) != own->parted)

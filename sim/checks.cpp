@@ -387,8 +387,8 @@ void Checks::check_own_rights(Machine& machine, const Product& product) {
   // were dropped with those of a fork, have not come again; its rights, a sum over the rows that
   // are here, are too high by that much until then.
   const Units view = product.stock.rights(self) - machine.engine().state().withheld(product);
-  const Units unseen =
-      unseen_with(self, cell, ghost_.product(product.sku)) + granted_apart(product.sku, self);
+  const Units unseen = unseen_with(self, cell, ghost_.product(product.sku)) +
+                       granted_apart(product.sku, self) + granted_in_vain(machine, product.sku);
   if (view > truth + unseen)
     fail("view-above-truth", at_node(machine) + product.sku + ": believes in " +
                                  std::to_string(view) + " and has " + std::to_string(truth) +

@@ -186,6 +186,7 @@ class Checks final : public Watcher {
                  Seizing& seizing);
   void check_seizures(Machine& machine, const Seizing& seizing);
   bool has_ended(crdt::ReplicaId replica) const;
+  bool all_know_its_end(crdt::ReplicaId retired) const;
   void take_inherited(const std::string& where, crdt::ReplicaId heir, crdt::ReplicaId retired,
                       const std::string& sku, crdt::Units units);
   bool is_final(crdt::ReplicaId retired) const;
@@ -216,7 +217,11 @@ class Checks final : public Watcher {
   const crdt::State* rows_at(crdt::ReplicaId origin, crdt::Sequence sequence,
                              std::uint64_t boot) const;
   crdt::Units granted_apart(const std::string& sku, crdt::ReplicaId to) const;
+  crdt::Units granted_in_vain(const Machine& machine, const std::string& sku) const;
   bool somebody_has(const History& history) const;
+  crdt::Sequence has_of_ghost(std::size_t place, crdt::ReplicaId origin) const;
+  bool stands_in(const Machine& machine, const History& history) const;
+  bool somebody_stands_in(const History& history) const;
   void exchange(History& history);
   std::unique_ptr<History> history_from(const crdt::State& copy);
   void check_spent(const History& history, const std::string& sku);
@@ -226,6 +231,7 @@ class Checks final : public Watcher {
   void take_reissued(const History& history, const crdt::State& fresh, bool whole);
   void note_lost(std::size_t node, const crdt::State& rows, crdt::ReplicaId origin,
                  crdt::Sequence after);
+  void note_lost_of_others(const Machine& put_back);
 
   World* world_ = nullptr;
   OnStock on_stock_;

@@ -25,6 +25,7 @@ struct History {
   Line line;
   std::optional<std::size_t> place;  // of the machine that writes it; none: nobody does
   bool reissued = false;             // under another name, which is in the ghost
+  bool lost = false;                 // or could not be: what it was when it parted was gone
   // By SKU: the rights in the copy, what was granted to it there, and the units in its open holds.
   struct Bound {
     crdt::Units rights = 0, granted = 0, open = 0;

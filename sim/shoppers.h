@@ -129,8 +129,9 @@ class Shoppers {
   void audit_cart(const Cart& cart, std::map<std::string, Figures>& figures);
   void audit_stock(const std::map<std::string, Figures>& figures);
   void try_for_too_much(std::size_t node);
-  void try_to_hold(std::size_t node, const std::string& sku, crdt::Units units,
-                   const std::string& what);
+  std::string why_it_should_hold(std::size_t node, const std::string& sku,
+                                 const std::vector<std::size_t>& nodes) const;
+  void try_to_hold(std::size_t node, const std::string& sku, const std::vector<std::size_t>& nodes);
 
   World& world_;
   Checks& checks_;

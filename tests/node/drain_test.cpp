@@ -167,6 +167,25 @@ TEST_SUITE("a node that leaves in good order") {
     all.check_sums(1, 93, 0);
   }
 
+  TEST_CASE("what is asked is not held back for long by an heir that seems to be there") {
+    Regions all;
+    CHECK(all.hold(0, "r", 7) == Code::created);
+    REQUIRE(all.converge());
+    CHECK(all.drain(0) == Code::ok);
+    REQUIRE(all.until_it_may(0));
+    all.hold_disk(1);  // it hears, and says nothing of what depends on its disk
+    all.submit(0, Leave{});
+    all.run_for(50);
+    const auto asked = all.submit(0, Commit{.id = "r"});
+    REQUIRE(all.run_until([&] { return all.answered(asked); }, 1'500));
+    CHECK(all.take(asked).code == Code::home_unreachable);
+    CHECK(all.engine(0).reaches(all.replica(1)));
+    all.free_disk(1);
+    REQUIRE(all.run_until([&] { return !all.lives(0); }, 10'000));
+    CHECK(all.call(1, Commit{.id = "r"}).code == Code::ok);
+    all.check_sums(1, 93, 0);
+  }
+
   TEST_CASE("cancelled: it stays, and takes back nothing") {
     Regions all;
     CHECK(all.drain(0, 0, "node-2") == Code::successor_not_live);
