@@ -37,7 +37,7 @@ class Etcd {
         peer_port_(free_port()),
         client_(port_) {
     REQUIRE_MESSAGE(std::filesystem::exists(kEtcd),
-                    kEtcd << " is not there: deploy/install-packages installs it");
+                    kEtcd << " is not there: deploy/install-packages tests installs it");
     std::filesystem::create_directories(directory_);
     start();
   }
