@@ -11,6 +11,7 @@
 
 #include "api/cli_options.h"
 #include "api/country_map.h"
+#include "api/etcd_place.h"
 #include "api/table.h"
 
 namespace holdfast::api {
@@ -43,7 +44,12 @@ void add_route(CLI::App& root, Arguments& a) {
   app->add_option(
          "--map", r.map,
          "The shard map (TOML: version, [[shard]] name, weight, nodes; [[range]] from, to, "
-         "shard); read again when it changes")
+         "shard): a file, read again when it changes, or etcd://HOST[:PORT]/KEY, a key of etcd "
+         "with such a text, watched. Put there by: etcdctl put KEY < shards.toml")
+      ->check([](const std::string& map) {
+        if (!is_etcd_place(map)) return std::string();
+        return std::string(parse_etcd_place(map).status().message());
+      })
       ->required();
   app->add_option("--listen", r.listen, "host:port")->capture_default_str();
   app->add_option("--region", r.region, "Whose nodes are asked (any, if left out)");

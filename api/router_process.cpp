@@ -10,11 +10,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <optional>
 #include <random>
 #include <thread>
 
 #include "api/http_server.h"
 #include "api/router.h"
+#include "api/shard_map_etcd.h"
 #include "api/shard_map_file.h"
 #include "api/upstream.h"
 #include "api/wire.h"
@@ -84,6 +86,15 @@ class Process {
     return absl::OkStatus();
   }
   std::uint16_t port() const { return http_->port(); }
+  // Instead of the file; `in_use` is the text of the map that the router has.
+  void watch_etcd(EtcdPlace place, std::string in_use) {
+    etcd_.emplace(
+        io_, std::move(place), std::move(in_use),
+        [this](const std::string& text) { take(parse_shard_map(text, options_.map)); },
+        [this](const std::string& note) {
+          spdlog::warn("{}; shard map version {} is in use", note, router_.map().version);
+        });
+  }
 
   void run() {
     signals_.async_wait([this](auto, int) {
@@ -93,7 +104,11 @@ class Process {
         asio::post(io_, [this] { io_.stop(); });
       });
     });
-    watch_file();
+    if (etcd_) {
+      etcd_->start();
+    } else {
+      watch_file();
+    }
     router_.tick(now());
     carry_out();
     const auto work = asio::make_work_guard(io_);
@@ -151,13 +166,12 @@ class Process {
       if (error) return;
       if (const auto at = changed_at(options_.map); at != read_) {
         read_ = at;
-        read_file();
+        take(load_shard_map(options_.map));
       }
       watch_file();
     });
   }
-  void read_file() {
-    auto map = load_shard_map(options_.map);
+  void take(absl::StatusOr<ShardMap> map) {
     absl::Status status = map.ok() ? router_.use(*std::move(map)) : map.status();
     if (status.ok()) {
       spdlog::info("shard map version {} is in use", router_.map().version);
@@ -174,12 +188,26 @@ class Process {
   Router router_;
   Upstream upstream_;
   asio::steady_timer timer_, file_timer_;
+  std::optional<ShardMapEtcd> etcd_;
   asio::signal_set signals_;
   bool posted_ = false;
   std::atomic<std::size_t> in_hand_{0};  // requests that have no reply yet
   std::unique_ptr<HttpServer> http_;
   std::thread stopper_;
 };
+
+// The map to begin with. In etcd: `place` and `text` are where it was found, and as what.
+absl::StatusOr<ShardMap> first_map(const std::string& from, std::optional<EtcdPlace>& place,
+                                   std::string& text) {
+  if (!is_etcd_place(from)) return load_shard_map(from);
+  auto parsed = parse_etcd_place(from);
+  if (!parsed.ok()) return parsed.status();
+  auto value = read_etcd(*parsed);
+  if (!value.ok()) return value.status();
+  place = *std::move(parsed);
+  text = *std::move(value);
+  return parse_shard_map(text, from);
+}
 
 }  // namespace
 
@@ -194,7 +222,9 @@ int route(const RouteOptions& options) {
     return 1;
   }
   ::signal(SIGPIPE, SIG_IGN);
-  auto map = load_shard_map(options.map);
+  std::optional<EtcdPlace> etcd;
+  std::string text;
+  auto map = first_map(options.map, etcd, text);
   if (!map.ok()) {
     spdlog::critical("{}", std::string(map.status().message()));
     return 1;
@@ -204,6 +234,7 @@ int route(const RouteOptions& options) {
     spdlog::critical("{}", std::string(status.message()));
     return 1;
   }
+  if (etcd) process.watch_etcd(*std::move(etcd), std::move(text));
   spdlog::info("routing on port {}", process.port());
   process.run();
   return 0;

@@ -7,7 +7,7 @@
 namespace holdfast::api {
 
 struct RouteOptions {
-  std::string map;  // a file, node/shard_map_file.h; read again when it changes
+  std::string map;  // a file (shard_map_file.h) or a key (shard_map_etcd.h); followed as it changes
   std::string listen = "127.0.0.1:8090";
   std::string region;
   std::vector<std::string> fallback;

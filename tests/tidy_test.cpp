@@ -113,7 +113,8 @@ struct Owner {
 const std::vector<Owner>& owners() {
   static const std::vector<std::string> sockets = {"gossip/ws_transport.", "gossip/asio_impl.cpp",
                                                    "api/http_server",      "api/http_client.",
-                                                   "api/upstream.",        "api/router_process."};
+                                                   "api/upstream.",        "api/router_process.",
+                                                   "api/shard_map_etcd."};
   static const std::vector<Owner> table = {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
@@ -235,6 +236,7 @@ bool is_pure(const std::string& path) {
                                                  "api/http_client.",
                                                  "api/upstream.",
                                                  "api/router_process.",
+                                                 "api/shard_map_etcd.",
                                                  "api/process_metrics.",
                                                  "api/cli",
                                                  "sim/cli",
