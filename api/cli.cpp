@@ -72,6 +72,33 @@ void add_route(CLI::App& root, Arguments& a) {
   app->callback([&a] { a.action = [&a] { return route(a.route); }; });
 }
 
+void add_shards(CLI::App& root, Arguments& a) {
+  CLI::App* group = command(root, "shards", "Move SKUs from shard to shard under load",
+                            "holdfast shards begin shards.toml next.toml -o shards.toml");
+  group->require_subcommand(1);
+  ShardsCall& c = a.shards;
+  const auto verb = [&](const char* name, const char* what, const char* example,
+                        int (*run)(const ShardsCall&)) {
+    CLI::App* app = command(*group, name, what, example);
+    app->add_option("map", c.map, "The shard map that routers use (a file)")->required();
+    app->callback([&a, run] { a.action = [&a, run] { return run(a.shards); }; });
+    return app;
+  };
+  CLI::App* begin =
+      verb("begin", "The map that makes routers move SKUs to where NEXT wants them",
+           "holdfast shards begin shards.toml next.toml -o shards.toml", shards_begin);
+  begin->add_option("next", c.next, "The map as it should be in the end")->required();
+  CLI::App* status = verb("status", "How many SKUs have moved, and what is left",
+                          "holdfast shards status shards.toml --wait 600", shards_status);
+  status->add_option("--wait", c.wait_seconds, "Seconds to wait for the end; exit status 1 if not")
+      ->check(CLI::Range(0, 1'000'000));
+  status->add_flag("--json", c.json, "For machines");
+  CLI::App* finish = verb("finish", "The map without the move, once nothing is left to move",
+                          "holdfast shards finish shards.toml -o shards.toml", shards_finish);
+  for (CLI::App* writes : {begin, finish})
+    writes->add_option("-o,--output", c.output, "A file to write it to (stdout, if left out)");
+}
+
 void add_dev(CLI::App& root, Arguments& a) {
   CLI::App* app = command(root, "dev", "Run a whole cluster on this machine until Ctrl-C",
                           "holdfast dev --regions us,eu,ap --nodes 2");
@@ -322,6 +349,7 @@ int run_cli(int argc, char** argv, const CliHooks& hooks) {
   add_serve(root, arguments, hooks);
   add_dev(root, arguments);
   add_route(root, arguments);
+  add_shards(root, arguments);
   add_replay(root, arguments);
   add_demo(root, arguments);
   add_sku(root, arguments);

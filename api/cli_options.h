@@ -15,6 +15,7 @@
 #include "api/cli_plan.h"
 #include "api/cli_replay.h"
 #include "api/cli_store.h"
+#include "api/cli_shards.h"
 #include "api/router_process.h"
 
 namespace holdfast::api {
@@ -40,6 +41,7 @@ struct Arguments {
   BenchOptions bench;
   PlanOptions plan;
   RouteOptions route;
+  ShardsCall shards;
   StoreOptions store;
   std::string serve_config;
   std::vector<std::string> serve_set;

@@ -81,6 +81,12 @@ struct Shards {
   Client client;
 };
 
+Finished shards_command(std::vector<std::string> arguments) {
+  std::vector<std::string> all{"shards"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return run(all, Millis(40'000));
+}
+
 // Buys carts over all shards until it is told to stop; repeats what got no answer.
 class Buyer {
  public:
@@ -91,6 +97,7 @@ class Buyer {
         }) {}
   void join() { thread_.join(); }
   int sold() const { return sold_; }
+  int refused() const { return refused_; }  // carts and commits, for whatever reason
 
  private:
   void buy(Client& client, Shards& shards, const std::string& id, const std::atomic<bool>& stop) {
@@ -99,9 +106,10 @@ class Buyer {
       try {
         const std::string path = "/v1/reservations/" + id;
         if (!asked) asked = client.put(path, shards.cart(1)).ok();
+        if (!asked) ++refused_;
         if (!asked) return;
         const Response answer = client.post(path + "/commit", "{}");
-        if (answer.ok()) ++sold_;
+        ++(answer.ok() ? sold_ : refused_);
         if (answer.status < 500) return;
       } catch (const NoAnswer&) {
         std::this_thread::sleep_for(Millis(20));  // the router is down
@@ -109,7 +117,7 @@ class Buyer {
     }
   }
   std::string name_;
-  int sold_ = 0;
+  int sold_ = 0, refused_ = 0;
   std::thread thread_;
 };
 
@@ -196,5 +204,45 @@ TEST_SUITE("router, real processes") {
     CHECK(shards.router.running());
     shards.router.signal(SIGTERM);
     CHECK(shards.router.wait(Millis(10'000)) == 0);
+  }
+
+  TEST_CASE("SKUs move to a new shard under load: no request is refused, every unit is somewhere") {
+    Shards shards(3);
+    const std::string map = shards.map_path(), next = map + ".next";
+    std::ofstream(next) << read_file(map)
+                        << "[[range]]\nfrom = \"a\"\nshard = \"c\"\n";  // all of them
+    std::atomic<bool> stop = false;
+    std::vector<std::unique_ptr<Buyer>> buyers;
+    for (const char* name : {"x", "y"})
+      buyers.push_back(std::make_unique<Buyer>(shards, name, stop));
+    CHECK(shards_command({"finish", map}).status == 1);
+    CHECK(shards_command({"begin", map, next, "-o", map}).status == 0);
+    CHECK(shards_command({"begin", map, next}).status == 1);  // it moves already
+    const auto moved = shards_command({"status", map, "--wait", "30", "--json"});
+    CHECK(moved.status == 0);
+    CHECK(moved.output.find("\"done\":true") != std::string::npos);
+    CHECK(shards_command({"finish", map, "-o", map}).status == 0);
+    CHECK(eventually([&] {
+      const Response cluster = shards.client.get("/v1/cluster");
+      return cluster.number("/map_version") == 3 &&
+             cluster.body.find("moving") == std::string::npos;
+    }));
+    stop = true;
+    int sold = 0;
+    for (auto& buyer : buyers) {
+      buyer->join();
+      sold += buyer->sold();
+      CHECK(buyer->refused() == 0);
+    }
+    CHECK(sold > 0);
+    for (const std::string& sku : shards.skus)
+      CHECK(shards.stock(sku, "on_hand") == kReceived - sold);
+    // The old shard says where it is.
+    Client old_shard(shards.nodes[0]->http_port());
+    const std::string sku = old_shard.get("/v1/skus").text("/items/0/sku");
+    const Response elsewhere = old_shard.post("/v1/skus/" + sku + "/receipts", "{\"quantity\":1}");
+    CHECK(elsewhere.status == 421);
+    CHECK(elsewhere.code() == "moved");
+    CHECK(elsewhere.text("/shard") == "c");
   }
 }
