@@ -4,18 +4,65 @@
 
 namespace holdfast::gossip {
 
-void Dialer::add(const std::string& address) { targets_.try_emplace(address); }
+void Dialer::add(const std::string& address) { targets_[address].lasting = true; }
 
 void Dialer::add(const std::string& address, crdt::ReplicaId replica) {
   Target& target = targets_[address];
+  target.lasting = true;
   // What a dial reached stands: the rows of replicas that once had this address are of no weight.
   if (!target.own && !target.replica) target.replica = replica;
 }
 
+void Dialer::add_name(const std::string& name) { names_.try_emplace(name); }
+
+bool Dialer::named(const std::string& address) const {
+  return std::any_of(names_.begin(), names_.end(), [&](const auto& entry) {
+    const auto& addresses = entry.second.addresses;
+    return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
+  });
+}
+
+void Dialer::resolved(const std::string& name, const std::vector<std::string>& addresses,
+                      crdt::Instant now) {
+  const auto at = names_.find(name);
+  if (at == names_.end()) return;
+  at->second.resolving = false;
+  at->second.at = now + (addresses.empty() ? kResolveAgain : kResolveEvery);
+  if (addresses.empty()) return;
+  at->second.addresses = addresses;
+  for (const std::string& address : addresses) targets_.try_emplace(address);
+  std::erase_if(targets_, [&](const auto& entry) {
+    return !entry.second.lasting && !entry.second.own && !named(entry.first);
+  });
+}
+
+std::vector<std::string> Dialer::names_due(crdt::Instant now) {
+  std::vector<std::string> due;
+  for (auto& [text, name] : names_) {
+    if (name.resolving || name.at > now) continue;
+    name.resolving = true;
+    due.push_back(text);
+  }
+  return due;
+}
+
+bool Dialer::reached_by(const Name& name) const {
+  bool all_own = !name.addresses.empty();
+  for (const std::string& address : name.addresses) {
+    const Target& target = targets_.at(address);
+    if (target.replica) return true;
+    all_own = all_own && target.own;
+  }
+  return all_own;
+}
+
 std::size_t Dialer::never_reached() const {
-  return static_cast<std::size_t>(
-      std::count_if(targets_.begin(), targets_.end(),
-                    [](const auto& t) { return !t.second.own && !t.second.replica; }));
+  const auto targets = std::count_if(targets_.begin(), targets_.end(), [](const auto& entry) {
+    return entry.second.lasting && !entry.second.own && !entry.second.replica;
+  });
+  const auto names = std::count_if(names_.begin(), names_.end(),
+                                   [&](const auto& entry) { return !reached_by(entry.second); });
+  return static_cast<std::size_t>(targets + names);
 }
 
 std::vector<crdt::ReplicaId> Dialer::reached_once() const {
@@ -53,6 +100,7 @@ void Dialer::retry_now(crdt::Instant now) {
     target.failures = 0;
     target.at = std::min(target.at, now);
   }
+  for (auto& [text, name] : names_) name.at = std::min(name.at, now);
 }
 
 std::vector<std::string> Dialer::due(crdt::Instant now, const std::set<crdt::ReplicaId>& linked) {
@@ -71,6 +119,8 @@ crdt::Instant Dialer::next(const std::set<crdt::ReplicaId>& linked) const {
   for (const auto& [address, target] : targets_)
     if (!target.own && !target.dialling && !linked.contains(target.replica))
       next = std::min(next, target.at);
+  for (const auto& [text, name] : names_)
+    if (!name.resolving) next = std::min(next, name.at);
   return next;
 }
 

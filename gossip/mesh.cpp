@@ -35,6 +35,7 @@ std::vector<crdt::VectorEntry> entries(const crdt::VersionVector& vector,
 Mesh::Mesh(MeshConfig config, std::uint64_t seed)
     : config_(std::move(config)), rng_(seed), faults_(config_.region, config_.node) {
   for (const std::string& address : config_.peers) dialer_.add(address);
+  for (const std::string& name : config_.names) dialer_.add_name(name);
   dialer_.never(config_.gossip_address);
 }
 
@@ -64,6 +65,9 @@ void Mesh::on_event(Now now, NetEvent&& event, const crdt::State& state,
   } else if (auto* down = std::get_if<LinkDown>(&event)) {
     wake(now.instant);
     on_link_down(now, *down, events);
+  } else if (auto* resolved = std::get_if<Resolved>(&event)) {
+    wake(now.instant);
+    dialer_.resolved(resolved->name, resolved->addresses, now.instant);
   } else if (auto* sent = std::get_if<FramesSent>(&event)) {
     if (Session* on = session(sent->link)) {
       on->outstanding -= std::min(on->outstanding, sent->bytes);
@@ -539,6 +543,8 @@ void Mesh::tick(Now now, const crdt::State& state, std::vector<MeshEvent>& event
   }
   for (std::string& address : dialer_.due(now.instant, linked))
     effects_.dial.push_back(std::move(address));
+  for (std::string& name : dialer_.names_due(now.instant))
+    effects_.resolve.push_back(std::move(name));
   wake(std::max(dialer_.next(linked), now.instant + Millis(1)));
 }
 
@@ -729,6 +735,23 @@ bool Mesh::unheard_of(const crdt::State& state) const {
     return !on.started || std::any_of(on.cursors.begin(), on.cursors.end(), [&](const auto& at) {
       return at.second.known > 0 && state.head(at.first) == 0;
     });
+  });
+}
+
+bool Mesh::told_anything() const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [](const auto& entry) {
+    return entry.second->established() && entry.second->started;
+  });
+}
+
+bool Mesh::has_what_was_told(const crdt::State& state) const {
+  return std::all_of(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    const Session& on = *entry.second;
+    if (!on.established() || state.retired(on.replica())) return true;
+    return on.started && std::all_of(on.stated.begin(), on.stated.end(), [&](const auto& stated) {
+             return on.foreign.contains(stated.first) ||
+                    state.head(stated.first) >= stated.second.sequence;
+           });
   });
 }
 

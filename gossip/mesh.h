@@ -66,6 +66,7 @@ struct Note {  // for the log
 
 struct MeshEffects {
   std::vector<std::string> dial;
+  std::vector<std::string> resolve;
   std::vector<std::pair<LinkId, FrameBytes>> send;
   std::vector<std::pair<LinkId, std::string>> close;
   std::vector<Note> notes;
@@ -117,6 +118,10 @@ class Mesh {
   // Some peer that was reached has told nothing about itself yet; or one with a link has rows of a
   // replica of which nothing is here yet, or has not said what it has.
   bool unheard_of(const crdt::State& state) const;
+  // Some peer has said what it has.
+  bool told_anything() const;
+  // All is here that peers with a link had when it began.
+  bool has_what_was_told(const crdt::State& state) const;
   bool reachable(ReplicaId peer) const;
   std::vector<ReplicaId> reachable_peers() const;  // nearest first
   // Configured or announced addresses behind which no replica has ever answered.

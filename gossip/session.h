@@ -29,6 +29,7 @@ struct MeshConfig {
   std::string region, node, gossip_address;
   std::string cluster, secret;
   std::vector<std::string> peers;
+  std::vector<std::string> names;  // host:port that stand for several peers, see dialer.h
   crdt::Millis heartbeat{500};
   crdt::Millis suspect_after{2500};
   crdt::Millis push{5};             // own rows are coalesced this long

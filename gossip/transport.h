@@ -39,7 +39,11 @@ struct FramesSent {  // bytes that have left this process on the link since the 
   LinkId link = 0;
   std::size_t bytes = 0;
 };
-using NetEvent = std::variant<LinkUp, LinkDown, FrameIn, FramesSent>;
+struct Resolved {
+  std::string name;
+  std::vector<std::string> addresses;  // host:port, each once; none: nobody could say
+};
+using NetEvent = std::variant<LinkUp, LinkDown, FrameIn, FramesSent, Resolved>;
 // Called from the transport's threads, many events at a time; must not block.
 using OnNetEvents = std::function<void(std::vector<NetEvent>&&)>;
 
@@ -49,6 +53,9 @@ class Transport {
   virtual ~Transport() = default;
   // Ends in exactly one LinkUp or LinkDown{0, address}.
   virtual void dial(const std::string& address) = 0;
+  // Ends in exactly one Resolved: which addresses a name's "host:port" stands for now. (A network
+  // without names is asked for none.)
+  virtual void resolve(const std::string& /*name*/) {}
   // Queues a frame. Unknown or closed links drop it silently: LinkDown has been or will be told.
   virtual void send(LinkId link, FrameBytes frame) = 0;
   // Closes after what is queued has been written or 1 s has gone by. LinkDown follows.

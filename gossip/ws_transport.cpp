@@ -95,6 +95,12 @@ std::optional<HostPort> split_address(const std::string& address) {
   return HostPort{.host = std::move(host), .port = port};
 }
 
+std::string to_text(const tcp::endpoint& endpoint) {
+  std::string host = endpoint.address().to_string();
+  if (endpoint.address().is_v6()) host = "[" + host + "]";
+  return host + ":" + std::to_string(endpoint.port());
+}
+
 // A close frame takes 123 bytes of UTF-8.
 websocket::close_reason close_frame(const std::string& reason) {
   std::string text = reason.substr(0, 120);
@@ -157,6 +163,9 @@ using LinkPtr = std::shared_ptr<Link>;
 struct Dial {
   std::string address;
 };
+struct Resolve {
+  std::string name;
+};
 struct Send {
   LinkId link;
   FrameBytes frame;
@@ -169,7 +178,7 @@ struct Consumed {
   LinkId link;
   std::size_t frames;
 };
-using Order = std::variant<Dial, Send, Close, Consumed>;
+using Order = std::variant<Dial, Resolve, Send, Close, Consumed>;
 
 }  // namespace
 
@@ -190,6 +199,7 @@ class WsTransport::Core {
   // ── own thread ──
   void take_orders();
   void take(Dial&& order);
+  void take(Resolve&& order);
   void take(Send&& order);
   void take(Close&& order);
   void take(Consumed&& order);
@@ -224,6 +234,7 @@ class WsTransport::Core {
   asio::io_context context_{1};
   tcp::acceptor acceptor_{context_};
   asio::steady_timer accept_timer_{context_};
+  tcp::resolver names_{context_};
 
   std::mutex orders_mutex_;  // guards the next two
   std::vector<Order> orders_;
@@ -348,6 +359,22 @@ void WsTransport::Core::take(Dial&& order) {
         if (error) return end(link, "cannot resolve: " + error.message());
         connect(link, endpoints);
       });
+}
+
+void WsTransport::Core::take(Resolve&& order) {
+  const auto address = split_address(order.name);
+  if (!address) return tell(Resolved{.name = std::move(order.name)});
+  names_.async_resolve(address->host, address->port,
+                       [this, name = std::move(order.name)](
+                           ErrorCode error, const tcp::resolver::results_type& endpoints) {
+                         if (stopping_) return;
+                         if (error) spdlog::debug("cannot resolve {}: {}", name, error.message());
+                         std::set<std::string> found;
+                         if (!error)
+                           for (const auto& entry : endpoints)
+                             found.insert(to_text(entry.endpoint()));
+                         tell(Resolved{.name = name, .addresses = {found.begin(), found.end()}});
+                       });
 }
 
 void WsTransport::Core::take(Send&& order) {
@@ -655,6 +682,8 @@ absl::StatusOr<std::unique_ptr<WsTransport>> WsTransport::start(WsTransportOptio
 }
 
 void WsTransport::dial(const std::string& address) { core_->give(Dial{address}); }
+
+void WsTransport::resolve(const std::string& name) { core_->give(Resolve{name}); }
 
 void WsTransport::send(LinkId link, FrameBytes frame) {
   HOLDFAST_CHECK(frame && !frame->empty() && frame->size() <= kFrameBytesMax);

@@ -9,6 +9,7 @@
 //   a frame                 kFrameBytesMax; a longer one, or a text message, ends the link
 //   inbound links           accept_max; of these at most 100 that have not finished the handshake
 //   an upgrade request      8 KiB, 5 s
+//   a name                  as long as the system's resolver takes
 //   a dial                  3 s to resolve and connect, then 5 s for the handshake
 //   silence                 20 s, with pings at half of it: then the link is down
 //   frames queued to send   queue_bytes_max a link; beyond, the link ends: "peer too slow"
@@ -43,6 +44,7 @@ class WsTransport final : public Transport {
   ~WsTransport() override;  // as stop()
 
   void dial(const std::string& address) override;
+  void resolve(const std::string& name) override;
   void send(LinkId link, FrameBytes frame) override;  // frame: 1 byte … kFrameBytesMax
   void close(LinkId link, const std::string& reason) override;
   void consumed(LinkId link, std::size_t frames) override;

@@ -322,7 +322,9 @@ struct NodeView {
   std::uint32_t wire_version = 0;
   bool self = false;
   bool reachable = false;
-  std::string state;               // "live", "draining", "unreachable", "decreed", "retired"
+  // "live", "draining", "unreachable", "decreed", "retired"; of the one that is asked also
+  // "starting" (it lacks what its peers had) and "stopping"
+  std::string state;
   std::uint32_t weight = 0;        // of the region's SKUs it is home to so large a part
   std::int64_t last_heard_ms = 0;  // ago; -1: never
   std::int64_t lag_ms = 0;
@@ -349,8 +351,8 @@ struct ClusterView {
 struct DrainView {
   // "none", "handing_over", "waiting_for_successor", "waiting_for_holds", "leaving"
   std::string state;
-  ReplicaId successor;  // none: it is not running
-  std::string node;     // that one's
+  ReplicaId successor;           // none: it is not running
+  std::string node;              // that one's
   std::uint64_t open_holds = 0;  // of this node
   Units units = 0;               // given to it so far
   std::int64_t wait_ms = 0;      // until open holds are handed over

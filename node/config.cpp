@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 // Some of toml++'s assertions are wrong: "[[[" makes a debug build abort. Release builds have none,
 // and report such text as the syntax error that it is; so does this file in every build.
@@ -159,8 +160,10 @@ std::span<const Key> keys() {
       {"node", "region", Text{&Draft::region, name}},
       {"node", "data_dir", Text{&Draft::data_dir, non_empty}},
       {"node", "start_requires_peer", Flag{&Draft::start_requires_peer}},
+      {"node", "stop_after_ms", Number{&Draft::stop_after_ms, 0, 600'000}},
       {"node", "weight", Number{&Draft::weight, 0, 10'000}},
       {"http", "listen", Text{&Draft::http_listen, loopback_address}},
+      {"http", "advertise", Text{&Draft::http_advertise, address}},
       {"http", "threads", Number{&Draft::http_threads, 1, 64}},
       {"http", "connections_max", Number{&Draft::http_connections_max, 1, 1'000'000}},
       {"gossip", "listen", Text{&Draft::gossip_listen, address}},
@@ -460,7 +463,14 @@ absl::Status take_secret(Draft& draft, const std::string& path) {
   return absl::OkStatus();
 }
 
+std::string hostname() {
+  char text[256] = {};
+  return ::gethostname(text, sizeof text - 1) == 0 ? text : "";
+}
+
 absl::Status finish(Draft& draft, const std::string& path) {
+  if (draft.name.empty())
+    if (std::string own = hostname(); name(own).empty()) draft.name = std::move(own);
   const std::pair<const char*, const std::string*> required[] = {
       {"node.name", &draft.name},
       {"node.region", &draft.region},
@@ -474,6 +484,7 @@ absl::Status finish(Draft& draft, const std::string& path) {
                     "must be at least 3 × gossip.heartbeat_ms, that is " +
                         std::to_string(3 * draft.heartbeat_ms));
   }
+  if (draft.http_advertise.empty()) draft.http_advertise = draft.http_listen;
   if (draft.gossip_advertise.empty()) {
     draft.gossip_advertise = draft.gossip_listen;
     if (is_wildcard(parse_host_port(draft.gossip_listen)->host)) {
@@ -486,6 +497,13 @@ absl::Status finish(Draft& draft, const std::string& path) {
 }
 
 }  // namespace
+
+bool is_name(const std::string& peer) {
+  const auto parsed = parse_host_port(peer);
+  in6_addr any{};
+  return parsed && inet_pton(AF_INET, parsed->host.c_str(), &any) != 1 &&
+         inet_pton(AF_INET6, parsed->host.c_str(), &any) != 1;
+}
 
 absl::StatusOr<Config> load_config(const std::string& path,
                                    const std::vector<std::string>& overrides) {

@@ -14,15 +14,19 @@ namespace holdfast::node {
 
 struct Config {
   // [node]
-  std::string name;      // unique in the cluster; 1–64 of A–Z a–z 0–9 . _ -
+  // Unique in the cluster; 1–64 of A–Z a–z 0–9 . _ -; default: this machine's hostname.
+  std::string name;
   std::string region;    // likewise
   std::string data_dir;  // made if absent
   // No writes until a peer has confirmed that this node's data is the latest. Off for the first
   // node of a cluster.
   bool start_requires_peer = false;
+  // Told to stop, it serves so long on, and says that it is not ready.
+  std::uint32_t stop_after_ms = 0;
   std::uint32_t weight = 100;  // of the region's SKUs this node is home to so large a part
   // [http]
   std::string http_listen = "127.0.0.1:8080";  // loopback only, until [auth] exists
+  std::string http_advertise;                  // where routers find it; default: http_listen
   std::uint32_t http_threads = 1;              // 1 … 64
   std::uint32_t http_connections_max = 10'000;
   // [gossip]
@@ -62,5 +66,8 @@ struct Config {
 // missing name, region, data_dir or secret), each saying file, line and key.
 absl::StatusOr<Config> load_config(const std::string& path,
                                    const std::vector<std::string>& overrides);
+
+// The host of this host:port is a name: it may stand for several nodes, and for others later.
+bool is_name(const std::string& peer);
 
 }  // namespace holdfast::node

@@ -57,6 +57,7 @@ void Driver::submit(Now now) {
     for (auto& [link, frame] : released->net.send) ports_.transport.send(link, std::move(frame));
     for (const auto& [link, reason] : released->net.close) ports_.transport.close(link, reason);
     for (const std::string& address : released->net.dial) ports_.transport.dial(address);
+    for (const std::string& name : released->net.resolve) ports_.transport.resolve(name);
     for (const gossip::Note& note : released->net.notes) ports_.note(note);
     ports_.released();
   };

@@ -180,6 +180,8 @@ void Engine::start(Now now) {
   copies_.start(times_);
   for (const crdt::ReplicaId replica : state_.retired())
     if (state_.head(replica) == 0) taken_anew_[replica];
+  catch_up_.start(now.instant, !config_.mesh.peers.empty() || !config_.mesh.names.empty() ||
+                                   !other_members(state_).empty());
   member_due_ = now.instant + kMemberEvery;
   keys_due_ = now.instant + kKeysEvery;
   wake(now.instant);
@@ -234,11 +236,10 @@ std::optional<Outcome> Engine::refuse_write(const Command& command) const {
       std::holds_alternative<GetAvailability>(command) ||
       std::holds_alternative<GetReservation>(command) ||
       std::holds_alternative<ListReservations>(command) ||
-      std::holds_alternative<ListFailovers>(command) ||
-      std::holds_alternative<GetDrain>(command) || std::holds_alternative<StopDrain>(command) ||
-      std::holds_alternative<GetCluster>(command) || std::holds_alternative<GetStats>(command) ||
-      std::holds_alternative<SetFault>(command) || std::holds_alternative<ClearFault>(command) ||
-      std::holds_alternative<ListFaults>(command);
+      std::holds_alternative<ListFailovers>(command) || std::holds_alternative<GetDrain>(command) ||
+      std::holds_alternative<StopDrain>(command) || std::holds_alternative<GetCluster>(command) ||
+      std::holds_alternative<GetStats>(command) || std::holds_alternative<SetFault>(command) ||
+      std::holds_alternative<ClearFault>(command) || std::holds_alternative<ListFaults>(command);
   if (awaits_peer() && !reads)
     return refused(
         Code::awaiting_peer,
@@ -287,8 +288,8 @@ void Engine::leave_for_good(Now now) {
   if (!row.ended) {
     rights_.refuse_all(serves_nobody());
     // Of others, too: after its last row peers take no link of this replica any more.
-    const bool busy = !away_.empty() || !held_back_.empty() ||
-                      (drain_.has_left() && state_.has_unsealed());
+    const bool busy =
+        !away_.empty() || !held_back_.empty() || (drain_.has_left() && state_.has_unsealed());
     if (busy || !heir_has_all() || !mesh_.passed_on_all(state_))
       return wake(now.instant + kLeaveEvery);
     row.ended = true;
@@ -486,6 +487,10 @@ void Engine::tick(Now now) {
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
   look_for_confirmation();
+  // Nor before all others know of it: who has not heard of this node grants it no rights. One of
+  // them may be away, and is not waited for.
+  const bool known = confirmed_by_all_ || now.instant - started_ >= CatchUp::kAlone;
+  catch_up_.tick(now.instant, mesh_.told_anything(), known && mesh_.has_what_was_told(state_));
   const Times at = times_ = times(now);
   if (is_over()) {
     pass_on_held_back(now);
@@ -657,9 +662,12 @@ Stats Engine::stats(Now) const {
   stats.degraded =
       storage_full_ || stats.peers_reachable < stats.peers_known || mesh_.never_reached() > 0;
   stats.draining = drain_.running();
-  stats.ready = running_ && !fatal_ && !awaits_peer() && !stats.draining;
+  stats.ready =
+      running_ && !fatal_ && !awaits_peer() && !stats.draining && !stopping_ && catch_up_.over();
   stats.awaits_peer = running_ && !fatal_ && awaits_peer();
   if (stats.awaits_peer) stats.awaited = config_.mesh.peers;
+  if (stats.awaits_peer)
+    stats.awaited.insert(stats.awaited.end(), config_.mesh.names.begin(), config_.mesh.names.end());
   return stats;
 }
 

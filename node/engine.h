@@ -26,6 +26,7 @@
 
 #include "crdt/state.h"
 #include "gossip/mesh.h"
+#include "node/catch_up.h"
 #include "node/codec.h"
 #include "node/command.h"
 #include "node/copies.h"
@@ -69,7 +70,7 @@ struct Sealed {
   gossip::MeshEffects net;
   bool empty() const {
     return journal.empty() && !checkpoint && replies.empty() && net.dial.empty() &&
-           net.send.empty() && net.close.empty() && net.notes.empty();
+           net.resolve.empty() && net.send.empty() && net.close.empty() && net.notes.empty();
   }
 };
 
@@ -95,6 +96,8 @@ class Engine {
   void on_net(crdt::Now now, gossip::NetEvent&& event);
   void tick(crdt::Now now);
   void set_storage_full(bool full) { storage_full_ = full; }
+  // The process stops soon: it serves on meanwhile, and says that it is not ready.
+  void set_stopping() { stopping_ = true; }
   void set_store_takes_slice(bool takes) { store_takes_slice_ = takes; }
 
   // ── effects ──
@@ -149,7 +152,12 @@ class Engine {
   };
 
   Times times(crdt::Now now) const;
-  Readers readers(crdt::Now now) const { return {state_, ledger_, mesh_, now, times(now).life_ms}; }
+  Readers readers(crdt::Now now) const {
+    return {state_, ledger_, mesh_, now, times(now).life_ms, own_state()};
+  }
+  const char* own_state() const {
+    return stopping_ ? "stopping" : catch_up_.over() ? "live" : "starting";
+  }
   void wake(crdt::Instant at) { wake_at_ = std::min(wake_at_, at); }
   void finish(const Caller& caller, Outcome&& outcome);
   void answer(const Caller& caller, Outcome&& outcome);  // now, whatever was asked for
@@ -270,7 +278,8 @@ class Engine {
   crdt::Instant started_{};
   bool running_ = false;
   bool urgent_ = false;  // a grant was made: rows leave without being coalesced
-  bool storage_full_ = false;
+  bool storage_full_ = false, stopping_ = false;
+  CatchUp catch_up_;
   bool store_takes_slice_ = true;
   std::optional<std::string> fatal_;
   std::vector<crdt::Boot> forked_;

@@ -225,11 +225,12 @@ Outcome read_cluster(const Readers& from) {
                   .self = replica == from.state.self()};
     const gossip::PeerView peer = from.mesh.view(from.now, replica);
     node.reachable = node.self || peer.reachable;
-    node.state = from.state.retired(replica)   ? "retired"
-                 : from.state.decreed(replica) ? "decreed"
-                 : !node.reachable             ? "unreachable"
-                 : member->row.draining        ? "draining"
-                                               : "live";
+    node.state = from.state.retired(replica)                               ? "retired"
+                 : from.state.decreed(replica)                             ? "decreed"
+                 : node.self && from.own_state != std::string_view("live") ? from.own_state
+                 : !node.reachable                                         ? "unreachable"
+                 : member->row.draining                                    ? "draining"
+                                                                           : "live";
     node.weight = member->row.weight;
     node.last_heard_ms = node.self ? 0 : peer.last_heard_ms;
     node.lag_ms = node.self         ? 0

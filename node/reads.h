@@ -13,7 +13,8 @@ struct Readers {
   const Ledger& ledger;
   const gossip::Mesh& mesh;
   crdt::Now now;
-  std::int64_t life_ms = 0;  // this replica's own clock, at `now`
+  std::int64_t life_ms = 0;        // this replica's own clock, at `now`
+  const char* own_state = "live";  // or "starting", "stopping"
 };
 
 Outcome read_sku(const Readers& from, const GetSku& command);

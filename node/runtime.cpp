@@ -59,6 +59,14 @@ void Runtime::released() {
   changed_.notify_one();
 }
 
+void Runtime::stop_soon() {
+  {
+    const std::lock_guard lock(mutex_);
+    stops_soon_ = true;
+  }
+  changed_.notify_one();
+}
+
 void Runtime::run(Driver& driver) {
   crdt::Instant wake_at = clock_.now().instant;
   bool checkpointing = false;
@@ -80,6 +88,7 @@ void Runtime::run(Driver& driver) {
       events.swap(events_);
       released_ = reads_ = false;
       stopping = stopping_;
+      if (stops_soon_) engine_.set_stopping();
     }
     if (stopping && !checkpointing) {
       engine_.checkpoint_all();

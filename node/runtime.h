@@ -25,6 +25,8 @@ class Runtime {
   bool submit(std::vector<Request>&& requests);  // false: full, or stopping
   void on_net(std::vector<gossip::NetEvent>&& events);
   void released();
+  // From the next turn on the node says that it is not ready.
+  void stop_soon();
   // Set once the engine says that the process must end.
   bool failed() const { return failed_; }
   // Set once every other member has confirmed this process (Engine::confirmed_by_all).
@@ -51,9 +53,8 @@ class Runtime {
   bool reads_ = false;     // some of the requests are answered from memory
   std::size_t worth_ = 1;  // so many of them are worth a turn
   bool waiting_ = false;
-  bool stopping_ = false;
-  std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false,
-                    has_left_ = false;
+  bool stopping_ = false, stops_soon_ = false;
+  std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false, has_left_ = false;
   std::thread thread_;
 };
 

@@ -67,6 +67,15 @@ void wait_for_end(const sigset_t& stop, const Runtime& runtime, const std::strin
   }
 }
 
+// Whoever sends requests here looks at /readyz, and has so long to send them elsewhere. A second
+// signal ends that, too.
+void serve_on(const sigset_t& stop, Runtime& runtime, std::chrono::milliseconds stop_after) {
+  runtime.stop_soon();
+  const auto end = std::chrono::steady_clock::now() + stop_after;
+  while (std::chrono::steady_clock::now() < end && !told_to_stop(stop) && !runtime.failed()) {
+  }
+}
+
 // Nobody is listened to any more. True: the process is to end, as its peers have all that it has
 // written, or as it was told to stop (it goes on when it is started again). False: it does not
 // leave now, as its successor has gone meanwhile, or somebody has told it to stay.
@@ -134,7 +143,7 @@ int failed_as_fork(const Engine& engine, ReplicaId self, const std::string& data
 EngineConfig engine_config(const Config& config, ReplicaId self, const std::string& address) {
   EngineConfig engine;
   engine.self = self;
-  engine.http_address = config.http_listen;
+  engine.http_address = config.http_advertise;
   engine.checkpoint_bytes = config.checkpoint_bytes;
   engine.open_holds_max = config.open_holds_max;
   engine.faults_enabled = config.faults_enabled;
@@ -155,7 +164,8 @@ EngineConfig engine_config(const Config& config, ReplicaId self, const std::stri
   mesh.gossip_address = address;
   mesh.cluster = config.cluster;
   mesh.secret = config.secret;
-  mesh.peers = config.peers;
+  for (const std::string& peer : config.peers)
+    (is_name(peer) ? mesh.names : mesh.peers).push_back(peer);
   mesh.heartbeat = crdt::Millis(config.heartbeat_ms);
   mesh.suspect_after = crdt::Millis(config.suspect_after_ms);
   mesh.push = crdt::Millis(config.push_ms);
@@ -236,7 +246,9 @@ int serve(const std::string& config_path, const std::vector<std::string>& overri
     wait_for_end(stop, runtime, config->data_dir, engine_options.mesh.boot);
     const bool leaves = runtime.may_leave() || runtime.has_left();
     spdlog::info(leaves ? "leaving" : "stopping");
-    (*http)->stop(leaves ? kLastRequests : std::chrono::milliseconds(0));
+    const std::chrono::milliseconds stop_after(leaves ? 0 : config->stop_after_ms);
+    if (stop_after.count() > 0) serve_on(stop, runtime, stop_after);
+    (*http)->stop(leaves || stop_after.count() > 0 ? kLastRequests : std::chrono::milliseconds(0));
     port.is(nullptr);
     ends = !leaves || leave(stop, runtime);
     if (!ends) spdlog::warn("its successor has gone, or it was told to stay: it serves on");

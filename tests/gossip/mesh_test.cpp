@@ -191,6 +191,32 @@ TEST_SUITE("mesh") {
     CHECK(net.links(1, 2) == 1);
   }
 
+  TEST_CASE("a name that two halves of a cluster saw differently brings them together") {
+    Net net(1);
+    const std::vector<std::string> all{"host-0:1", "host-1:1", "host-2:1", "host-3:1"};
+    bool whole = false;
+    net.resolve = [&](int node, const std::string& name) {
+      CHECK(name == "all:1");
+      if (whole) return all;
+      const auto half = all.begin() + node / 2 * 2;
+      return std::vector<std::string>(half, half + 2);
+    };
+    for (int i = 0; i < 4; ++i)
+      net.add([](MeshConfig& config) {
+        config.peers.clear();
+        config.names = {"all:1"};
+      });
+    REQUIRE(net.run_until([&] { return net.links(0, 1) == 1 && net.links(2, 3) == 1; }, 10'000));
+    net.run(20'000);
+    CHECK(net.links(0, 2) + net.links(0, 3) + net.links(1, 2) + net.links(1, 3) == 0);
+    whole = true;
+    CHECK(net.run_until([&] { return net.all_reachable(); }, 10'000));
+    net.run(1'000);
+    const std::size_t dials = net[0].dials;
+    net.run(60'000);
+    CHECK(net[0].dials == dials);  // all are linked, and it is at peace
+  }
+
   TEST_CASE("a node finds itself behind another name, and leaves it at that") {
     Net net(1);
     net.add([](MeshConfig& config) {

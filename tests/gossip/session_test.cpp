@@ -306,6 +306,66 @@ TEST_SUITE("dialer") {
     CHECK(dialer.next({}) == Instant::max());
   }
 
+  TEST_CASE("a name is resolved again and again; what it has is dialled, what it had no more") {
+    Rng rng(1);
+    Dialer dialer;
+    const std::vector<std::string> name{"all:1"};
+    const auto addresses = [](std::vector<std::string> list) { return list; };
+    dialer.add_name("all:1");
+    CHECK(dialer.never_reached() == 1);
+    CHECK(dialer.next({}) == at(0));
+    CHECK(dialer.names_due(at(0)) == name);
+    CHECK(dialer.names_due(at(1'000'000)).empty());  // it is being resolved
+    dialer.resolved("all:1", {}, at(0));
+    CHECK(dialer.due(at(999), {}).empty());
+    CHECK(dialer.names_due(at(999)).empty());
+    CHECK(dialer.next({}) == at(1000));
+    CHECK(dialer.names_due(at(1000)) == name);
+    dialer.resolved("all:1", {"a:1", "b:1"}, at(1000));
+    CHECK(dialer.due(at(1000), {}) == addresses({"a:1", "b:1"}));
+    dialer.reached("a:1", {7});
+    dialer.failed("b:1", at(1000), rng);
+
+    // The second has moved. All the while the first is linked: it is looked at all the same.
+    CHECK(dialer.names_due(at(5'999)).empty());
+    CHECK(dialer.names_due(at(6'000)) == name);
+    dialer.resolved("all:1", {"a:1", "c:1"}, at(6'000));
+    CHECK(dialer.due(at(20'000), Linked{{7}}) == addresses({"c:1"}));
+
+    // Nobody can say: what was known stays.
+    CHECK(dialer.names_due(at(20'000)) == name);
+    dialer.resolved("all:1", {}, at(20'000));
+    dialer.failed("a:1", at(20'000), rng);
+    dialer.failed("c:1", at(20'000), rng);
+    CHECK(dialer.due(at(30'000), {}) == addresses({"a:1", "c:1"}));
+    dialer.resolved("another:1", {"d:1"}, at(30'000));
+    CHECK(dialer.due(at(60'000), {}).empty());
+  }
+
+  TEST_CASE("a name has reached somebody when one of its addresses has, or all are our own") {
+    Dialer dialer;
+    dialer.add_name("all:1");
+    dialer.resolved("all:1", {"me:1"}, at(0));
+    CHECK(dialer.never_reached() == 1);
+    dialer.never("me:1");
+    CHECK(dialer.never_reached() == 0);  // the first node of a cluster
+    dialer.resolved("all:1", {"a:1", "b:1", "me:1"}, at(0));
+    CHECK(dialer.never_reached() == 1);
+    dialer.reached("a:1", {7});
+    CHECK(dialer.never_reached() == 0);
+    CHECK(dialer.due(at(0), {}) == std::vector<std::string>{"a:1", "b:1"});
+  }
+
+  TEST_CASE("an address that a member has, or that is configured, outlives the name") {
+    Dialer dialer;
+    dialer.add("a:1");
+    dialer.add_name("all:1");
+    dialer.resolved("all:1", {"a:1", "b:1", "c:1"}, at(0));
+    dialer.add("b:1", {7});
+    dialer.resolved("all:1", {"d:1"}, at(0));
+    CHECK(dialer.due(at(0), {}) == std::vector<std::string>{"a:1", "b:1", "d:1"});
+  }
+
   TEST_CASE("when a fault is lifted everything is due") {
     Rng rng(1);
     Dialer dialer;

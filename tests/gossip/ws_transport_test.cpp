@@ -57,6 +57,7 @@ class Node {
   std::vector<LinkUp> ups;
   std::vector<LinkDown> downs;
   std::vector<FrameIn> frames;
+  std::vector<Resolved> resolved;
   std::size_t bytes_sent = 0;
   bool consume = true;  // set before the first frame
   std::unique_ptr<WsTransport> transport;
@@ -65,6 +66,7 @@ class Node {
   void record(NetEvent&& event) {
     if (auto* up = std::get_if<LinkUp>(&event)) ups.push_back(std::move(*up));
     if (auto* down = std::get_if<LinkDown>(&event)) downs.push_back(std::move(*down));
+    if (auto* found = std::get_if<Resolved>(&event)) resolved.push_back(std::move(*found));
     if (auto* sent = std::get_if<FramesSent>(&event)) bytes_sent += sent->bytes;
     if (auto* frame = std::get_if<FrameIn>(&event)) {
       if (consume) transport->consumed(frame->link, 1);
@@ -214,6 +216,23 @@ TEST_CASE("a dial to nowhere ends in one LinkDown without a link") {
     CHECK(!down.reason.empty());
   }
   CHECK(node.ups.empty());
+}
+
+TEST_CASE("a name is resolved to addresses; one that is none, to nothing") {
+  Node node;
+  node.transport->resolve("localhost:7940");
+  node.transport->resolve("no-such-host.invalid:7940");
+  node.transport->resolve("no port here");
+  REQUIRE(node.wait([](const Node& on) { return on.resolved.size() == 3; }));
+  for (const Resolved& resolved : node.resolved) {
+    if (resolved.name != "localhost:7940") {
+      CHECK(resolved.addresses.empty());
+      continue;
+    }
+    REQUIRE(!resolved.addresses.empty());
+    for (const std::string& address : resolved.addresses)
+      CHECK((address == "127.0.0.1:7940" || address == "[::1]:7940"));
+  }
 }
 
 TEST_CASE("a dial to a port that never answers ends in time") {

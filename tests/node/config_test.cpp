@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -63,6 +64,8 @@ TEST_CASE("a minimal file takes the defaults") {
   CHECK(config->name == "us-1");
   CHECK(config->region == "us");
   CHECK(config->http_listen == "127.0.0.1:8080");
+  CHECK(config->http_advertise == "127.0.0.1:8080");
+  CHECK(config->stop_after_ms == 0);
   CHECK(config->gossip_advertise == "127.0.0.1:7940");
   CHECK(config->peers.empty());
   CHECK(config->log_level == "info");
@@ -157,13 +160,30 @@ TEST_CASE("a missing file, or a directory in its place") {
 }
 
 TEST_CASE("what must be set is asked for") {
-  check_error(load(""), {"node.name is missing"});
+  check_error(load(""), {"node.region is missing"});
   check_error(load("[node]\nname = \"a\"\n"), {"node.region is missing"});
   check_error(load("[node]\nname = \"a\"\nregion = \"b\"\n"), {"node.data_dir is missing"});
   check_error(load("[node]\nname = \"a\"\nregion = \"b\"\ndata_dir = \"d\"\n"),
               {"gossip.secret", "openssl rand -hex 32"});
   check_error(load(kMinimal, {"node.name=a b"}), {"--set: node.name must be 1 to 64"});
   check_error(load(kMinimal, {"node.name="}), {"node.name"});
+}
+
+TEST_CASE("a node that has no name takes its machine's") {
+  char name[256] = {};
+  REQUIRE(::gethostname(name, sizeof name - 1) == 0);
+  const auto config = load(std::string("[node]\nregion = \"b\"\ndata_dir = \"d\"\n[gossip]\n") +
+                           "secret = \"0123456789abcdef\"\n");
+  INFO(std::string(config.status().message()));
+  REQUIRE(config.ok());
+  CHECK(config->name == name);
+}
+
+TEST_CASE("a peer's host is an address, or a name for any number of them") {
+  for (const char* address : {"127.0.0.1:1", "[::1]:1", "10.0.0.1:7940"})
+    CHECK_FALSE(is_name(address));
+  for (const char* name : {"localhost:1", "eu-1.holdfast:7940", "10.0.0.1.example:7940"})
+    CHECK(is_name(name));
 }
 
 TEST_CASE("without [auth] the node listens on loopback only") {

@@ -268,6 +268,57 @@ TEST_SUITE("views") {
     CHECK(warned() == 0);
   }
 
+  std::string own_state(Cluster & cluster, std::size_t node) {
+    const Outcome outcome = cluster.call(node, GetCluster{});
+    for (const auto& seen : std::get<std::unique_ptr<ClusterView>>(outcome.view)->nodes)
+      if (seen.self) return seen.state;
+    return "";
+  }
+
+  TEST_CASE("a node that starts is ready when it has what its peers had, the catalogue among it") {
+    Cluster cluster({.nodes = 2});
+    cluster.settle();
+    cluster.crash(1);
+    for (int i = 0; i < 50; ++i) cluster.call(0, PutSku{.sku = "sku-" + std::to_string(i)});
+    cluster.start_anew(1);
+    CHECK_FALSE(cluster.stats(1).ready);
+    CHECK(own_state(cluster, 1) == "starting");
+    CHECK(cluster.run_until([&] { return cluster.stats(1).ready; }, 2'500));
+    CHECK(cluster.stats(1).skus == 50);
+    CHECK(own_state(cluster, 1) == "live");
+    CHECK(cluster.stats(0).ready);
+  }
+
+  TEST_CASE("a node that starts and reaches nobody is ready with what it has, a little later") {
+    Cluster cluster({.nodes = 2});
+    cluster.settle();
+    cluster.crash(1);
+    cluster.cut(0, 1);
+    cluster.restart(1);
+    cluster.run_for(2'500);
+    CHECK_FALSE(cluster.stats(1).ready);
+    cluster.run_for(1'500);
+    CHECK(cluster.stats(1).ready);
+    cluster.call(0, PutSku{.sku = "a"});
+    cluster.heal_all();
+    cluster.settle();
+    CHECK(cluster.stats(1).ready);  // from then on it stays so
+    Cluster alone({.nodes = 1});
+    CHECK(alone.call(0, PutSku{.sku = "a"}).succeeded());
+    CHECK(alone.stats(0).ready);
+  }
+
+  TEST_CASE("a node that stops soon says so, and serves on") {
+    Cluster cluster({.nodes = 2});
+    cluster.settle();
+    cluster.run_until([&] { return cluster.stats(1).ready; }, 5'000);
+    cluster.engine(1).set_stopping();
+    CHECK_FALSE(cluster.stats(1).ready);
+    CHECK(own_state(cluster, 1) == "stopping");
+    CHECK(cluster.call(1, PutSku{.sku = "a"}).succeeded());
+    CHECK(cluster.stats(0).ready);
+  }
+
   TEST_CASE("the cluster: members, digests, counts") {
     Cluster cluster({.nodes = 2});
     cluster.settle();

@@ -4,9 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <thread>
 #include <vector>
 
+#include "tests/process/support/buyer.h"
 #include "tests/process/support/cluster.h"
 
 using namespace process;
@@ -48,60 +48,6 @@ struct Region {
   std::vector<std::unique_ptr<Node>> nodes;
 };
 
-// Buys units, one by one, until it is told to stop.
-class Buyer {
- public:
-  Buyer(std::string name, std::vector<int> ports, const std::atomic<bool>& stop)
-      : name_(std::move(name)), ports_(std::move(ports)), thread_([this, &stop] {
-          while (!stop && failed_.empty()) buy();
-        }) {}
-  void join() { thread_.join(); }
-  int sold() const { return sold_; }
-  const std::string& failed() const { return failed_; }
-
- private:
-  void buy() {
-    const std::string path = "/v1/reservations/" + name_ + "-" + std::to_string(++bought_);
-    const std::string sku = "s" + std::to_string(bought_ % 10);
-    if (ask("PUT", path, reservation(sku, 1, R"("wait_ms":2000)"), 201) &&
-        ask("POST", path + "/commit", "", 200))
-      ++sold_;
-  }
-  bool ask(const std::string& method, const std::string& path, const std::string& body,
-           int wanted) {
-    connect();
-    try {
-      connection_.send(method + " " + path + " HTTP/1.1\r\nHost: x\r\n" +
-                       "Content-Type: application/json\r\nContent-Length: " +
-                       std::to_string(body.size()) + "\r\n\r\n" + body);
-      const Response answer = connection_.read_response();
-      if (answer.headers.contains("connection")) connection_.close();
-      if (answer.status == wanted) return true;
-      failed_ = method + " " + path + ": " + std::to_string(answer.status) + " " + answer.body;
-    } catch (const NoAnswer& none) {
-      failed_ = method + " " + path + ": " + none.what();
-    }
-    return false;
-  }
-  void connect() {
-    while (!connection_.open()) {
-      try {
-        connection_ = Connection(ports_[at_]);
-      } catch (const NoAnswer&) {
-        at_ = (at_ + 1) % ports_.size();
-      }
-    }
-  }
-
-  std::string name_;
-  std::vector<int> ports_;
-  std::size_t at_ = 0;
-  Connection connection_;
-  int bought_ = 0, sold_ = 0;
-  std::string failed_;
-  std::thread thread_;
-};
-
 }  // namespace
 
 TEST_SUITE("process/drain") {
@@ -109,7 +55,7 @@ TEST_SUITE("process/drain") {
     Region all({"eu-1", "us-1"});
     for (int i = 0; i < 10; ++i) stock_up(all[0], "s" + std::to_string(i), 100'000);
     std::atomic<bool> stop = false;
-    Buyer before("before", {all[0].http_port()}, stop);
+    Buyer before({.name = "before", .ports = {all[0].http_port()}}, stop);
     all.nodes.push_back(std::make_unique<Node>(
         all.directory.path() / "eu-2",
         NodeOptions{.region = "eu", .name = "eu-2", .peers = {all[0].gossip_address()}}));
@@ -119,7 +65,7 @@ TEST_SUITE("process/drain") {
       return reachable_nodes(joined) == 3 &&
              joined.http().get("/v1/skus?limit=100").at("/items").as_array().size() == 10;
     }));
-    Buyer after("after", {joined.http_port()}, stop);
+    Buyer after({.name = "after", .ports = {joined.http_port()}}, stop);
     CHECK(eventually([&] { return stock(joined, "s1", "sold") > 40; }));
     stop = true;
     before.join();
@@ -144,7 +90,8 @@ TEST_SUITE("process/drain") {
     for (int i = 0; i < 6; ++i) {
       std::vector<int> ports{all[0].http_port(), all[1].http_port()};
       if (i % 3 == 2) std::swap(ports[0], ports[1]);
-      buyers.push_back(std::make_unique<Buyer>("b" + std::to_string(i), ports, stop));
+      buyers.push_back(std::make_unique<Buyer>(
+          BuyerOptions{.name = "b" + std::to_string(i), .ports = ports}, stop));
     }
     REQUIRE(eventually([&] { return stock(all[0], "s1", "sold") > 20; }));
     const Finished drained = all.drain_to_its_end(0);

@@ -157,6 +157,10 @@ void Net::release(int node, MeshEffects&& effects) {
        [this, wire, reason = reason] { down(wire, reason); });
   }
   for (const std::string& address : effects.dial) dial(node, address);
+  for (const std::string& name : effects.resolve)
+    at(now_ + 1 + rng_.below(5), [this, node, name] {
+      event(node, Resolved{name, resolve(node, name)});
+    });
   for (Note& note : effects.notes) nodes_[node]->notes.push_back(std::move(note));
 }
 

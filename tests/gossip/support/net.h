@@ -69,6 +69,9 @@ class Net {
   // Bytes given to the network on links of `node` are not written as long as this is set.
   void stall(int node, bool stalled);
   void dial(int node, const std::string& address);
+  // What names stand for, as a node is told.
+  std::function<std::vector<std::string>(int node, const std::string& name)> resolve =
+      [](int, const std::string&) { return std::vector<std::string>(); };
   // Raw bytes on the first link from `from` to `to`.
   void inject(int from, int to, std::string bytes);
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,9 @@ class Node {
   void kill_now();    // SIGKILL
   int stop();  // SIGTERM; its exit status, or -1 if it still runs after 20 s (then it is killed)
   void restart();  // stop and start
-  void pause();    // SIGSTOP: the process lives and its sockets are open, but nothing answers
+  void signal(int number) { process_.signal(number); }
+  std::optional<int> wait(Millis limit) { return process_.wait(limit); }
+  void pause();  // SIGSTOP: the process lives and its sockets are open, but nothing answers
   void resume();
   bool running() { return process_.running(); }
   pid_t pid() const { return process_.pid(); }
