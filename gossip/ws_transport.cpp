@@ -1,6 +1,7 @@
 #include "gossip/ws_transport.h"
 
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -279,6 +280,7 @@ void WsTransport::Core::run() {
     const auto work = asio::make_work_guard(context_);
     context_.run();
   });
+  pthread_setname_np(thread_.native_handle(), "gossip");
 }
 
 // One post for many orders.
