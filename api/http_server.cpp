@@ -1,5 +1,6 @@
 #include "api/http_server.h"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/io_context.hpp>
@@ -77,7 +78,10 @@ class HttpServer::Server {
   absl::Status listen();
   void run() {
     asio::post(shards_[0]->context(), [this] { accept(); });
-    for (const auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
+    for (const auto& shard : shards_) {
+      threads_.emplace_back([&shard = *shard] { shard.run(); });
+      pthread_setname_np(threads_.back().native_handle(), "http");
+    }
   }
   void stop(std::chrono::milliseconds idle);
   void deliver(std::vector<node::Reply>&& replies);

@@ -1,6 +1,7 @@
 #include "gossip/ws_transport.h"
 
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -68,6 +69,7 @@ constexpr std::size_t kUnreadBytesMax = 8u << 20;         // a link's
 constexpr std::size_t kUnreadBytesMaxOfAll = 256u << 20;  // all links'
 constexpr std::size_t kBufferBytesKept = 64u << 10;       // by a link that is quiet
 constexpr std::size_t kEventsMax = 1'024;                 // handed over at a time
+constexpr std::size_t kSentBytesTold = 64u << 10;         // fewer are told beside something else
 constexpr std::size_t kNonceBytes = 32;
 constexpr auto kConnectTimeout = 3s;
 constexpr auto kHandshakeTimeout = 5s;
@@ -198,6 +200,7 @@ class WsTransport::Core {
  private:
   // ── own thread ──
   void take_orders();
+  void want_consumed();
   void take(Dial&& order);
   void take(Resolve&& order);
   void take(Send&& order);
@@ -236,9 +239,10 @@ class WsTransport::Core {
   asio::steady_timer accept_timer_{context_};
   tcp::resolver names_{context_};
 
-  std::mutex orders_mutex_;  // guards the next two
+  std::mutex orders_mutex_;  // guards the next three
   std::vector<Order> orders_;
   bool orders_posted_ = false;
+  bool consumed_wanted_ = false;  // links wait for consumed()
 
   LinkId next_link_ = 1;
   std::unordered_map<LinkId, LinkPtr> links_;
@@ -290,14 +294,17 @@ void WsTransport::Core::run() {
     const auto work = asio::make_work_guard(context_);
     context_.run();
   });
+  pthread_setname_np(thread_.native_handle(), "gossip");
 }
 
-// One post for many orders.
+// One post for many orders. What was consumed is not worth a wake-up while no link waits for it:
+// there is little of it, since a link that had no word of it would wait after kFramesUnread.
 void WsTransport::Core::give(Order&& order) {
   {
     const std::lock_guard lock(orders_mutex_);
+    const bool can_wait = !consumed_wanted_ && std::holds_alternative<Consumed>(order);
     orders_.push_back(std::move(order));
-    if (std::exchange(orders_posted_, true)) return;
+    if (can_wait || std::exchange(orders_posted_, true)) return;
   }
   asio::post(context_, [this] { take_orders(); });
 }
@@ -328,11 +335,22 @@ void WsTransport::Core::take_orders() {
     const std::lock_guard lock(orders_mutex_);
     orders.swap(orders_);
     orders_posted_ = false;
+    consumed_wanted_ = !paused_.empty();
   }
   if (stopping_) return;
   for (Order& order : orders) {
     std::visit([this](auto&& one) { take(std::move(one)); }, std::move(order));
   }
+}
+
+// A link waits. What it waits for may have been given already.
+void WsTransport::Core::want_consumed() {
+  {
+    const std::lock_guard lock(orders_mutex_);
+    consumed_wanted_ = true;
+    if (orders_.empty() || std::exchange(orders_posted_, true)) return;
+  }
+  asio::post(context_, [this] { take_orders(); });
 }
 
 void WsTransport::Core::take(Dial&& order) {
@@ -550,7 +568,7 @@ void WsTransport::Core::read(const LinkPtr& link) {
   if (link->reading || link->phase != Phase::up) return;
   if (!may_read(*link)) {
     paused_.insert(link->id);
-    return;
+    return want_consumed();
   }
   link->reading = true;
   link->ws.async_read(link->buffer,
@@ -587,20 +605,21 @@ void WsTransport::Core::resume_paused() {
 void WsTransport::Core::write(const LinkPtr& link) {
   if (link->writing || link->queue.empty()) return;
   link->writing = true;
-  link->ws.async_write(asio::buffer(*link->queue.front()),
-                       [this, link](ErrorCode error, std::size_t) {
-                         link->writing = false;
-                         if (link->phase == Phase::down) return;
-                         if (error) return end(link, "cannot send: " + error.message());
-                         if (link->sent_bytes == 0) sent_.push_back(link);
-                         link->sent_bytes += link->queue.front()->size();
-                         link->queued_bytes -= link->queue.front()->size();
-                         link->queue.pop_front();
-                         if (!std::exchange(hand_over_posted_, true))
-                           asio::post(context_, [this] { hand_over(); });
-                         if (!link->queue.empty()) return write(link);
-                         if (link->phase == Phase::closing) send_close(link);
-                       });
+  link->ws.async_write(
+      asio::buffer(*link->queue.front()), [this, link](ErrorCode error, std::size_t) {
+        link->writing = false;
+        if (link->phase == Phase::down) return;
+        if (error) return end(link, "cannot send: " + error.message());
+        if (link->sent_bytes == 0) sent_.push_back(link);
+        link->sent_bytes += link->queue.front()->size();
+        link->queued_bytes -= link->queue.front()->size();
+        link->queue.pop_front();
+        // A peer that lives says something every heartbeat.
+        if (link->sent_bytes >= kSentBytesTold && !std::exchange(hand_over_posted_, true))
+          asio::post(context_, [this] { hand_over(); });
+        if (!link->queue.empty()) return write(link);
+        if (link->phase == Phase::closing) send_close(link);
+      });
 }
 
 void WsTransport::Core::send_close(const LinkPtr& link) {

@@ -35,7 +35,8 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   if (!late.empty()) ports_.deliver(std::move(late));
   if (std::vector<Reply> reads = engine_.take_reads(); !reads.empty())
     ports_.deliver(std::move(reads));
-  if (takes_batch()) submit(now);
+  owes_batch_ = !takes_batch();
+  if (!owes_batch_) submit(now);
   return engine_.wake_at();
 }
 

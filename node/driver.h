@@ -54,6 +54,9 @@ class Driver {
   // A turn may end with a batch for the store. Else what arrives may wait for the one that is being
   // written.
   bool takes_batch() const { return ports_.store.pending() < kBatchesInHand; }
+  // A turn found the store busy, or a checkpoint goes on: there is something to seal as soon as it
+  // is free.
+  bool owes_batch() const { return owes_batch_ || engine_.checkpoint_active(); }
 
  private:
   void submit(crdt::Now now);
@@ -61,6 +64,7 @@ class Driver {
   Engine& engine_;
   DriverPorts ports_;
   DriverOptions options_;
+  bool owes_batch_ = false;
 };
 
 }  // namespace holdfast::node

@@ -1,5 +1,6 @@
 #include "node/rocks_store.h"
 
+#include <pthread.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -282,6 +283,8 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions o
   if (auto s = store->check_mark(); !s.ok()) return s;
   store->writer_ = std::thread([raw = store.get()] { raw->run_writer(); });
   store->checkpointer_ = std::thread([raw = store.get()] { raw->run_checkpointer(); });
+  pthread_setname_np(store->writer_.native_handle(), "journal");
+  pthread_setname_np(store->checkpointer_.native_handle(), "checkpoints");
   return store;
 }
 

@@ -40,23 +40,34 @@ bool Runtime::submit(std::vector<Request>&& requests) {
 }
 
 void Runtime::on_net(std::vector<gossip::NetEvent>&& events) {
+  std::size_t bytes = 0;
+  for (const gossip::NetEvent& event : events)
+    if (const auto* frame = std::get_if<gossip::FrameIn>(&event)) bytes += frame->bytes.size();
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
+    const bool was_worth = worth_a_turn();
+    event_bytes_ += bytes;
     if (events_.empty()) {
       events_ = std::move(events);
     } else {
       std::move(events.begin(), events.end(), std::back_inserter(events_));
     }
+    wake = waiting_ && !was_worth && worth_a_turn();
   }
-  changed_.notify_one();
+  if (wake) changed_.notify_one();
 }
 
 void Runtime::released() {
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     released_ = true;
+    worth_ = 1;
+    worth_bytes_ = 0;
+    wake = waiting_ && may_seal();
   }
-  changed_.notify_one();
+  if (wake) changed_.notify_one();
 }
 
 void Runtime::stop_soon() {
@@ -77,15 +88,19 @@ void Runtime::run(Driver& driver) {
     {
       std::unique_lock lock(mutex_);
       const auto ready = [&] {
-        return (stopping_ && !checkpointing) || released_ || worth_a_turn() || !events_.empty();
+        return (stopping_ && !checkpointing) || may_seal() || worth_a_turn();
       };
-      worth_ = driver.takes_batch() ? 1 : kWorthATurn;
+      const bool takes_batch = driver.takes_batch();
+      worth_ = takes_batch ? 1 : kWorthATurn;
+      worth_bytes_ = takes_batch ? 0 : kBytesWorthATurn;
+      owes_batch_ = driver.owes_batch();
       const crdt::Millis wait = std::min(wake_at - clock_.now().instant, crdt::Millis(1000));
       waiting_ = true;
       if (wait.count() > 0 && !ready()) changed_.wait_for(lock, wait, ready);
       waiting_ = false;
       requests.swap(requests_);
       events.swap(events_);
+      event_bytes_ = 0;
       released_ = reads_ = false;
       stopping = stopping_;
       if (stops_soon_) engine_.set_stopping();

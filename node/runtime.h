@@ -36,10 +36,19 @@ class Runtime {
   bool has_left() const { return has_left_; }  // Engine::has_left
 
  private:
-  // While the store writes a batch no other can follow, so that fewer writes than this are not
-  // worth a wake-up: they wait for it to be durable, some 0.1 ms. A read waits for nothing.
+  // While the store writes a batch no other can follow, so that fewer writes than this, or bytes
+  // from peers, are not worth a wake-up: they wait for it to be durable, some 0.1 ms. A read waits
+  // for nothing.
   static constexpr std::size_t kWorthATurn = 16;
-  bool worth_a_turn() const { return reads_ || requests_.size() >= worth_; }
+  static constexpr std::size_t kBytesWorthATurn = 64u << 10;
+  bool worth_a_turn() const {
+    return reads_ || requests_.size() >= worth_ ||
+           (!events_.empty() && event_bytes_ >= worth_bytes_);
+  }
+  // The store is free again: a batch may follow, if there is anything for it.
+  bool may_seal() const {
+    return released_ && (owes_batch_ || !requests_.empty() || !events_.empty());
+  }
   void run(Driver& driver);
 
   Engine& engine_;
@@ -50,8 +59,11 @@ class Runtime {
   std::vector<Arrived> requests_;
   std::vector<gossip::NetEvent> events_;
   bool released_ = false;
-  bool reads_ = false;     // some of the requests are answered from memory
-  std::size_t worth_ = 1;  // so many of them are worth a turn
+  bool reads_ = false;           // some of the requests are answered from memory
+  std::size_t event_bytes_ = 0;  // in frames
+  std::size_t worth_ = 1;        // so many requests are worth a turn
+  std::size_t worth_bytes_ = 0;  // and so many bytes of events
+  bool owes_batch_ = false;      // Driver's
   bool waiting_ = false;
   bool stopping_ = false, stops_soon_ = false;
   std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false, has_left_ = false;
