@@ -217,7 +217,9 @@ class Router {
 
   // router_moves.cpp
   std::size_t was_at(std::string_view sku) const { return places_[map_.shard_before(sku)]; }
-  bool is_moving(std::string_view sku) const { return home_of(sku) != was_at(sku); }
+  bool is_moving(std::string_view sku) const {
+    return map_.moving() && home_of(sku) != was_at(sku);
+  }
   bool some_moving(const node::Reserve& cart) const;
   Task<Answer> at_sku(node::Command command, std::string sku);
   Task<Answer> stock_of_both(node::GetStock command);
