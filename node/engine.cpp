@@ -28,6 +28,15 @@ const std::string kWithoutDirectory =
 
 std::int64_t wall_ms(Now now) { return now.wall.time_since_epoch().count(); }
 
+// Whoever is known here by now: the rows that name the others come one after the other.
+bool known_to_all(const gossip::Mesh& mesh, const crdt::State& state, crdt::Sequence own) {
+  return std::all_of(state.members().begin(), state.members().end(), [&](const auto& entry) {
+    const ReplicaId replica = entry.first;
+    return replica == state.self() || state.retired(replica) ||
+           (mesh.reachable(replica) && mesh.acknowledged_by(replica) >= own);
+  });
+}
+
 }  // namespace
 
 Engine::Engine(EngineConfig config)
@@ -474,10 +483,13 @@ void Engine::tick(Now now) {
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
   look_for_confirmation();
-  // Nor before all others know of it: who has not heard of this node grants it no rights. One of
-  // them may be away, and is not waited for.
-  const bool known = confirmed_by_all_ || now.instant - started_ >= CatchUp::kAlone;
-  catch_up_.tick(now.instant, mesh_.told_anything(), known && mesh_.has_what_was_told(state_));
+  if (!catch_up_.over()) {
+    // Nor before all others know of it: who has not heard of this node grants it no rights. One of
+    // them may be away, and is not waited for.
+    const bool known =
+        known_to_all(mesh_, state_, boot_sequence_) || now.instant - started_ >= CatchUp::kAlone;
+    catch_up_.tick(now.instant, mesh_.told_anything(), known && mesh_.has_what_was_told(state_));
+  }
   const Times at = times_ = times(now);
   if (is_over()) {
     pass_on_held_back(now);
