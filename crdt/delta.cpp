@@ -74,7 +74,10 @@ absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   }
   Staged& staged = staged_[piece.origin];
   staged.upto = piece.upto;
-  std::move(rows->begin(), rows->end(), std::back_inserter(staged.delta.rows));
+  if (staged.delta.rows.empty())
+    staged.delta.rows = *std::move(rows);
+  else
+    std::move(rows->begin(), rows->end(), std::back_inserter(staged.delta.rows));
   if (!piece.last) return std::optional<Delta>();
   Delta whole = std::move(staged.delta);
   whole.to = piece.upto;

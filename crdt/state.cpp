@@ -606,9 +606,15 @@ bool grows(const StockRow& before, const StockRow& after) {
          });
 }
 
+absl::Status follows(const StockCell& cell, const DecodedRow& row) {
+  if (cell.sequence >= row.sequence || grows(cell.row, std::get<StockRow>(row.payload)))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError("a stock row whose totals fall: " + row.key);
+}
+
 }  // namespace
 
-absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
+absl::Status State::fits_feed(ReplicaId from, const DecodedRow& row) const {
   if (origins_.size() >= kOriginsMax && !origins_.contains(from))
     return absl::ResourceExhaustedError("more than " + std::to_string(kOriginsMax) + " replicas");
   if (row.kind == RowKind::member && row.key != to_string(from))
@@ -621,22 +627,28 @@ absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
     if (there != nullptr && (there->kind != row.kind || row_key(*there) != row.key))
       return absl::InvalidArgumentError("two rows of one origin with one sequence: " + row.key);
   }
-  if (row.kind != RowKind::stock) return absl::OkStatus();
-  const Product* known = product(row.key);
-  const StockCell* cell = known == nullptr ? nullptr : known->stock.find(from);
-  if (cell != nullptr && cell->sequence < row.sequence &&
-      !grows(cell->row, std::get<StockRow>(row.payload)))
-    return absl::InvalidArgumentError("a stock row whose totals fall: " + row.key);
   return absl::OkStatus();
 }
 
+absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
+  if (absl::Status status = fits_feed(from, row); !status.ok()) return status;
+  if (row.kind != RowKind::stock) return absl::OkStatus();
+  const Product* known = product(row.key);
+  const StockCell* cell = known == nullptr ? nullptr : known->stock.find(from);
+  return cell == nullptr ? absl::OkStatus() : follows(*cell, row);
+}
+
 absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
-  if (absl::Status status = fits(from, row); !status.ok()) return status;
+  if (absl::Status status = fits_feed(from, row); !status.ok()) return status;
   if (row.kind == RowKind::hold && row.sequence <= floor(from) && !hold_of(row.key, from))
     return nullptr;  // of one that was purged, told by a peer that does not know it yet
   bool made = false;
   FeedItem& item = cell_for(from, row, made);
   if (!made && item.sequence >= row.sequence) return nullptr;
+  // One that was made just now holds nothing that could fall.
+  if (row.kind == RowKind::stock)
+    if (absl::Status status = follows(static_cast<StockCell&>(item), row); !status.ok())
+      return status;
   item.kind = row.kind;
   item.origin = from;
   item.format = row.format;

@@ -259,6 +259,7 @@ class State {
   void touch(FeedItem& item);
   void mark_unsaved(FeedItem& item);
   bool place(FeedItem& item, Sequence sequence);
+  absl::Status fits_feed(ReplicaId origin, const DecodedRow& row) const;  // fits(), but for totals
   void index_decrees();
   ReplicaId least_named(ReplicaId of) const;
   void note_seizures(const StockCell& cell);

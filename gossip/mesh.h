@@ -70,6 +70,9 @@ struct MeshEffects {
   std::vector<std::pair<LinkId, FrameBytes>> send;
   std::vector<std::pair<LinkId, std::string>> close;
   std::vector<Note> notes;
+  bool empty() const {
+    return dial.empty() && resolve.empty() && send.empty() && close.empty() && notes.empty();
+  }
 };
 
 struct MeshStats {
@@ -106,6 +109,7 @@ class Mesh {
   // `urgent`: own rows are not held back to be coalesced (a grant is among them).
   void cut(crdt::Now now, const crdt::State& state, bool urgent);
   MeshEffects take_effects() { return std::exchange(effects_, {}); }
+  bool has_effects() const { return !effects_.empty(); }
   // When tick() or cut() next has something to do; at most one heartbeat ahead.
   crdt::Instant wake_at() const { return wake_at_; }
 

@@ -36,7 +36,7 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   if (std::vector<Reply> reads = engine_.take_reads(); !reads.empty())
     ports_.deliver(std::move(reads));
   owes_batch_ = !takes_batch();
-  if (!owes_batch_) submit(now);
+  if (!owes_batch_ && !engine_.gathers(now)) submit(now);
   return engine_.wake_at();
 }
 

@@ -15,6 +15,7 @@ using crdt::Now;
 namespace {
 
 constexpr Millis kMemberEvery{5000};
+constexpr Millis kGather{3};  // peers' rows alone make no batch sooner after another
 constexpr Millis kKeysEvery{1000};
 constexpr Millis kLeaveEvery{100};
 constexpr std::int64_t kKeyLifeMs = 24 * 3600 * 1000;
@@ -28,6 +29,15 @@ const std::string kWithoutDirectory =
     "empty data directory: it joins as a new replica, and the others bring it their rows";
 
 std::int64_t wall_ms(Now now) { return now.wall.time_since_epoch().count(); }
+
+// Whoever is known here by now: the rows that name the others come one after the other.
+bool known_to_all(const gossip::Mesh& mesh, const crdt::State& state, crdt::Sequence own) {
+  return std::all_of(state.members().begin(), state.members().end(), [&](const auto& entry) {
+    const ReplicaId replica = entry.first;
+    return replica == state.self() || state.retired(replica) ||
+           (mesh.reachable(replica) && mesh.acknowledged_by(replica) >= own);
+  });
+}
 
 }  // namespace
 
@@ -487,10 +497,13 @@ void Engine::tick(Now now) {
   mesh_.tick(now, state_, events);
   on_mesh(now, std::move(events));
   look_for_confirmation();
-  // Nor before all others know of it: who has not heard of this node grants it no rights. One of
-  // them may be away, and is not waited for.
-  const bool known = confirmed_by_all_ || now.instant - started_ >= CatchUp::kAlone;
-  catch_up_.tick(now.instant, mesh_.told_anything(), known && mesh_.has_what_was_told(state_));
+  if (!catch_up_.over()) {
+    // Nor before all others know of it: who has not heard of this node grants it no rights. One of
+    // them may be away, and is not waited for.
+    const bool known =
+        known_to_all(mesh_, state_, boot_sequence_) || now.instant - started_ >= CatchUp::kAlone;
+    catch_up_.tick(now.instant, mesh_.told_anything(), known && mesh_.has_what_was_told(state_));
+  }
   const Times at = times_ = times(now);
   if (is_over()) {
     pass_on_held_back(now);
@@ -552,6 +565,15 @@ void Engine::refresh_member(Now now) {
 
 // ── batches ─────────────────────────────────────────────────────────────────────────────────────
 
+bool Engine::gathers(Now now) {
+  const bool peers_rows_alone = !merged_.empty() && dropped_.empty() && replies_.empty() &&
+                                notes_.empty() && !state_.has_unsealed() && !mesh_.has_effects() &&
+                                !urgent_ && !checkpoint_active() && !fatal_;
+  if (!peers_rows_alone || now.instant >= sealed_at_ + kGather) return false;
+  wake(sealed_at_ + kGather);
+  return true;
+}
+
 Sealed Engine::seal(Now now) {
   Sealed sealed;
   JournalValue value{.self = state_.self(), .life_ms = times(now).life_ms};
@@ -572,6 +594,7 @@ Sealed Engine::seal(Now now) {
   durability_waits_.sealed(state_.head(state_.self()));
   if (!value.parts.empty() || !value.drops.empty()) {
     ++batch_;
+    sealed_at_ = now.instant;
     ++counted_.batches;
     sealed.journal = encode(value);
     counted_.journal_bytes += sealed.journal.size();

@@ -3,9 +3,10 @@
 // file, lock, logger or random source. The driver (driver.h) feeds it and carries out what it says.
 //
 // A turn: on_request / on_net for each event, tick(), then take_reads(), and, if the store can take
-// another batch, seal(). Events take effect in memory at once; everything that shows or depends on
-// them leaves with the batch that seal() cuts, after that batch is durable. Reads of stock and
-// availability alone may leave before (they may show what is not durable yet).
+// another batch and nothing gathers(), seal(). Events take effect in memory at once; everything
+// that shows or depends on them leaves with the batch that seal() cuts, after that batch is
+// durable. Reads of stock and availability alone may leave before (they may show what is not
+// durable yet).
 //
 // The replica's life: milliseconds that its processes have run, kept in each journal value.
 // Deadlines of holds are readings of it, so neither a clock's jump nor downtime expires a hold
@@ -68,10 +69,7 @@ struct Sealed {
   std::optional<CheckpointSlice> checkpoint;
   std::vector<Reply> replies;
   gossip::MeshEffects net;
-  bool empty() const {
-    return journal.empty() && !checkpoint && replies.empty() && net.dial.empty() &&
-           net.resolve.empty() && net.send.empty() && net.close.empty() && net.notes.empty();
-  }
+  bool empty() const { return journal.empty() && !checkpoint && replies.empty() && net.empty(); }
 };
 
 class Engine {
@@ -102,6 +100,9 @@ class Engine {
 
   // ── effects ──
   std::vector<Reply> take_reads() { return std::exchange(reads_, {}); }
+  // What there is to seal may wait for company: rows of peers alone, a moment after the last batch.
+  // A batch of their own costs as much as one of requests, and their senders rarely wait for it.
+  bool gathers(crdt::Now now);
   Sealed seal(crdt::Now now);
   crdt::Instant wake_at() const { return wake_at_; }
   // Set: this process must end, and why.
@@ -274,6 +275,7 @@ class Engine {
   DurabilityWaits durability_waits_;
 
   std::uint64_t batch_ = 0;
+  crdt::Instant sealed_at_{};        // the last batch with rows
   std::int64_t life_before_ms_ = 0;  // when this process started
   crdt::Instant started_{};
   bool running_ = false;
