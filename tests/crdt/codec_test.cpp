@@ -65,6 +65,9 @@ StockRow any_stock() {
   }
   row.demand_milli = *rc::gen::arbitrary<std::uint32_t>();
   row.cart = *rc::gen::arbitrary<std::uint32_t>();
+  for (const std::uint8_t peer : peers)
+    if (peer % 3 == 0)
+      row.move_at(replica(peer)) = {.peer = replica(peer), .out = *units(), .in = *units()};
   return row;
 }
 
@@ -143,6 +146,9 @@ DecodedRow any_row() {
                            .low_stock_threshold = *units(),
                            .created_at = *rc::gen::arbitrary<std::int64_t>(),
                            .extra = extra};
+      if (*rc::gen::arbitrary<bool>())
+        std::get<SkuRow>(row.payload).moved = {
+            .version = *rc::gen::inRange<std::uint64_t>(1, 9), .shard = *name(), .url = "u"};
       break;
     case 4: {
       row.kind = RowKind::member;
@@ -325,6 +331,34 @@ TEST_SUITE("row codec") {
     CHECK(std::get<StockRow>(decoded(before)->payload) == StockRow{.demand_milli = 7});
     CHECK(std::get<StockRow>(decoded(with)->payload) == StockRow{.demand_milli = 7, .cart = 3});
     CHECK_FALSE(decoded(before + '\0').ok());
+  }
+
+  TEST_CASE("rows of a version without moves read as unmoved, and have one form") {
+    const auto decoded = [](RowKind kind, std::string_view payload) {
+      std::string bytes;
+      append_row(kind, "sku", 1, kRowFormat, payload, bytes);
+      return decode_row(bytes);
+    };
+    const StockRow plain{.received = 9};
+    StockRow moves = plain;
+    moves.move_at(replica(2)).out = 4;
+    std::string before, with;
+    append_payload(plain, before);
+    append_payload(moves, with);
+    CHECK(with.starts_with(before));
+    CHECK(std::get<StockRow>(decoded(RowKind::stock, before)->payload) == plain);
+    CHECK(std::get<StockRow>(decoded(RowKind::stock, with)->payload) == moves);
+    const SkuRow described{.name = "lamp"};
+    SkuRow moved = described;
+    moved.moved = {.version = 3, .shard = "b", .url = "http://h:1"};
+    before.clear();
+    with.clear();
+    append_payload(described, before);
+    append_payload(moved, with);
+    CHECK(with.starts_with(before));
+    CHECK(std::get<SkuRow>(decoded(RowKind::sku, before)->payload) == described);
+    CHECK(std::get<SkuRow>(decoded(RowKind::sku, with)->payload) == moved);
+    CHECK_FALSE(decoded(RowKind::sku, before + std::string(3, '\0')).ok());
   }
 
   TEST_CASE("a hold of a version that undid nothing reads as such, and has one form") {
