@@ -220,16 +220,17 @@ class Router {
   bool is_moving(std::string_view sku) const {
     return map_.moving() && home_of(sku) != was_at(sku);
   }
-  bool some_moving(const node::Reserve& cart) const;
+  std::vector<std::string> moving_of(const node::Reserve& cart) const;  // its SKUs that do
   Task<Answer> at_sku(node::Command command, std::string sku);
   Task<Answer> stock_of_both(node::GetStock command);
   bool follow(Answer& moved);
   Task<bool> move_all();
   Task<bool> move_from(std::size_t shard, std::uint64_t version);
   Task<bool> bring(std::string sku, std::size_t from, std::size_t to, node::Units seen);
-  Task<bool> hand_over(std::string sku, Node* from, Node* to, std::string shard);
+  Task<std::optional<node::Units>> hand_over(std::string sku, Node* from, Node* to,
+                                             std::string shard);
   Task<bool> describe(std::string sku, Node* from, Node* to);
-  Task<bool> bring_for(std::vector<std::string> skus);
+  Task<bool> bring_for(std::vector<std::string> skus, crdt::Instant since);
   void came_free(std::size_t shard, const Answer& answer);
   void bring_what_came_free();
   Node* taker_of(const std::string& sku, std::size_t shard, const std::string& region) const;

@@ -22,6 +22,7 @@ using node::ReservationView;
 namespace {
 
 constexpr std::string_view kPartPrefix = "part:";
+constexpr int kFetchesMax = 6;  // of what a cart lacks while its SKUs move
 
 Outcome refused(Code code, std::string detail) {
   return {.code = code, .detail = std::move(detail)};
@@ -162,7 +163,7 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
   if (cart.id.starts_with(kPartPrefix))
     co_return refused(Code::out_of_range,
                       "ids that begin with 'part:' are the router's own: choose another");
-  if (some_moving(cart)) {  // it may have been made before
+  if (!moving_of(cart).empty()) {  // it may have been made before
     std::set<std::size_t> places;
     for (const Line& line : cart.lines) {
       places.insert(was_at(line.sku));
@@ -172,20 +173,20 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
     std::optional<Outcome> before = co_await standing(cart, all);
     if (before) co_return *std::move(before);
   }
-  std::vector<std::string> moving;
-  for (const Line& line : cart.lines)
-    if (is_moving(line.sku)) moving.push_back(line.sku);
-  if (cart.partial && !moving.empty()) co_await bring_for(moving);
+  if (cart.partial) co_await bring_for(moving_of(cart), now_.instant);
   // Followed to where its SKUs are, and once more when what it lacks has been fetched.
   int fetched = 0;
-  for (std::size_t tries = 0; tries < cart.lines.size() + 4; ++tries) {
+  for (std::size_t tries = 0; tries < cart.lines.size() + kFetchesMax; ++tries) {
+    const crdt::Instant since = now_.instant;
     Outcome outcome = co_await reserve_where_it_is(cart);
     if (outcome.code == Code::moved && follow(outcome)) continue;
     const bool lacks =
         outcome.code == Code::insufficient_stock || outcome.code == Code::unknown_sku;
-    if (!lacks || moving.empty() || fetched == 2) co_return outcome;
+    const std::vector<std::string> moving = moving_of(cart);  // a map may have come meanwhile
+    if (!lacks || moving.empty() || fetched == kFetchesMax) co_return outcome;
     ++fetched;
-    co_await bring_for(moving);
+    const bool more = co_await bring_for(moving, since);
+    if (!more) co_return outcome;
   }
   co_return refused(Code::outcome_unknown,
                     "the SKUs of reservation '" + cart.id +

@@ -25,6 +25,7 @@ namespace {
 constexpr std::uint32_t kPage = 1'000;
 constexpr std::size_t kAtOnce = 16;
 constexpr std::size_t kFollowedMax = 4;
+constexpr int kPassesMax = 3;
 constexpr std::size_t kKnownMax = 1'000'000, kCameFreeMax = 10'000;
 constexpr Millis kAnswerWithin{5'000}, kNotAgainFor{250}, kLookEvery{10}, kFetchedWithin{2'000};
 
@@ -66,9 +67,12 @@ std::size_t Router::place_of(const std::string& sku) const {
   return known != moved_.end() ? known->second : was_at(sku);
 }
 
-bool Router::some_moving(const node::Reserve& cart) const {
-  return map_.moving() && std::any_of(cart.lines.begin(), cart.lines.end(),
-                                      [&](const node::Line& line) { return is_moving(line.sku); });
+std::vector<std::string> Router::moving_of(const node::Reserve& cart) const {
+  std::vector<std::string> skus;
+  if (!map_.moving()) return skus;
+  for (const node::Line& line : cart.lines)
+    if (is_moving(line.sku)) skus.push_back(line.sku);
+  return skus;
 }
 
 // A node says that SKUs have moved. False: to a shard that no map here names; then it is said so.
@@ -104,7 +108,7 @@ Task<Outcome> Router::at_sku(Command command, std::string sku) {
     } else if (is_moving(sku) && place == home_of(sku) && !std::exchange(fetched, true) &&
                (outcome.code == Code::insufficient_rights || outcome.code == Code::unknown_sku)) {
       std::vector<std::string> one{sku};
-      co_await bring_for(std::move(one));
+      co_await bring_for(std::move(one), now_.instant);
     } else {
       co_return outcome;
     }
@@ -159,53 +163,68 @@ Task<Outcome> Router::ask_node(Node* node, Command command) {
   co_return lost;
 }
 
-// True: every node of the old shard that is there has handed over what was free, and it has
-// arrived. `seen`: what had been handed over before, and counts as done with it.
+// True: every node of the old shard has handed over what was free, it has arrived, and none knows
+// of more. Those nodes go on granting one another rights meanwhile: hence once more. `seen`: what
+// had been handed over before, and counts as done with it.
 Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node::Units seen) {
-  bool all = true;
-  std::size_t asked = 0;
-  for (const auto& [url, node] : groups_[from]->nodes) {
-    if (!node->known || node->retired) continue;
-    Node* const taker = taker_of(sku, to, node->region);
-    if (taker == nullptr || !node->up || !node->member) {
-      all = false;
-      continue;
+  for (int pass = 0; pass < kPassesMax; ++pass) {
+    if (pass > 0) {
+      Inbox rest(*this);
+      rest.after(0, kLookEvery);
+      co_await rest.next();
     }
-    ++asked;
-    all = co_await hand_over(sku, node.get(), taker, groups_[to]->name) && all;
+    bool all = true;
+    node::Units left = 0;
+    for (const auto& [url, node] : groups_[from]->nodes) {
+      if (!node->known || node->retired) continue;
+      Node* const taker = taker_of(sku, to, node->region);
+      if (taker == nullptr || !node->up || !node->member) {
+        all = false;
+        continue;
+      }
+      std::optional<node::Units> free_there =
+          co_await hand_over(sku, node.get(), taker, groups_[to]->name);
+      all = all && free_there.has_value();
+      left = free_there.value_or(0);  // as far as that node knows, and the last one knows most
+    }
+    if (!all) co_return false;
+    if (left > 0) continue;
+    if (seen >= 0 && emptied_.size() < kKnownMax) emptied_[sku] = seen;
+    co_return true;
   }
-  if (all && asked > 0 && seen >= 0 && emptied_.size() < kKnownMax) emptied_[sku] = seen;
-  co_return all&& asked > 0;
+  co_return false;
 }
 
 // Described there before it is refused here: nobody finds it in neither.
-Task<bool> Router::hand_over(std::string sku, Node* from, Node* to, std::string shard) {
+Task<std::optional<node::Units>> Router::hand_over(std::string sku, Node* from, Node* to,
+                                                   std::string shard) {
   node::MoveIn in{.sku = sku, .version = map_.version, .from = from->replica};
   Outcome taken = co_await ask_node(to, in);
   if (taken.code == Code::unknown_sku) {
     const bool described = co_await describe(sku, from, to);
-    if (!described) co_return false;
+    if (!described) co_return std::nullopt;
     taken = co_await ask_node(to, in);
   }
   const auto* taker = std::get_if<node::MoveView>(&taken.view);
-  if (taker == nullptr) co_return false;
+  if (taker == nullptr) co_return std::nullopt;
   node::MoveOut out{.sku = sku, .version = map_.version, .shard = shard, .url = to->url};
   out.to = taker->self;
   Outcome handed = co_await ask_node(from, out);
   const auto* giver = std::get_if<node::MoveView>(&handed.view);
   if (giver == nullptr) {
     if (handed.code == Code::out_of_range) notes_.push_back(handed.detail);
-    co_return false;
+    co_return std::nullopt;
   }
-  if (giver->total == 0) co_return true;
+  const node::Units left = std::max<node::Units>(0, giver->on_hand - giver->held);
+  if (giver->total == 0) co_return left;
   in.from = giver->self;
   in.to = taker->self;
   in.total = giver->total;
   const node::Units had = in.from == from->replica ? taker->total : 0;
   taken = co_await ask_node(to, in);
-  if (!taken.succeeded()) co_return false;
+  if (!taken.succeeded()) co_return std::nullopt;
   counts_[Count::brought] += static_cast<std::uint64_t>(std::max<node::Units>(0, in.total - had));
-  co_return true;
+  co_return left;
 }
 
 Task<bool> Router::describe(std::string sku, Node* from, Node* to) {
@@ -223,8 +242,10 @@ Task<bool> Router::describe(std::string sku, Node* from, Node* to) {
   co_return done.succeeded();
 }
 
-// For a customer who asks for more than is there. Of what was fetched just now there is no more.
-Task<bool> Router::bring_for(std::vector<std::string> skus) {
+// For a customer who asked, and at `since` lacked, more than is there. False: all of it had been
+// fetched just before, so that there is no more.
+Task<bool> Router::bring_for(std::vector<std::string> skus, crdt::Instant since) {
+  bool some = false;
   for (const std::string& sku : skus) {
     for (Millis waited{0}; brought_[sku].under_way && waited < kFetchedWithin;
          waited += kLookEvery) {
@@ -233,17 +254,19 @@ Task<bool> Router::bring_for(std::vector<std::string> skus) {
       co_await rest.next();
     }
     const crdt::Instant ended = brought_[sku].ended;
+    some = some || ended >= since;
     if (ended != crdt::Instant{} && now_.instant - ended < kNotAgainFor) continue;
+    some = true;
     if (brought_.size() > kKnownMax) brought_.clear();
     brought_[sku].under_way = true;
     const std::uint64_t version = map_.version;
-    co_await bring(sku, was_at(sku), home_of(sku), -1);
-    if (version != map_.version) co_return true;  // and so is what it had to say
+    const bool whole = co_await bring(sku, was_at(sku), home_of(sku), -1);
+    if (version != map_.version) co_return true;
     Brought& now = brought_[sku];
     now.under_way = false;
-    now.ended = now_.instant;
+    if (whole) now.ended = now_.instant;
   }
-  co_return true;
+  co_return some;
 }
 
 // ── all that moves ──────────────────────────────────────────────────────────────────────────────
@@ -305,8 +328,10 @@ void Router::came_free(std::size_t shard, const Outcome& answer) {
   const node::ReservationView* view = view_of(answer);
   if (view == nullptr || map_.version <= 1) return;
   for (const crdt::HoldLine& line : view->lines)
-    if (home_of(line.sku) != shard && came_free_.size() < kCameFreeMax)
+    if (home_of(line.sku) != shard && came_free_.size() < kCameFreeMax) {
       came_free_[line.sku] = shard;
+      brought_.erase(line.sku);  // there is more to be fetched
+    }
 }
 
 void Router::bring_what_came_free() {

@@ -7,9 +7,6 @@ namespace holdfast::crdt {
 
 namespace {
 
-// Of a small hold and its stock row, on average: for reserving only.
-constexpr std::size_t kRowBytesUsual = 96;
-
 void require(bool condition, const char* what) {
   if (!condition) throw Malformed(what);
 }
@@ -327,7 +324,6 @@ absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block) {
   return guarded([&] {
     BoundedIn in(block);
     std::vector<DecodedRow> rows;
-    rows.reserve(block.size() / kRowBytesUsual + 1);
     while (!in.left().empty()) rows.push_back(take_row(in));
     return rows;
   });

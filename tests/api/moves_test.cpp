@@ -125,7 +125,12 @@ TEST_SUITE("moves") {
       buy(0, 3);
       all.begin(all.all_to_last());
       buy(3, 10);
-      for (const std::uint64_t token : asked) made += all.take(token).succeeded() ? 1 : 0;
+      for (const std::uint64_t token : asked) {
+        const Outcome outcome = all.take(token);
+        INFO(outcome.detail);
+        CHECK(outcome.succeeded());
+        made += outcome.succeeded() ? 1 : 0;
+      }
       CHECK(made == 10);
       all.check_whole();
       CHECK(all.call(all.all_skus("more", 1)).code == Code::insufficient_stock);

@@ -26,11 +26,20 @@ struct Shards {
       const std::string name(1, static_cast<char>('a' + i));
       clusters.push_back(std::make_unique<Cluster>(ClusterOptions{
           .nodes = nodes, .nodes_per_region = nodes, .seed = i + 1, .http_prefix = name + "-"}));
-      clusters.back()->settle();
+      Cluster& cluster = *clusters.back();
+      cluster.settle();
+      const auto all_ready = [&] {
+        for (std::size_t node = 0; node < nodes; ++node)
+          if (!cluster.stats(node).ready) return false;
+        return true;
+      };
+      CHECK(cluster.run_until(all_ready, 10'000));
       map.shards.push_back({.name = name, .nodes = {"http://" + name + "-0"}});
     }
     map.version = 1;
     start();
+    // A SKU's home changes with each node that comes.
+    CHECK(run_until([&] { return nodes_up() == count * nodes; }, 10'000));
     for (char sku = 'a'; sku <= 'l'; ++sku) {
       CHECK(call(PutSku{.sku = std::string(1, sku)}).succeeded());
       CHECK(call(Receive{.sku = std::string(1, sku), .quantity = 10}).succeeded());
@@ -127,6 +136,15 @@ struct Shards {
     start();
   }
 
+  std::size_t nodes_up() {
+    Outcome outcome = call(GetCluster{});
+    const std::string& body = std::get<Worded>(outcome.view).body;
+    std::size_t up = 0;
+    for (std::size_t at = body.find("\"up\":true"); at != std::string::npos;
+         at = body.find("\"up\":true", at + 1))
+      ++up;
+    return up;
+  }
   static Reserve cart(const std::string& id, std::vector<Line> lines) {
     return {.id = id, .lines = std::move(lines), .ttl_seconds = 100, .wait_ms = 0};
   }
