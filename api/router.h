@@ -233,6 +233,7 @@ class Router {
   Task<bool> bring_for(std::vector<std::string> skus, crdt::Instant since);
   void came_free(std::size_t shard, const Answer& answer);
   void bring_what_came_free();
+  Task<bool> bring_after(std::string sku, std::size_t shard);
   Node* taker_of(const std::string& sku, std::size_t shard, const std::string& region) const;
   std::vector<Node*> live_nodes(std::size_t shard) const;
   Task<Answer> ask_node(Node* node, node::Command command);

@@ -234,11 +234,15 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
       co_return std::optional<Outcome>(std::move(read));
     }
     const auto note = note_in(record->metadata);
-    if (!note) {  // all of it is there: that shard knows whether it is the same
+    const bool others = std::any_of(cart.lines.begin(), cart.lines.end(), [&](const Line& line) {
+      return std::none_of(record->lines.begin(), record->lines.end(),
+                          [&](const auto& held) { return held.sku == line.sku; });
+    });
+    if (!note && !others) {  // all of it is there: that shard knows whether it is the same
       Hint hint(record->home);
       co_return std::optional<Outcome>(co_await at_shard(shard, cart, std::move(hint)));
     }
-    if (note->digest != hexadecimal(digest_of(cart)))
+    if (!note || note->digest != hexadecimal(digest_of(cart)))
       co_return std::optional<Outcome>(refused(
           Code::reservation_conflict, "reservation '" + cart.id + "' exists with another body"));
     const std::optional<Cart> known = cart_of(*record, shard);

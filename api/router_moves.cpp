@@ -335,8 +335,19 @@ void Router::came_free(std::size_t shard, const Outcome& answer) {
 }
 
 void Router::bring_what_came_free() {
-  for (const auto& [sku, shard] : std::exchange(came_free_, {}))
-    start(bring(sku, shard, home_of(sku), -1));
+  for (const auto& [sku, shard] : std::exchange(came_free_, {})) start(bring_after(sku, shard));
+}
+
+// Only what has moved: no map but one that says so begins a move.
+Task<bool> Router::bring_after(std::string sku, std::size_t shard) {
+  node::GetSku asked;
+  asked.sku = sku;
+  Outcome told = co_await at_shard(shard, asked, Hint(sku));
+  const auto* view = std::get_if<node::SkuView>(&told.view);
+  if (view == nullptr || view->moved_to.empty()) co_return true;
+  const std::optional<std::size_t> to = shard_named(view->moved_to);
+  if (!to || *to == shard) co_return false;
+  co_return co_await bring(sku, shard, *to, -1);
 }
 
 }  // namespace holdfast::api
