@@ -38,11 +38,11 @@ Millis time_for(const Command& command) {
   return kWriteWithin;
 }
 
-// Another node may do better.
+// Another node may do better. (Of a SKU that was made a moment ago not every node has heard.)
 bool says_try_another(Code code) {
   return code == Code::overloaded || code == Code::stopping || code == Code::storage_full ||
          code == Code::awaiting_peer || code == Code::home_unreachable ||
-         code == Code::outcome_unknown;
+         code == Code::outcome_unknown || code == Code::unknown_sku;
 }
 
 // Units of a reservation may have come free.

@@ -10,7 +10,6 @@
 #include <algorithm>
 
 #include "api/router.h"
-#include "node/homes.h"
 #include "node/rendezvous.h"
 
 namespace holdfast::api {

@@ -72,7 +72,7 @@ struct GrantTo {
   IdempotencyKey key;
 };
 
-// Moves between shards (moves.h), by whoever drives them. `version`: of the shard map that wants it.
+// Moves between shards (moves.h), by whoever drives them. `version`: of the map that wants it.
 struct MoveOut {
   std::string sku;
   std::uint64_t version = 0;
@@ -176,11 +176,11 @@ struct ClearFault {
 };
 struct ListFaults {};
 
-using Command =
-    std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, MoveOut, MoveIn,
-                 GetStock, GetAvailability, Reserve, Commit, Release, Extend, Return, GetReservation,
-                 ListReservations, Failover, Retire, ListFailovers, StartDrain, StopDrain, GetDrain,
-                 Leave, GetCluster, GetStats, SetFault, ClearFault, ListFaults>;
+using Command = std::variant<PutSku, GetSku, ListSkus, Receive, Adjust, Allow, GrantTo, MoveOut,
+                             MoveIn, GetStock, GetAvailability, Reserve, Commit, Release, Extend,
+                             Return, GetReservation, ListReservations, Failover, Retire,
+                             ListFailovers, StartDrain, StopDrain, GetDrain, Leave, GetCluster,
+                             GetStats, SetFault, ClearFault, ListFaults>;
 
 // ── outcomes ────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,7 +20,8 @@ using crdt::StockRow;
 
 namespace {
 
-// What has moved to other shards, or from there, has been counted there: `moves` does not come again.
+// What has moved to other shards, or from there, has been counted there: `moves` does not come
+// again.
 StockRow difference(const StockRow& before, const StockRow& after) {
   StockRow row;
   using Total = crdt::Units StockRow::*;

@@ -277,7 +277,7 @@ TEST_SUITE("views") {
 
   TEST_CASE("a node that starts is ready when it has what its peers had, the catalogue among it") {
     Cluster cluster({.nodes = 2});
-    cluster.settle();
+    CHECK(cluster.run_until([&] { return cluster.stats(0).ready; }, 2'500));
     cluster.crash(1);
     for (int i = 0; i < 50; ++i) cluster.call(0, PutSku{.sku = "sku-" + std::to_string(i)});
     cluster.start_anew(1);

@@ -10,8 +10,21 @@
 
 namespace holdfast::tests {
 
-using namespace holdfast::api;
-using namespace holdfast::node;
+using api::Router;
+using api::RouterCall;
+using api::RouterConfig;
+using api::ShardMap;
+using node::Code;
+using node::Command;
+using node::GetCluster;
+using node::Line;
+using node::Outcome;
+using node::PutSku;
+using node::Receive;
+using node::Reply;
+using node::Reserve;
+using node::Units;
+using node::Worded;
 using holdfast::crdt::HoldState;
 using holdfast::crdt::Instant;
 using holdfast::crdt::Millis;
