@@ -33,8 +33,30 @@ void RoutedAudit::run() {
     if (world_.going() && !world_.calls().contested(account.cart.id)) check_cart(account);
   for (const std::string& sku : world_.plan().skus)
     if (world_.going()) check_stock(sku);
+  if (const std::string left = not_moved(); !left.empty()) world_.fail("not-moved", left);
   for (const CartAccount& account : shoppers_.carts())
     if (world_.going()) check_answers(account);
+}
+
+std::string RoutedAudit::not_moved() const {
+  for (const std::string& sku : world_.plan().skus) {
+    node::Units on_the_way = 0;
+    for (std::size_t shard = 0; shard < world_.shards(); ++shard) {
+      World& nodes = world_.shard(shard);
+      for (std::size_t i = 0; i < nodes.nodes(); ++i) {
+        const crdt::State& state = nodes.node(i).engine().state();
+        const crdt::Product* product = state.product(sku);
+        if (product == nullptr) continue;
+        if (shard != world_.map().shard_of(sku) && product->stock.on_hand() != 0)
+          return "units of " + sku + " are left in shard " + std::to_string(shard);
+        const crdt::StockCell* own = product->stock.find(state.self());
+        if (own == nullptr) continue;
+        for (const crdt::Move& move : own->row.moves) on_the_way += move.out - move.in;
+      }
+    }
+    if (on_the_way != 0) return std::to_string(on_the_way) + " of " + sku + " are on the way";
+  }
+  return "";
 }
 
 void RoutedAudit::read_shard(std::size_t shard) {

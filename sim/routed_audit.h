@@ -11,6 +11,7 @@
 //   stock-unlike-account   of each SKU, over all shards, what is on hand is what was received, less
 //                          what was sold; none of it is held, and all of it is there to be sold
 //                          (for contested carts this alone: RouterCalls::contested)
+//   not-moved              of a SKU nothing is left outside its shard, and nothing is on the way
 //   answer-unlike-rows     routers show carts and stock as the rows have them
 
 #include "sim/routed_shoppers.h"
@@ -22,6 +23,7 @@ class RoutedAudit {
   RoutedAudit(RoutedWorld& world, RoutedShoppers& shoppers) : world_(world), shoppers_(shoppers) {}
   // Requires: the nodes of each shard agree.
   void run();
+  std::string not_moved() const;  // the first SKU of which it is so; empty: none
 
  private:
   struct Whole {  // a cart

@@ -1,11 +1,29 @@
 #include "sim/routed_breaker.h"
 
+#include <algorithm>
+
 namespace holdfast::sim {
 
 namespace {
 
 Time until_of(const PlannedRoutedFault& fault, const RoutedWorld& world) {
   return world.now() + fault.for_ms * kMillisecond;
+}
+
+// Where SKUs belong from now on: some of them to another shard, by a range or by weights.
+api::ShardMap moved_map(const RoutedWorld& world, const PlannedRoutedFault& fault, Random& random) {
+  api::ShardMap next = world.map();
+  if (fault.amount < 0.5) {
+    next.shards[fault.shard].weight = random.chance(0.5) ? 0 : 300;
+    if (random.chance(0.5)) next.ranges.clear();
+    return next;
+  }
+  const std::vector<std::string>& skus = world.plan().skus;
+  const std::size_t from = random.below(skus.size());
+  next.ranges = {{.from = skus[from], .to = "", .shard = fault.shard}};
+  if (from + 1 < skus.size() && random.chance(0.5))
+    next.ranges[0].to = skus[from + 1 + random.below(skus.size() - from - 1)];
+  return next;
 }
 
 }  // namespace
@@ -25,6 +43,7 @@ void RoutedBreaker::schedule(Time begin) {
 
 void RoutedBreaker::mend_all() {
   for (std::size_t i = 0; i < world_.routers(); ++i) {
+    world_.tell(i);
     world_.router(i).end_as_it_likes();
     world_.start_router(i);
   }
@@ -64,6 +83,8 @@ void RoutedBreaker::apply(const PlannedRoutedFault& fault) {
       return world_.events().at(until, [&node] { node.disk().slow = 1; });
     case RoutedFault::new_map:
       return new_map();
+    case RoutedFault::shards_move:
+      return move_skus(fault);
   }
 }
 
@@ -137,6 +158,24 @@ void RoutedBreaker::new_map() {
   ++map.version;
   world_.saw("a new version of the map came");
   world_.use(std::move(map));
+}
+
+// One router after the other hears of it; until then the others sell by the old map.
+void RoutedBreaker::move_skus(const PlannedRoutedFault& fault) {
+  if (world_.map().moving()) return;
+  const absl::StatusOr<api::ShardMap> moving =
+      api::begin_move(world_.map(), moved_map(world_, fault, random_));
+  if (!moving.ok()) return world_.fail("map-refused", std::string(moving.status().message()));
+  const auto& skus = world_.plan().skus;
+  if (std::none_of(skus.begin(), skus.end(), [&](const std::string& sku) {
+        return moving->shard_of(sku) != moving->shard_before(sku);
+      }))
+    return;
+  world_.saw("SKUs moved to another shard");
+  world_.set_map(*moving);
+  for (std::size_t router = 0; router < world_.routers(); ++router)
+    world_.events().after(random_.between(0, fault.for_ms) * kMillisecond,
+                          [this, router] { world_.tell(router); });
 }
 
 }  // namespace holdfast::sim

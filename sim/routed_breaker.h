@@ -23,6 +23,7 @@ class RoutedBreaker {
   void slow_down(const PlannedRoutedFault& fault);
   void part_nodes(const PlannedRoutedFault& fault);
   void new_map();
+  void move_skus(const PlannedRoutedFault& fault);
 
   RoutedWorld& world_;
   Random random_;

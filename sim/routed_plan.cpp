@@ -10,7 +10,8 @@ namespace {
 constexpr const char* kFaultNames[] = {
     "a router ends",       "a router ends soon", "a node ends", "a node loses power",
     "a node stands still", "a shard is away",    "a cut",       "a lossy way",
-    "a slow way",          "nodes apart",        "a slow disk", "a new map"};
+    "a slow way",          "nodes apart",        "a slow disk", "a new map",
+    "shards move"};
 static_assert(std::size(kFaultNames) == kRoutedFaultKinds);
 
 std::string name_of_shard(std::size_t shard) { return "s" + std::to_string(shard); }
@@ -106,15 +107,26 @@ void draw_operations(RoutedPlan& plan, Random& random) {
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }
 
+// At most one: a call that is repeated once its SKUs' move has ended may be done twice.
+void draw_move(RoutedPlan& plan, Random& random) {
+  if (!random.chance(0.4)) return;
+  plan.faults.push_back({.at_ms = random.between(0, plan.end_ms * 2 / 3),
+                         .for_ms = static_cast<std::int64_t>(random.log_between(200, 15'000)),
+                         .kind = RoutedFault::shards_move,
+                         .shard = random.below(plan.shards.size()),
+                         .amount = random.unit()});
+}
+
 void draw_faults(RoutedPlan& plan, Random& random) {
-  std::array<bool, kRoutedFaultKinds> kept{};
-  for (std::size_t kind = 0; kind < kRoutedFaultKinds; ++kind) kept[kind] = random.chance(0.5);
+  constexpr std::size_t kKinds = kRoutedFaultKinds - 1;  // a move is drawn by itself
+  std::array<bool, kKinds> kept{};
+  for (std::size_t kind = 0; kind < kKinds; ++kind) kept[kind] = random.chance(0.5);
   const std::size_t count = random.below(24);
   for (std::size_t i = 0; i < count; ++i) {
     // Every fourth is what nothing but routers can do: to end half-way.
     const std::size_t kind = random.chance(0.25)
                                  ? static_cast<std::size_t>(RoutedFault::router_ends_soon)
-                                 : random.below(kRoutedFaultKinds);
+                                 : random.below(kKinds);
     PlannedRoutedFault fault{.at_ms = random.between(0, plan.end_ms),
                              .for_ms = static_cast<std::int64_t>(random.log_between(200, 25'000)),
                              .kind = static_cast<RoutedFault>(kind),
@@ -128,6 +140,8 @@ void draw_faults(RoutedPlan& plan, Random& random) {
     fault.one_way = random.chance(0.5);
     if (kept[kind]) plan.faults.push_back(fault);
   }
+  Random moves(plan.seed, "routed moves");
+  draw_move(plan, moves);
   std::stable_sort(plan.faults.begin(), plan.faults.end(),
                    [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
 }

@@ -26,8 +26,9 @@ enum class RoutedFault : std::uint8_t {
   nodes_apart,        // two nodes of a shard do not hear of one another
   slow_disk,          // a node's
   new_map,            // a map of a higher version comes, to one router after the other
+  shards_move,        // the same, and some SKUs are in other shards from then on
 };
-inline constexpr std::size_t kRoutedFaultKinds = 12;
+inline constexpr std::size_t kRoutedFaultKinds = 13;
 
 struct PlannedRoutedFault {
   std::int64_t at_ms = 0, for_ms = 0;

@@ -34,6 +34,13 @@ const char* const kSituations[] = {
     "lines of a spread cart came back",
     "a commit over several shards came too late",
     "a new version of the map came",
+    "SKUs moved to another shard",
+    "a router ended while units were handed over",
+    "a node ended while units were handed over",
+    "a cart was made before a move and sold after it",
+    "a receipt was repeated across a move",
+    "a node refused what has moved",
+    "units came free after their SKU had moved",
 };
 
 constexpr Time kSettledAfter = (kRoutedTtlSecondsMax + 90 + 20 + 2 * 30 + 20) * kSecond;
@@ -119,8 +126,20 @@ class RoutedRun {
     for (std::size_t i = 0; i < world_.routers() && world_.going(); ++i)
       if (world_.router(i).in_hand() > 0)
         world_.fail("never-answered", "a router has requests in hand that it does not answer");
-    return wait_for([this] { return all_of_each(agrees); }, 90 * kSecond, "not-converged",
-                    "the nodes of a shard do not agree");
+    return end_move() && wait_for([this] { return all_of_each(agrees); }, 90 * kSecond,
+                                  "not-converged", "the nodes of a shard do not agree");
+  }
+
+  // All holds have ended: what is left in an old shard then would be left for ever.
+  bool end_move() {
+    if (!world_.map().moving()) return world_.going();
+    const RoutedAudit audit(world_, shoppers_);
+    if (!wait_for([&] { return audit.not_moved().empty(); }, 60 * kSecond, "not-moved",
+                  audit.not_moved().c_str()))
+      return false;
+    world_.use(api::end_move(world_.map()));
+    return wait_for([this] { return routers_are_whole(); }, 30 * kSecond, "not-connected",
+                    "a router does not find all shards");
   }
 
   bool audit() {

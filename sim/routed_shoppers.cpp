@@ -192,6 +192,7 @@ void RoutedShoppers::reserve(CartAccount& account) {
       return leave(account);
     }
     account.held = true;
+    account.held_before_move = !world_.map().moving();
     if (world_.calls().spread(account.cart.id)) world_.saw("a cart over several shards was held");
     after_a_while(account,
                   [this, &account] { account.cart.extends ? extend(account) : end(account); });
@@ -238,6 +239,8 @@ void RoutedShoppers::commit(CartAccount& account) {
              return leave(account);
            }
            account.commit = CartAccount::Commit::told;
+           if (account.held_before_move && moves(account.cart.lines.front().sku))
+             world_.saw("a cart was made before a move and sold after it");
            UnitsBySku wanted, shown;
            for (const crdt::HoldLine& line : view_of(outcome)->lines)
              if (line.committed > 0) shown[line.sku] += line.committed;
@@ -273,12 +276,18 @@ void RoutedShoppers::give_back(CartAccount& account) {
 // ── the rest ────────────────────────────────────────────────────────────────────────────────────
 
 void RoutedShoppers::receive(const node::Receive& receipt) {
-  repeat(receipt, [this, receipt](Outcome&& outcome) {
+  const bool before = !world_.map().moving();
+  repeat(receipt, [this, receipt, before](Outcome&& outcome) {
+    if (before && moves(receipt.sku)) world_.saw("a receipt was repeated across a move");
     if (!outcome.succeeded() && outcome.code != Code::elsewhere)
       return world_.fail("refused-a-valid-call",
                          "receipt of " + receipt.sku + ": " + code_of(outcome));
     received_[receipt.sku] += receipt.quantity;
   });
+}
+
+bool RoutedShoppers::moves(const std::string& sku) const {
+  return world_.map().shard_of(sku) != world_.map().shard_before(sku);
 }
 
 void RoutedShoppers::read(Random random) {

@@ -23,6 +23,7 @@ struct CartAccount {
   const RoutedOperation& cart;
   Random random;
   bool held = false;  // the customer was told so
+  bool held_before_move = false;
   Commit commit = Commit::never;
   std::optional<std::vector<node::Line>> lines;  // that were to be committed; none: all
   UnitsBySku sold;                               // as told
@@ -63,6 +64,7 @@ class RoutedShoppers {
   void leave(CartAccount& account);
   void receive(const node::Receive& receipt);
   void read(Random random);
+  bool moves(const std::string& sku) const;
 
   RoutedWorld& world_;
   Random random_;

@@ -10,7 +10,8 @@ RoutedWorld::Shard::Shard(const WorldOptions& options, const Trace& trace, Event
   recorder.attach(world);
 }
 
-RoutedWorld::RoutedWorld(const RoutedPlan& plan, const Trace& trace) : plan_(plan), map_(plan.map) {
+RoutedWorld::RoutedWorld(const RoutedPlan& plan, const Trace& trace)
+    : plan_(plan), map_(plan.map), told_(plan.routers.size()) {
   std::vector<World*> worlds;
   for (const WorldOptions& options : plan.shards) {
     shards_.push_back(std::make_unique<Shard>(options, trace, events_));
@@ -31,9 +32,20 @@ RoutedWorld::RoutedWorld(const RoutedPlan& plan, const Trace& trace) : plan_(pla
 }
 
 void RoutedWorld::use(api::ShardMap map) {
-  map_ = std::move(map);
-  for (const auto& router : routers_)
-    if (router->lives()) router->use(map_);
+  set_map(std::move(map));
+  for (std::size_t router = 0; router < routers(); ++router) tell(router);
+}
+
+void RoutedWorld::tell(std::size_t router) {
+  if (!routers_[router]->lives() || told_[router] == map_.version) return;
+  told_[router] = map_.version;
+  routers_[router]->use(map_);
+}
+
+void RoutedWorld::start_router(std::size_t index) {
+  if (routers_[index]->lives()) return;
+  told_[index] = map_.version;
+  routers_[index]->start(map_);
 }
 
 bool RoutedWorld::run_until(const std::function<bool()>& done, Time limit) {

@@ -32,7 +32,10 @@ class RoutedWorld {
 
   // Routers that live, and those that start from now on, use it.
   void use(api::ShardMap map);
-  void start_router(std::size_t index) { router(index).start(map_); }
+  // Those that start use it; each that lives, once it is told.
+  void set_map(api::ShardMap map) { map_ = std::move(map); }
+  void tell(std::size_t router);
+  void start_router(std::size_t index);
   // A router that ends by itself starts again after this time.
   void when_ended(std::function<void(std::size_t router)> ended) { ended_ = std::move(ended); }
 
@@ -65,6 +68,7 @@ class RoutedWorld {
   std::unique_ptr<RouterCalls> calls_;
   std::deque<std::unique_ptr<RouterMachine>> routers_;
   api::ShardMap map_;
+  std::vector<std::uint64_t> told_;  // by router: the version that it has
   std::function<void(std::size_t)> ended_;
   std::optional<Violation> violation_;
   std::map<std::string, std::uint64_t> sometimes_;

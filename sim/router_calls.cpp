@@ -132,10 +132,20 @@ void RouterCalls::answer(std::uint64_t id, std::size_t router, Place from,
   ways_.post(from, router, 120 + response.body.size(), [this, id, response] {
     const auto at = open_.find(id);
     if (at == open_.end()) return;
-    end(id,
-        api::from_http(at->second.command, {static_cast<unsigned>(response.status), response.body}),
-        true);
+    node::Outcome outcome =
+        api::from_http(at->second.command, {static_cast<unsigned>(response.status), response.body});
+    note_answer(outcome, at->second.command);
+    end(id, std::move(outcome), true);
   });
+}
+
+void RouterCalls::note_answer(const node::Outcome& outcome, const node::Command& command) {
+  if (outcome.code == node::Code::moved) saw("a node refused what has moved");
+  const auto* moved = std::get_if<node::MoveView>(&outcome.view);
+  if (moved == nullptr || !std::holds_alternative<node::MoveOut>(command)) return;
+  const auto [at, first] = handed_over_.try_emplace({moved->sku, moved->self}, moved->total);
+  if (moved->total > at->second) saw("units came free after their SKU had moved");
+  at->second = std::max(at->second, moved->total);
 }
 
 void RouterCalls::end(std::uint64_t id, std::optional<node::Outcome>&& outcome, bool sent) {
@@ -152,8 +162,12 @@ void RouterCalls::forget(std::size_t router) {
 
 void RouterCalls::reset(std::size_t shard, std::size_t node) {
   for (const auto& [id, open] : open_)
-    if (open.shard == shard && open.node == node && open.arrived)
+    if (open.shard == shard && open.node == node && open.arrived) {
+      if (std::holds_alternative<node::MoveOut>(open.command) ||
+          std::holds_alternative<node::MoveIn>(open.command))
+        saw("a node ended while units were handed over");
       events_.after(kOneWay, [this, id = id] { end(id, std::nullopt, true); });
+    }
 }
 
 }  // namespace holdfast::sim

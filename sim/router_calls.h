@@ -64,6 +64,7 @@ class RouterCalls {
   void arrive(std::uint64_t id, std::size_t router, Place to, const HttpCall& call);
   void answer(std::uint64_t id, std::size_t router, Place from, const api::Response& response);
   void note(const node::Command& command);
+  void note_answer(const node::Outcome& outcome, const node::Command& command);
   void saw(const char* situation) {
     if (saw_) saw_(situation);
   }
@@ -82,6 +83,7 @@ class RouterCalls {
   std::set<std::string> spread_;
   std::map<std::string, std::set<std::string>> records_;  // by cart: what they name
   std::map<std::string, std::string> parts_;
+  std::map<std::pair<std::string, crdt::ReplicaId>, node::Units> handed_over_;
 };
 
 }  // namespace holdfast::sim

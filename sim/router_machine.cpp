@@ -25,6 +25,11 @@ std::uint64_t count_in(const std::string& metrics, const std::string& name) {
   return at == metrics.npos ? 0 : std::stoull(metrics.substr(at + line.size(), 20));
 }
 
+bool moves_units(const node::Command& command) {
+  const auto* in = std::get_if<node::MoveIn>(&command);
+  return std::holds_alternative<node::MoveOut>(command) || (in != nullptr && in->total > 0);
+}
+
 std::string id_of(const node::Command& command) {
   return std::visit(
       [](const auto& c) -> std::string {
@@ -51,6 +56,7 @@ struct RouterMachine::Process {
   std::uint64_t last_token = 0;
   Time armed_at = kNever;
   bool soon = false;
+  std::size_t handing_over = 0;  // calls that move units and have no answer yet
   // Ids of carts of which it asked for parts, their record, their commits.
   std::set<std::string> parts, records, record_commits, part_commits;
 };
@@ -199,10 +205,13 @@ void RouterMachine::send(api::RouterCall&& call) {
     tell("calls " + call.url + " " + words.method + " " + words.target + " " + words.body);
   }
   const node::Command command = hooks_.saw ? call.command : node::Command();
+  const bool moves = moves_units(call.command);
+  process_->handing_over += moves ? 1 : 0;
   calls_.send(
       options_.index, std::move(call),
-      [this, life = life_, id = call.id](std::optional<node::Outcome>&& outcome, bool sent) {
+      [this, life = life_, id = call.id, moves](std::optional<node::Outcome>&& outcome, bool sent) {
         if (!process_ || process_->life != life) return;
+        process_->handing_over -= moves ? 1 : 0;
         if (outcome) {
           process_->router->on_answer(now(), id, *std::move(outcome));
         } else {
@@ -228,6 +237,7 @@ void RouterMachine::note_call(const node::Command& command) {
 }
 
 void RouterMachine::note_end() {
+  if (process_->handing_over > 0) hooks_.saw("a router ended while units were handed over");
   for (const auto& [token, pending] : process_->pending) {
     if (!calls_.spread(pending.id)) continue;
     const bool makes = pending.command == node::Command(node::Reserve()).index();
