@@ -19,8 +19,9 @@ struct Left {
   std::int64_t skus = 0, moved = 0;  // that move; of which nothing is left behind
   std::int64_t units = 0, held = 0;  // of those that are marked, in their old shard
   std::int64_t handed_over = 0, taken_in = 0;
+  std::int64_t unlike = 0;  // SKUs that further nodes of an old shard do not say to have moved
   std::int64_t on_the_way() const { return handed_over - taken_in; }
-  bool done() const { return moved == skus && on_the_way() == 0; }
+  bool done() const { return moved == skus && unlike == 0 && on_the_way() == 0; }
 };
 
 void count(const ShardMap& map, std::size_t shard, const node::SkuView& item, Left& left) {
@@ -33,30 +34,53 @@ void count(const ShardMap& map, std::size_t shard, const node::SkuView& item, Le
   if (!item.moved_to.empty() && item.left == 0) ++left.moved;
 }
 
-// One of the shard's nodes says what it has. Errors: kUnavailable.
+// What one node says. Errors: kUnavailable.
+absl::Status ask_node(const ShardMap& map, std::size_t shard, HttpClient& client, Left& left) {
+  Left here = left;
+  node::ListSkus list{.limit = 1'000};
+  for (;;) {
+    const auto answer = client.send(to_http(list));
+    if (!answer.ok()) return answer.status();
+    node::Outcome outcome = from_http(list, *answer);
+    const auto* page = std::get_if<node::SkuPage>(&outcome.view);
+    if (page == nullptr) return absl::UnavailableError(client.url() + ": " + problem_text(*answer));
+    for (const node::SkuView& item : page->items) count(map, shard, item, here);
+    if (page->next.empty()) break;
+    list.cursor = page->next;
+  }
+  left = here;
+  return absl::OkStatus();
+}
+
+// Each further node of a shard that SKUs leave is asked for itself: what it has may not have been
+// heard of yet.
+absl::Status ask_others(const ShardMap& map, std::size_t shard, HttpClient& client, Left& left) {
+  const auto cluster = get_cluster(client);
+  if (!cluster.ok()) return cluster.status();
+  for (const SeenNode& node : cluster->nodes) {
+    if (node.self || node.state == "retired") continue;
+    const auto url = parse_http_url(node.http_url);
+    Left here;
+    absl::Status status = url.status();
+    if (url.ok()) {
+      HttpClient other(*url);
+      status = ask_node(map, shard, other, here);
+    }
+    if (!status.ok())
+      return absl::UnavailableError(
+          "node '" + node.node + "' of shard '" + map.shards[shard].name +
+          "' does not answer, and may have units that move: " + std::string(status.message()));
+    left.unlike += here.skus - here.moved;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status look_at(const ShardMap& map, std::size_t shard, Left& left) {
   absl::Status last = absl::UnavailableError("");
   for (const std::string& url : map.shards[shard].nodes) {
     HttpClient client(*parse_http_url(url));
-    Left here = left;
-    node::ListSkus list{.limit = 1'000};
-    for (;;) {
-      const auto answer = client.send(to_http(list));
-      last = answer.status();
-      if (!answer.ok()) break;
-      node::Outcome outcome = from_http(list, *answer);
-      const auto* page = std::get_if<node::SkuPage>(&outcome.view);
-      if (page == nullptr) {
-        last = absl::UnavailableError(url + ": " + problem_text(*answer));
-        break;
-      }
-      for (const node::SkuView& item : page->items) count(map, shard, item, here);
-      if (page->next.empty()) {
-        left = here;
-        return absl::OkStatus();
-      }
-      list.cursor = page->next;
-    }
+    last = ask_node(map, shard, client, left);
+    if (last.ok()) return map.moving() ? ask_others(map, shard, client, left) : last;
   }
   return absl::UnavailableError("of shard '" + map.shards[shard].name +
                                 "' no node of the map answers: " + std::string(last.message()));

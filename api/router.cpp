@@ -109,6 +109,13 @@ absl::Status Router::use(ShardMap map) {
   }
   for (auto& group : groups_)  // what a shard that is gone still has can be found there
     for (auto& [url, node] : group->nodes) node->known = node->known || !group->in_map;
+  if (map_.version != 0 && !map_.moving() && !map.moving() && places_elsewhere(map_, map))
+    notes_.push_back("version " + std::to_string(map.version) +
+                     " of the shard map gives SKUs to other shards than version " +
+                     std::to_string(map_.version) +
+                     ", and has no [was]: their stock stays behind. If they are to move, put the "
+                     "map before in place again, under a higher version, and use `holdfast shards "
+                     "begin`");
   map_ = std::move(map);
   looked_ = {};
   moved_.clear();
@@ -208,7 +215,7 @@ void Router::tick(Now now) {
     sweep_at_ = now.instant + config_.sweep_every;
     start(sweep());
   }
-  if (map_.moving() && now.instant >= move_at_ && !moving_) start(move_all());
+  if (map_.version > 1 && now.instant >= move_at_ && !moving_ && ready()) start(move_all());
   bring_what_came_free();
   reap();
 }
@@ -366,6 +373,14 @@ Task<Outcome> Router::in_turn(Command command, std::string id) {
 }
 
 Task<Outcome> Router::decide(Command command) {
+  if (std::holds_alternative<node::MoveOut>(command) ||
+      std::holds_alternative<node::MoveIn>(command)) {
+    Outcome refused{.code = Code::unknown_target,
+                    .detail =
+                        "moves between shards are between routers and nodes: nobody asks a router "
+                        "for one. See `holdfast shards --help`"};
+    co_return refused;
+  }
   if (std::holds_alternative<node::GetCluster>(command)) co_return cluster();
   if (std::holds_alternative<node::GetStats>(command)) co_return metrics();
   if (auto* asked = std::get_if<node::GetAvailability>(&command))

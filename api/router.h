@@ -57,7 +57,8 @@ struct RouterConfig {
   crdt::Millis settle_after{20'000};
   // Likewise a part without a record, which a customer may be waiting for.
   crdt::Millis left_over_after{180'000};
-  crdt::Millis move_every{2'000};  // between two looks at what is left to move
+  crdt::Millis move_every{2'000};        // between two looks at what is left to move
+  crdt::Millis leftovers_every{60'000};  // likewise when nothing moves any more
   std::uint64_t seed = 0;  // of ids and keys: must differ between routers, and between starts
 };
 
@@ -229,6 +230,7 @@ class Router {
   Task<bool> bring(std::string sku, std::size_t from, std::size_t to, node::Units seen);
   Task<std::optional<node::Units>> hand_over(std::string sku, Node* from, Node* to,
                                              std::string shard);
+  Task<bool> fetch_from_pairs(std::string sku, Node* from, Node* but, std::size_t to);
   Task<bool> describe(std::string sku, Node* from, Node* to);
   Task<bool> bring_for(std::vector<std::string> skus, crdt::Instant since);
   void came_free(std::size_t shard, const Answer& answer);

@@ -94,6 +94,12 @@ Task<Outcome> Router::at_sku(Command command, std::string sku) {
   if (auto* asked = std::get_if<node::GetStock>(&command); asked != nullptr && is_moving(sku))
     co_return co_await stock_of_both(std::move(*asked));
   std::size_t place = may_be_repeated(command) ? was_at(sku) : place_of(sku);
+  if (std::holds_alternative<node::PutSku>(command) && is_moving(sku) && place == was_at(sku)) {
+    node::GetSku known;  // one that is new is made where it will stay
+    known.sku = sku;
+    Outcome told = co_await at_shard(place, known, Hint(sku));
+    if (told.code == Code::unknown_sku) place = home_of(sku);
+  }
   bool fetched = false;
   for (std::size_t followed = 0;; ++followed) {
     Hint hint(sku);
@@ -104,6 +110,8 @@ Task<Outcome> Router::at_sku(Command command, std::string sku) {
       place = home_of(sku);
     } else if (outcome.code == Code::moved && follow(outcome)) {
       place = place_of(sku);
+    } else if (is_moving(sku) && place == was_at(sku) && outcome.code == Code::unknown_sku) {
+      place = home_of(sku);  // it may be new
     } else if (is_moving(sku) && place == home_of(sku) && !std::exchange(fetched, true) &&
                (outcome.code == Code::insufficient_rights || outcome.code == Code::unknown_sku)) {
       std::vector<std::string> one{sku};
@@ -166,6 +174,7 @@ Task<Outcome> Router::ask_node(Node* node, Command command) {
 // of more. Those nodes go on granting one another rights meanwhile: hence once more. `seen`: what
 // had been handed over before, and counts as done with it.
 Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node::Units seen) {
+  if (from == to) co_return true;  // another map has come meanwhile
   for (int pass = 0; pass < kPassesMax; ++pass) {
     if (pass > 0) {
       Inbox rest(*this);
@@ -185,6 +194,9 @@ Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node
           co_await hand_over(sku, node.get(), taker, groups_[to]->name);
       all = all && free_there.has_value();
       left = free_there.value_or(0);  // as far as that node knows, and the last one knows most
+      if (seen < 0) continue;
+      const bool fetched = co_await fetch_from_pairs(sku, node.get(), taker, to);
+      all = all && fetched;
     }
     if (!all) co_return false;
     if (left > 0) continue;
@@ -192,6 +204,22 @@ Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node
     co_return true;
   }
   co_return false;
+}
+
+// What was once on its way to another node of the new shard than the one that takes now.
+Task<bool> Router::fetch_from_pairs(std::string sku, Node* from, Node* but, std::size_t to) {
+  bool all = true;
+  for (const auto& [url, node] : groups_[to]->nodes) {
+    if (!node->known || node->retired || node.get() == but) continue;
+    if (!node->up || !node->member) {
+      all = false;
+      continue;
+    }
+    std::optional<node::Units> free_there =
+        co_await hand_over(sku, from, node.get(), groups_[to]->name);
+    all = all && free_there.has_value();
+  }
+  co_return all;
 }
 
 // Described there before it is refused here: nobody finds it in neither.
@@ -212,6 +240,8 @@ Task<std::optional<node::Units>> Router::hand_over(std::string sku, Node* from, 
   const auto* giver = std::get_if<node::MoveView>(&handed.view);
   if (giver == nullptr) {
     if (handed.code == Code::out_of_range) notes_.push_back(handed.detail);
+    // It was made while it moved, in the new shard alone.
+    if (handed.code == Code::unknown_sku) moved_[sku] = *shard_named(shard);
     co_return std::nullopt;
   }
   const node::Units left = std::max<node::Units>(0, giver->on_hand - giver->held);
@@ -275,20 +305,20 @@ Task<bool> Router::move_all() {
   const std::uint64_t version = map_.version;
   looking_ = {};
   bool whole = true;
-  for (std::size_t i = 0; i < map_.was_shards.size() && version == map_.version; ++i) {
-    const std::optional<std::size_t> shard = shard_named(map_.was_shards[i].name);
-    whole = co_await move_from(*shard, version) && whole;
-  }
+  const std::vector<std::size_t> places = places_;
+  for (std::size_t i = 0; i < places.size() && version == map_.version; ++i)
+    whole = co_await move_from(places[i], version) && whole;
   if (whole && version == map_.version) {
-    if (looking_.skus > looked_.skus || looking_.moved != looked_.moved ||
-        looking_.left != looked_.left)
+    if (map_.moving() && (looking_.skus > looked_.skus || looking_.moved != looked_.moved ||
+                          looking_.left != looked_.left))
       notes_.push_back("version " + std::to_string(version) + " of the shard map: " +
                        std::to_string(looking_.moved) + " of " + std::to_string(looking_.skus) +
                        " SKUs have moved, " + std::to_string(looking_.left) + " units are left");
     looked_ = looking_;
   }
   moving_ = false;
-  move_at_ = version == map_.version ? now_.instant + config_.move_every : now_.instant;
+  move_at_ = now_.instant + (map_.moving() ? config_.move_every : config_.leftovers_every);
+  if (version != map_.version) move_at_ = now_.instant;
   co_return true;
 }
 
@@ -300,7 +330,13 @@ Task<bool> Router::move_from(std::size_t shard, std::uint64_t version) {
     if (page == nullptr || version != map_.version) co_return false;
     std::vector<Task<bool>> under_way;
     for (const node::SkuView& item : page->items) {
-      if (home_of(item.sku) == shard || was_at(item.sku) != shard) continue;
+      const std::optional<std::size_t> left_for = shard_named(item.moved_to);
+      if (!is_moving(item.sku) || was_at(item.sku) != shard) {
+        // Moved by an older map; what a return or an end has freed since follows.
+        if (left_for && *left_for != shard && item.left > item.left_held)
+          under_way.push_back(bring(item.sku, shard, *left_for, -1));
+        continue;
+      }
       ++looking_.skus;
       const auto known = emptied_.find(item.sku);
       const bool gone = !item.moved_to.empty() && item.left == 0;

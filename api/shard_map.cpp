@@ -140,6 +140,15 @@ ShardMap end_move(const ShardMap& moving) {
   return ended;
 }
 
+bool places_elsewhere(const ShardMap& map, const ShardMap& next) {
+  const auto alike = [](const Shard& x, const Shard& y) {
+    return x.name == y.name && x.weight == y.weight;
+  };
+  return !same(map.ranges, next.ranges) ||
+         !std::equal(map.shards.begin(), map.shards.end(), next.shards.begin(), next.shards.end(),
+                     alike);
+}
+
 absl::Status check_follows(const ShardMap& map, const ShardMap& next) {
   if (next.version < map.version)
     return wrong("its version " + std::to_string(next.version) + " is lower than " +

@@ -52,6 +52,8 @@ absl::StatusOr<ShardMap> begin_move(const ShardMap& now, const ShardMap& next);
 // The map of a move that has ended.
 ShardMap end_move(const ShardMap& moving);
 
+// Shards by name and weight, or ranges, differ.
+bool places_elsewhere(const ShardMap& map, const ShardMap& next);
 // Whether `next` may follow. Errors: kInvalidArgument: its version is lower, or it is the same and
 // the map another one.
 absl::Status check_follows(const ShardMap& map, const ShardMap& next);

@@ -63,6 +63,7 @@ std::optional<Outcome> moved_away(const Product& product) {
 Outcome move_out(crdt::State& state, const Ledger& ledger, const MoveOut& command, Times now) {
   Product* const product = ledger.known(command.sku);
   if (product == nullptr) return no_such(command.sku);
+  if (!command.to) return refused(Code::unknown_target, "units cannot be handed to nobody");
   const crdt::MovedTo& moved = product->moved();
   if (command.version < moved.version)
     return refused(Code::plan_changed, "version " + std::to_string(moved.version) +

@@ -29,7 +29,8 @@ std::optional<Outcome> moved_away(absl::Span<crdt::Product* const> products);
 std::optional<Outcome> moved_away(const crdt::Product& product);
 
 // Errors: unknown_sku; out_of_range: it has an allowance, or a decree has seized of it, and what
-// may be oversold stays where it was stated; plan_changed: a newer map wants it here.
+// may be oversold stays where it was stated; unknown_target: `to` is nobody; plan_changed: a newer
+// map wants it here.
 Outcome move_out(crdt::State& state, const Ledger& ledger, const MoveOut& command, Times now);
 // Errors: unknown_sku: describe it here first; plan_changed: meant for another replica;
 // out_of_range.

@@ -6,6 +6,8 @@
 
 #include "tests/api/support/shards.h"
 
+using namespace holdfast::api;
+using namespace holdfast::node;
 using namespace holdfast::tests;
 
 namespace {

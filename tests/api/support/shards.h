@@ -14,6 +14,11 @@ using api::Router;
 using api::RouterCall;
 using api::RouterConfig;
 using api::ShardMap;
+using holdfast::crdt::HoldState;
+using holdfast::crdt::Instant;
+using holdfast::crdt::Millis;
+using holdfast::crdt::Now;
+using holdfast::crdt::WallTime;
 using node::Code;
 using node::Command;
 using node::GetCluster;
@@ -25,11 +30,6 @@ using node::Reply;
 using node::Reserve;
 using node::Units;
 using node::Worded;
-using holdfast::crdt::HoldState;
-using holdfast::crdt::Instant;
-using holdfast::crdt::Millis;
-using holdfast::crdt::Now;
-using holdfast::crdt::WallTime;
 
 inline constexpr std::int64_t kWall = 1'700'000'000'000;  // as of the nodes
 
