@@ -103,18 +103,6 @@ void draw_operations(RoutedPlan& plan, Random& random) {
     operation.seed = random.next();
     plan.operations.push_back(std::move(operation));
   }
-  std::stable_sort(plan.operations.begin(), plan.operations.end(),
-                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
-}
-
-// At most one: a call that is repeated once its SKUs' move has ended may be done twice.
-void draw_move(RoutedPlan& plan, Random& random) {
-  if (!random.chance(0.4)) return;
-  plan.faults.push_back({.at_ms = random.between(0, plan.end_ms * 2 / 3),
-                         .for_ms = static_cast<std::int64_t>(random.log_between(200, 15'000)),
-                         .kind = RoutedFault::shards_move,
-                         .shard = random.below(plan.shards.size()),
-                         .amount = random.unit()});
 }
 
 void draw_faults(RoutedPlan& plan, Random& random) {
@@ -140,10 +128,47 @@ void draw_faults(RoutedPlan& plan, Random& random) {
     fault.one_way = random.chance(0.5);
     if (kept[kind]) plan.faults.push_back(fault);
   }
-  Random moves(plan.seed, "routed moves");
-  draw_move(plan, moves);
-  std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                   [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; });
+}
+
+// Who hands units over ends meanwhile, and what was asked for just before is answered after it.
+void draw_around_move(RoutedPlan& plan, std::int64_t at_ms, Random& random) {
+  for (std::size_t i = random.below(3); i > 0; --i) {
+    const std::size_t shard = random.below(plan.shards.size());
+    plan.faults.push_back({.at_ms = at_ms + random.between(0, 1'000),
+                           .for_ms = static_cast<std::int64_t>(random.log_between(200, 25'000)),
+                           .kind = random.pick(std::vector<RoutedFault>{
+                               RoutedFault::router_ends_soon, RoutedFault::node_ends,
+                               RoutedFault::power_loss, RoutedFault::slow_disk}),
+                           .router = random.below(plan.routers.size()),
+                           .shard = shard,
+                           .node = random.below(plan.shards[shard].nodes.size()),
+                           .calls = static_cast<std::uint32_t>(1 + random.below(30)),
+                           .amount = random.unit()});
+  }
+  for (std::size_t i = random.below(4); i > 0; --i)
+    plan.operations.push_back({.at_ms = std::max<std::int64_t>(0, at_ms - random.between(0, 50)),
+                               .kind = RoutedOperationKind::receipt,
+                               .id = "receipt-" + std::to_string(i),
+                               .lines = {{random.pick(plan.skus), random.between(1, 20)}},
+                               .seed = random.next()});
+}
+
+// At most one: a call that is repeated once its SKUs' move has ended may be done twice.
+void draw_move(RoutedPlan& plan, Random& random) {
+  if (!random.chance(0.4)) return;
+  const std::int64_t at_ms = random.between(0, plan.end_ms * 2 / 3);
+  plan.faults.push_back({.at_ms = at_ms,
+                         .for_ms = static_cast<std::int64_t>(random.log_between(200, 15'000)),
+                         .kind = RoutedFault::shards_move,
+                         .shard = random.below(plan.shards.size()),
+                         .amount = random.unit()});
+  draw_around_move(plan, at_ms, random);
+}
+
+void sort_by_time(RoutedPlan& plan) {
+  const auto earlier = [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; };
+  std::stable_sort(plan.faults.begin(), plan.faults.end(), earlier);
+  std::stable_sort(plan.operations.begin(), plan.operations.end(), earlier);
 }
 
 template <typename Part>
@@ -158,13 +183,15 @@ void leave_out(std::vector<Part>& parts, const std::vector<std::uint32_t>& place
 RoutedPlan draw_routed_plan(std::uint64_t seed) {
   RoutedPlan plan{.seed = seed};
   Random world(seed, "routed world"), operations(seed, "routed operations"),
-      faults(seed, "routed faults");
+      faults(seed, "routed faults"), moves(seed, "routed moves");
   draw_shards(plan, world);
   draw_routers(plan, world);
   draw_skus(plan, world);
   plan.end_ms = world.between(10'000, 60'000);
   draw_operations(plan, operations);
   draw_faults(plan, faults);
+  draw_move(plan, moves);
+  sort_by_time(plan);
   return plan;
 }
 

@@ -38,7 +38,7 @@ const char* const kSituations[] = {
     "a router ended while units were handed over",
     "a node ended while units were handed over",
     "a cart was made before a move and sold after it",
-    "a receipt was repeated across a move",
+    "a receipt was asked for before a move and told after it",
     "a node refused what has moved",
     "units came free after their SKU had moved",
 };
@@ -134,9 +134,11 @@ class RoutedRun {
   bool end_move() {
     if (!world_.map().moving()) return world_.going();
     const RoutedAudit audit(world_, shoppers_);
-    if (!wait_for([&] { return audit.not_moved().empty(); }, 60 * kSecond, "not-moved",
-                  audit.not_moved().c_str()))
-      return false;
+    const Time limit = world_.now() + 60 * kSecond;
+    world_.run_until([&] { return audit.not_moved().empty(); }, limit);
+    if (const std::string left = audit.not_moved(); world_.going() && !left.empty())
+      world_.fail("not-moved", left);
+    if (!world_.going()) return false;
     world_.use(api::end_move(world_.map()));
     return wait_for([this] { return routers_are_whole(); }, 30 * kSecond, "not-connected",
                     "a router does not find all shards");

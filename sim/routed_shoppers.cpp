@@ -278,7 +278,8 @@ void RoutedShoppers::give_back(CartAccount& account) {
 void RoutedShoppers::receive(const node::Receive& receipt) {
   const bool before = !world_.map().moving();
   repeat(receipt, [this, receipt, before](Outcome&& outcome) {
-    if (before && moves(receipt.sku)) world_.saw("a receipt was repeated across a move");
+    if (before && moves(receipt.sku))
+      world_.saw("a receipt was asked for before a move and told after it");
     if (!outcome.succeeded() && outcome.code != Code::elsewhere)
       return world_.fail("refused-a-valid-call",
                          "receipt of " + receipt.sku + ": " + code_of(outcome));
