@@ -26,6 +26,15 @@ api::ShardMap moved_map(const RoutedWorld& world, const PlannedRoutedFault& faul
   return next;
 }
 
+bool has_to_move(const RoutedWorld& world, std::size_t shard, Machine& node) {
+  if (!world.map().moving() || !node.lives()) return false;
+  const auto& skus = world.plan().skus;
+  return std::any_of(skus.begin(), skus.end(), [&](const std::string& sku) {
+    const crdt::Product* product = node.engine().state().product(sku);
+    return world.map().shard_of(sku) != shard && product != nullptr && product->stock.on_hand() > 0;
+  });
+}
+
 }  // namespace
 
 RoutedBreaker::RoutedBreaker(RoutedWorld& world)
@@ -96,6 +105,8 @@ void RoutedBreaker::end_router(const PlannedRoutedFault& fault) {
 
 void RoutedBreaker::end_node(const PlannedRoutedFault& fault) {
   Machine& node = world_.shard(fault.shard).node(fault.node);
+  if (has_to_move(world_, fault.shard, node))
+    world_.saw("a node ended with units that were to move");
   const bool silently = fault.kind == RoutedFault::power_loss;
   static constexpr PowerLoss kLosses[] = {PowerLoss::forgets, PowerLoss::tears, PowerLoss::keeps};
   node.crash(kLosses[random_.below(3)], silently);

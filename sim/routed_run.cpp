@@ -36,7 +36,7 @@ const char* const kSituations[] = {
     "a new version of the map came",
     "SKUs moved to another shard",
     "a router ended while units were handed over",
-    "a node ended while units were handed over",
+    "a node ended with units that were to move",
     "a cart was made before a move and sold after it",
     "a receipt was asked for before a move and told after it",
     "a node refused what has moved",

@@ -17,6 +17,11 @@ std::size_t all_nodes(const std::vector<World*>& shards) {
                          [](std::size_t sum, const World* shard) { return sum + shard->nodes(); });
 }
 
+bool moves_units(const node::Command& command) {
+  return std::holds_alternative<node::MoveOut>(command) ||
+         std::holds_alternative<node::MoveIn>(command);
+}
+
 // As a node's HTTP server takes it.
 HttpCall in_words(const node::Command& command) {
   api::HttpCall call = api::to_http(command);
@@ -117,6 +122,8 @@ void RouterCalls::arrive(std::uint64_t id, std::size_t router, Place to, const H
   const auto open = open_.find(id);
   if (open == open_.end()) saw("a call arrived that its router had given up");
   if (!machine.listens()) {
+    if (open != open_.end() && moves_units(open->second.command))
+      saw("a move met the end of a node");
     ways_.post(to, router, 40, [this, id] { end(id, std::nullopt, false); });
     return;
   }
@@ -163,9 +170,7 @@ void RouterCalls::forget(std::size_t router) {
 void RouterCalls::reset(std::size_t shard, std::size_t node) {
   for (const auto& [id, open] : open_)
     if (open.shard == shard && open.node == node && open.arrived) {
-      if (std::holds_alternative<node::MoveOut>(open.command) ||
-          std::holds_alternative<node::MoveIn>(open.command))
-        saw("a node ended while units were handed over");
+      if (moves_units(open.command)) saw("a move met the end of a node");
       events_.after(kOneWay, [this, id = id] { end(id, std::nullopt, true); });
     }
 }
