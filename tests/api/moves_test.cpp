@@ -312,4 +312,37 @@ TEST_SUITE("moves") {
     CHECK(all.run_until([&] { return all.at(1 - place, 'a').on_hand == 10; }, 20'000));
     all.check_whole();
   }
+
+  TEST_CASE("a SKU that is new while the map moves is made where it stays, and sold there") {
+    Moves all(2);
+    all.begin(all.all_to_last());
+    for (const char* sku : {"new-1", "new-2", "new-3", "new-4"}) {
+      CHECK(all.call(PutSku{.sku = sku}).code == Code::created);
+      CHECK(all.call(Receive{.sku = sku, .quantity = 5}).succeeded());
+      CHECK(all.clusters[1]->truth(sku).on_hand == 5);
+      CHECK(all.call(Shards::cart(std::string("r-") + sku, {{sku, 5}})).code == Code::created);
+    }
+    CHECK(all.run_until([&] { return all.all_at_last(); }, 20'000));
+    all.finish();
+    CHECK(all.call(Shards::cart("late", {{"new-1", 1}})).code == Code::insufficient_stock);
+    CHECK(all.call(Commit{.id = "r-new-1"}).succeeded());
+  }
+
+  TEST_CASE("the map ends while customers ask for what is sold out: nothing moves to where it is") {
+    Moves all(2);
+    CHECK(all.call(all.all_skus("r", 10)).succeeded());
+    all.begin(all.all_to_last());
+    all.run_for(3'000);
+    std::vector<std::uint64_t> asked;
+    for (int i = 0; i < 12; ++i) {
+      asked.push_back(all.submit(Shards::cart("x" + std::to_string(i), {{"a", 1}, {"b", 1}})));
+      all.run_for(1);
+      if (i == 6) all.finish();
+    }
+    for (const std::uint64_t token : asked) CHECK_FALSE(all.take(token).succeeded());
+    const auto* product = all.clusters[1]->state(0).product("a");
+    CHECK((product == nullptr || product->moved().shard.empty()));
+    CHECK(all.call(Receive{.sku = "a", .quantity = 3}).succeeded());
+    CHECK(all.call(Shards::cart("y", {{"a", 3}})).succeeded());
+  }
 }
