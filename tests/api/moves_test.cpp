@@ -327,22 +327,4 @@ TEST_SUITE("moves") {
     CHECK(all.call(Shards::cart("late", {{"new-1", 1}})).code == Code::insufficient_stock);
     CHECK(all.call(Commit{.id = "r-new-1"}).succeeded());
   }
-
-  TEST_CASE("the map ends while customers ask for what is sold out: nothing moves to where it is") {
-    Moves all(2);
-    CHECK(all.call(all.all_skus("r", 10)).succeeded());
-    all.begin(all.all_to_last());
-    all.run_for(3'000);
-    std::vector<std::uint64_t> asked;
-    for (int i = 0; i < 12; ++i) {
-      asked.push_back(all.submit(Shards::cart("x" + std::to_string(i), {{"a", 1}, {"b", 1}})));
-      all.run_for(1);
-      if (i == 6) all.finish();
-    }
-    for (const std::uint64_t token : asked) CHECK_FALSE(all.take(token).succeeded());
-    const auto* product = all.clusters[1]->state(0).product("a");
-    CHECK((product == nullptr || product->moved().shard.empty()));
-    CHECK(all.call(Receive{.sku = "a", .quantity = 3}).succeeded());
-    CHECK(all.call(Shards::cart("y", {{"a", 3}})).succeeded());
-  }
 }
