@@ -237,6 +237,10 @@ TEST_SUITE("process/identity") {
         Millis(30'000)));
     CHECK(state_of(cluster[1], original) == "live");
     sell(cluster[0], "goes-on", 10);
+    // Its home may be the clone, of which both have yet to hear that it was committed.
+    for (std::size_t i = 0; i < cluster.size(); ++i)
+      CHECK(eventually(
+          [&] { return cluster[i].http().get("/v1/skus/lamp/stock").number("/sold") == 20; }));
     cluster.wait_converged();
     check_stock(cluster, 80, 20);
   }
