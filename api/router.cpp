@@ -274,9 +274,8 @@ void Router::learn(Group& group, const node::ClusterView& view) {
 
 bool Router::can_be_reached(std::size_t shard) const {
   const auto& nodes = groups_[shard]->nodes;
-  return std::any_of(nodes.begin(), nodes.end(), [](const auto& entry) {
-    return entry.second->known && entry.second->up && entry.second->member;
-  });
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const auto& entry) { return entry.second->serves(); });
 }
 
 bool Router::ready() const {
@@ -297,8 +296,7 @@ std::vector<Router::Node*> Router::candidates(std::size_t shard, const Hint& hin
   for (const std::string& region : regions) {
     std::vector<Node*> here;
     for (auto& [url, node] : groups_[shard]->nodes)
-      if (node->known && node->up && node->member && (region.empty() || node->region == region))
-        here.push_back(node.get());
+      if (node->serves() && (region.empty() || node->region == region)) here.push_back(node.get());
     std::stable_sort(here.begin(), here.end(),
                      [](const Node* a, const Node* b) { return a->in_hand < b->in_hand; });
     crdt::ReplicaId first = hint.replica;
@@ -647,8 +645,7 @@ Outcome Router::metrics() const {
   for (const std::size_t place : places_) {
     const auto& group = groups_[place];
     std::size_t up = 0;
-    for (const auto& [url, node] : group->nodes)
-      up += node->known && node->up && node->member ? 1 : 0;
+    for (const auto& [url, node] : group->nodes) up += node->serves() ? 1 : 0;
     out += "holdfast_router_nodes_up{shard=\"" + group->name + "\"} " + std::to_string(up) + "\n";
   }
   Outcome outcome;

@@ -103,6 +103,7 @@ class Router {
     bool up = false;  // it answered last time
     bool probing = false;
     std::uint32_t in_hand = 0;
+    bool serves() const { return known && up && member; }
   };
   struct Group {  // of one shard
     std::string name;
@@ -228,9 +229,10 @@ class Router {
   Task<bool> move_all();
   Task<bool> move_from(std::size_t shard, std::uint64_t version);
   Task<bool> bring(std::string sku, std::size_t from, std::size_t to, node::Units seen);
-  Task<std::optional<node::Units>> hand_over(std::string sku, Node* from, Node* to,
-                                             std::string shard);
-  Task<bool> fetch_from_pairs(std::string sku, Node* from, Node* but, std::size_t to);
+  Task<std::optional<node::Units>> hand_over(std::string sku, std::uint64_t version, Node* from,
+                                             Node* to, std::string shard);
+  Task<bool> fetch_from_pairs(std::string sku, std::uint64_t version, Node* from, Node* but,
+                              std::size_t to);
   Task<bool> describe(std::string sku, Node* from, Node* to);
   Task<bool> bring_for(std::vector<std::string> skus, crdt::Instant since);
   void came_free(std::size_t shard, const Answer& answer);

@@ -142,7 +142,7 @@ Task<Outcome> Router::stock_of_both(node::GetStock command) {
 std::vector<Router::Node*> Router::live_nodes(std::size_t shard) const {
   std::vector<Node*> nodes;
   for (const auto& [url, node] : groups_[shard]->nodes)
-    if (node->known && node->up && node->member) nodes.push_back(node.get());
+    if (node->serves()) nodes.push_back(node.get());
   return nodes;
 }
 
@@ -175,6 +175,7 @@ Task<Outcome> Router::ask_node(Node* node, Command command) {
 // had been handed over before, and counts as done with it.
 Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node::Units seen) {
   if (from == to) co_return true;  // another map has come meanwhile
+  const std::uint64_t version = map_.version;
   for (int pass = 0; pass < kPassesMax; ++pass) {
     if (pass > 0) {
       Inbox rest(*this);
@@ -185,17 +186,18 @@ Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node
     node::Units left = 0;
     for (const auto& [url, node] : groups_[from]->nodes) {
       if (!node->known || node->retired) continue;
+      if (version != map_.version) co_return false;
       Node* const taker = taker_of(sku, to, node->region);
-      if (taker == nullptr || !node->up || !node->member) {
+      if (taker == nullptr || !node->serves()) {
         all = false;
         continue;
       }
       std::optional<node::Units> free_there =
-          co_await hand_over(sku, node.get(), taker, groups_[to]->name);
+          co_await hand_over(sku, version, node.get(), taker, groups_[to]->name);
       all = all && free_there.has_value();
       left = free_there.value_or(0);  // as far as that node knows, and the last one knows most
       if (seen < 0) continue;
-      const bool fetched = co_await fetch_from_pairs(sku, node.get(), taker, to);
+      const bool fetched = co_await fetch_from_pairs(sku, version, node.get(), taker, to);
       all = all && fetched;
     }
     if (!all) co_return false;
@@ -207,25 +209,28 @@ Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node
 }
 
 // What was once on its way to another node of the new shard than the one that takes now.
-Task<bool> Router::fetch_from_pairs(std::string sku, Node* from, Node* but, std::size_t to) {
+Task<bool> Router::fetch_from_pairs(std::string sku, std::uint64_t version, Node* from, Node* but,
+                                    std::size_t to) {
   bool all = true;
   for (const auto& [url, node] : groups_[to]->nodes) {
     if (!node->known || node->retired || node.get() == but) continue;
-    if (!node->up || !node->member) {
+    if (version != map_.version) co_return false;
+    if (!node->serves()) {
       all = false;
       continue;
     }
     std::optional<node::Units> free_there =
-        co_await hand_over(sku, from, node.get(), groups_[to]->name);
+        co_await hand_over(sku, version, from, node.get(), groups_[to]->name);
     all = all && free_there.has_value();
   }
   co_return all;
 }
 
-// Described there before it is refused here: nobody finds it in neither.
-Task<std::optional<node::Units>> Router::hand_over(std::string sku, Node* from, Node* to,
-                                                   std::string shard) {
-  node::MoveIn in{.sku = sku, .version = map_.version, .from = from->replica};
+// Described there before it is refused here: nobody finds it in neither. It ends as it began, by
+// that version of the map, though another one comes meanwhile.
+Task<std::optional<node::Units>> Router::hand_over(std::string sku, std::uint64_t version,
+                                                   Node* from, Node* to, std::string shard) {
+  node::MoveIn in{.sku = sku, .version = version, .from = from->replica};
   Outcome taken = co_await ask_node(to, in);
   if (taken.code == Code::unknown_sku) {
     const bool described = co_await describe(sku, from, to);
@@ -234,7 +239,7 @@ Task<std::optional<node::Units>> Router::hand_over(std::string sku, Node* from, 
   }
   const auto* taker = std::get_if<node::MoveView>(&taken.view);
   if (taker == nullptr) co_return std::nullopt;
-  node::MoveOut out{.sku = sku, .version = map_.version, .shard = shard, .url = to->url};
+  node::MoveOut out{.sku = sku, .version = version, .shard = shard, .url = to->url};
   out.to = taker->self;
   Outcome handed = co_await ask_node(from, out);
   const auto* giver = std::get_if<node::MoveView>(&handed.view);

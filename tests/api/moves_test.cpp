@@ -327,4 +327,24 @@ TEST_SUITE("moves") {
     CHECK(all.call(Shards::cart("late", {{"new-1", 1}})).code == Code::insufficient_stock);
     CHECK(all.call(Commit{.id = "r-new-1"}).succeeded());
   }
+
+  TEST_CASE("another map in the middle of a move: what is under way ends by the map that began it") {
+    for (int steps = 0; steps < 40; ++steps) {
+      Moves all(2);
+      all.begin(all.all_to_last());
+      all.run_for(steps);
+      all.finish();
+      ShardMap back = all.before;
+      back.ranges = {{.from = "a", .to = "", .shard = 0}};
+      all.begin(back);
+      const auto all_at_first = [&] {
+        for (char sku = 'a'; sku <= 'l'; ++sku)
+          if (all.at(0, sku).on_hand != 10) return false;
+        return true;
+      };
+      CHECK(all.run_until(all_at_first, 20'000));
+      all.check_whole();
+      CHECK(all.call(all.all_skus("r", 10)).succeeded());
+    }
+  }
 }
