@@ -52,14 +52,6 @@ bool frees(const Command& command) {
          std::holds_alternative<node::Release>(command) || (commit != nullptr && commit->lines);
 }
 
-node::IdempotencyKey* key_of(Command& command) {
-  if (auto* c = std::get_if<node::Receive>(&command)) return &c->key;
-  if (auto* c = std::get_if<node::Adjust>(&command)) return &c->key;
-  if (auto* c = std::get_if<node::Allow>(&command)) return &c->key;
-  if (auto* c = std::get_if<node::GrantTo>(&command)) return &c->key;
-  return nullptr;
-}
-
 std::string id_of(const Command& command) {
   return std::visit(
       []<typename C>(const C& c) -> std::string {
@@ -321,6 +313,21 @@ Outcome Router::unreachable(std::size_t shard, const std::string& what) const {
                     ", of which no node can be reached" +
                     (config_.region.empty() ? "" : " in region '" + config_.region + "'") +
                     "; what other shards have goes on. Try again later"};
+}
+
+node::IdempotencyKey* Router::key_of(Command& command) {
+  if (auto* c = std::get_if<node::Receive>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::Adjust>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::Allow>(&command)) return &c->key;
+  if (auto* c = std::get_if<node::GrantTo>(&command)) return &c->key;
+  return nullptr;
+}
+
+Task<bool> Router::pause(Millis time) {
+  Inbox nothing(*this);
+  nothing.after(0, time);
+  co_await nothing.next();
+  co_return true;
 }
 
 std::string Router::fresh() {

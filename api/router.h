@@ -215,6 +215,8 @@ class Router {
   static std::string hexadecimal(std::uint64_t number) {
     return crdt::to_string(crdt::ReplicaId{number});
   }
+  Task<bool> pause(crdt::Millis time);
+  static node::IdempotencyKey* key_of(node::Command& command);  // nullptr: it takes none
   std::string fresh();  // 16 hexadecimal digits that no other call gets
 
   // router_moves.cpp
@@ -228,6 +230,7 @@ class Router {
   bool follow(Answer& moved);
   Task<bool> move_all();
   Task<bool> move_from(std::size_t shard, std::uint64_t version);
+  std::optional<Task<bool>> move_one(const node::SkuView& item, std::size_t shard);
   Task<bool> bring(std::string sku, std::size_t from, std::size_t to, node::Units seen);
   Task<std::optional<node::Units>> hand_over(std::string sku, std::uint64_t version, Node* from,
                                              Node* to, std::string shard);
@@ -241,6 +244,7 @@ class Router {
   Node* taker_of(const std::string& sku, std::size_t shard, const std::string& region) const;
   std::vector<Node*> live_nodes(std::size_t shard) const;
   Task<Answer> ask_node(Node* node, node::Command command);
+  static node::Command describing(std::string sku) { return node::GetSku{std::move(sku)}; }
 
   // router_carts.cpp
   Task<Answer> reserve(node::Reserve cart);

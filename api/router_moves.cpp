@@ -28,14 +28,6 @@ constexpr int kPassesMax = 3;
 constexpr std::size_t kKnownMax = 1'000'000, kCameFreeMax = 10'000;
 constexpr Millis kAnswerWithin{5'000}, kNotAgainFor{250}, kLookEvery{10}, kFetchedWithin{2'000};
 
-// Done before the move, a repetition of it is known to the old shard alone.
-bool may_be_repeated(const Command& command) {
-  return std::holds_alternative<node::Receive>(command) ||
-         std::holds_alternative<node::Adjust>(command) ||
-         std::holds_alternative<node::Allow>(command) ||
-         std::holds_alternative<node::GrantTo>(command);
-}
-
 void add(node::StockView& sum, const node::StockView& more) {
   for (const auto total :
        {&node::StockView::on_hand, &node::StockView::held, &node::StockView::sold,
@@ -93,11 +85,11 @@ bool Router::follow(Outcome& moved) {
 Task<Outcome> Router::at_sku(Command command, std::string sku) {
   if (auto* asked = std::get_if<node::GetStock>(&command); asked != nullptr && is_moving(sku))
     co_return co_await stock_of_both(std::move(*asked));
-  std::size_t place = may_be_repeated(command) ? was_at(sku) : place_of(sku);
+  // What has a key and was done before the move is known to the old shard alone.
+  std::size_t place = key_of(command) != nullptr ? was_at(sku) : place_of(sku);
   if (std::holds_alternative<node::PutSku>(command) && is_moving(sku) && place == was_at(sku)) {
-    node::GetSku known;  // one that is new is made where it will stay
-    known.sku = sku;
-    Outcome told = co_await at_shard(place, known, Hint(sku));
+    // One that is new is made where it will stay.
+    Outcome told = co_await at_shard(place, describing(sku), Hint(sku));
     if (told.code == Code::unknown_sku) place = home_of(sku);
   }
   bool fetched = false;
@@ -177,11 +169,7 @@ Task<bool> Router::bring(std::string sku, std::size_t from, std::size_t to, node
   if (from == to) co_return true;  // another map has come meanwhile
   const std::uint64_t version = map_.version;
   for (int pass = 0; pass < kPassesMax; ++pass) {
-    if (pass > 0) {
-      Inbox rest(*this);
-      rest.after(0, kLookEvery);
-      co_await rest.next();
-    }
+    if (pass > 0) co_await pause(kLookEvery);
     bool all = true;
     node::Units left = 0;
     for (const auto& [url, node] : groups_[from]->nodes) {
@@ -246,7 +234,8 @@ Task<std::optional<node::Units>> Router::hand_over(std::string sku, std::uint64_
   if (giver == nullptr) {
     if (handed.code == Code::out_of_range) notes_.push_back(handed.detail);
     // It was made while it moved, in the new shard alone.
-    if (handed.code == Code::unknown_sku) moved_[sku] = *shard_named(shard);
+    if (handed.code == Code::unknown_sku && version == map_.version)
+      moved_[sku] = *shard_named(shard);
     co_return std::nullopt;
   }
   const node::Units left = std::max<node::Units>(0, giver->on_hand - giver->held);
@@ -262,9 +251,7 @@ Task<std::optional<node::Units>> Router::hand_over(std::string sku, std::uint64_
 }
 
 Task<bool> Router::describe(std::string sku, Node* from, Node* to) {
-  node::GetSku asked;
-  asked.sku = sku;
-  Outcome told = co_await ask_node(from, asked);
+  Outcome told = co_await ask_node(from, describing(sku));
   const auto* view = std::get_if<node::SkuView>(&told.view);
   if (view == nullptr) co_return false;
   node::PutSku put;
@@ -281,12 +268,8 @@ Task<bool> Router::describe(std::string sku, Node* from, Node* to) {
 Task<bool> Router::bring_for(std::vector<std::string> skus, crdt::Instant since) {
   bool some = false;
   for (const std::string& sku : skus) {
-    for (Millis waited{0}; brought_[sku].under_way && waited < kFetchedWithin;
-         waited += kLookEvery) {
-      Inbox rest(*this);
-      rest.after(0, kLookEvery);
-      co_await rest.next();
-    }
+    for (Millis waited{0}; brought_[sku].under_way && waited < kFetchedWithin; waited += kLookEvery)
+      co_await pause(kLookEvery);
     const crdt::Instant ended = brought_[sku].ended;
     some = some || ended >= since;
     if (ended != crdt::Instant{} && now_.instant - ended < kNotAgainFor) continue;
@@ -335,23 +318,8 @@ Task<bool> Router::move_from(std::size_t shard, std::uint64_t version) {
     if (page == nullptr || version != map_.version) co_return false;
     std::vector<Task<bool>> under_way;
     for (const node::SkuView& item : page->items) {
-      const std::optional<std::size_t> left_for = shard_named(item.moved_to);
-      if (!is_moving(item.sku) || was_at(item.sku) != shard) {
-        // Moved by an older map; what a return or an end has freed since follows.
-        if (left_for && *left_for != shard && item.left > item.left_held)
-          under_way.push_back(bring(item.sku, shard, *left_for, -1));
-        continue;
-      }
-      ++looking_.skus;
-      const auto known = emptied_.find(item.sku);
-      const bool gone = !item.moved_to.empty() && item.left == 0;
-      if (gone && known != emptied_.end() && known->second == item.handed_over) {
-        ++looking_.moved;
-        continue;
-      }
-      looking_.left += item.left;
-      looking_.held += item.left_held;
-      under_way.push_back(bring(item.sku, shard, home_of(item.sku), gone ? item.handed_over : -1));
+      if (std::optional<Task<bool>> moves = move_one(item, shard))
+        under_way.push_back(*std::move(moves));
       if (under_way.size() < kAtOnce) continue;
       for (Task<bool>& one : under_way) co_await one;
       under_way.clear();
@@ -361,6 +329,27 @@ Task<bool> Router::move_from(std::size_t shard, std::uint64_t version) {
     list.cursor = page->next;
   } while (!list.cursor.empty() && version == map_.version);
   co_return version == map_.version;
+}
+
+// What there is to do for one SKU of a shard, begun. Nothing: it is where it belongs, or all of it
+// has gone.
+std::optional<Task<bool>> Router::move_one(const node::SkuView& item, std::size_t shard) {
+  if (!is_moving(item.sku) || was_at(item.sku) != shard) {
+    // Moved by an older map; what a return or an end has freed since follows.
+    const std::optional<std::size_t> left_for = shard_named(item.moved_to);
+    if (!left_for || item.left <= item.left_held) return std::nullopt;
+    return bring(item.sku, shard, *left_for, -1);
+  }
+  ++looking_.skus;
+  const auto known = emptied_.find(item.sku);
+  const bool gone = !item.moved_to.empty() && item.left == 0;
+  if (gone && known != emptied_.end() && known->second == item.handed_over) {
+    ++looking_.moved;
+    return std::nullopt;
+  }
+  looking_.left += item.left;
+  looking_.held += item.left_held;
+  return bring(item.sku, shard, home_of(item.sku), gone ? item.handed_over : -1);
 }
 
 // A reservation's units came free in a shard that their SKU is not of, or not any more.
@@ -380,9 +369,7 @@ void Router::bring_what_came_free() {
 
 // Only what has moved: no map but one that says so begins a move.
 Task<bool> Router::bring_after(std::string sku, std::size_t shard) {
-  node::GetSku asked;
-  asked.sku = sku;
-  Outcome told = co_await at_shard(shard, asked, Hint(sku));
+  Outcome told = co_await at_shard(shard, describing(sku), Hint(sku));
   const auto* view = std::get_if<node::SkuView>(&told.view);
   if (view == nullptr || view->moved_to.empty()) co_return true;
   const std::optional<std::size_t> to = shard_named(view->moved_to);

@@ -95,9 +95,7 @@ Task<bool> Router::sweep_shard(std::size_t shard, HoldState state, std::int64_t 
       if (!view.metadata.starts_with("{\"holdfast\":{") || view.created_at >= before) continue;
       const bool done = co_await look_at(shard, std::move(view), before);
       all = all && (done || state == HoldState::held);  // those are looked at again anyway
-      Inbox rest(*this);                                // others have more urgent calls
-      rest.after(0, kBetweenLooks);
-      co_await rest.next();
+      co_await pause(kBetweenLooks);                    // others have more urgent calls
     }
     list.cursor = page->next;
   } while (!list.cursor.empty());

@@ -382,7 +382,7 @@ void Engine::on(Now now, const Caller& caller, GrantTo&& command) {
   // A repetition has the answer of the first, whatever has become of the target since.
   if (auto answer = ledger_.answered(command.key, digest_of(command)))
     return finish(caller, *std::move(answer));
-  if (const auto* product = ledger_.known(command.sku))
+  if (crdt::Product* product = ledger_.known(command.sku))
     if (auto elsewhere = moved_away(*product)) return finish(caller, *std::move(elsewhere));
   const auto to = resolve(readers(now), command.to);
   if (!to && names_retired(state_, command.to))

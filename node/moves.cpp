@@ -14,6 +14,18 @@ Outcome no_such(const std::string& sku) {
   return refused(Code::unknown_sku, "no SKU '" + sku + "' is known here");
 }
 
+// A row names no more replicas than a cluster may have: peers refuse one that does.
+bool has_room_for(const crdt::StockCell* own, ReplicaId peer) {
+  return own == nullptr || own->row.move_with(peer) != nullptr ||
+         own->row.moves.size() < crdt::kOriginsMax;
+}
+
+Outcome too_many(const std::string& sku) {
+  return refused(Code::out_of_range,
+                 "SKU '" + sku + "' has moved to and from " + std::to_string(crdt::kOriginsMax) +
+                     " replicas of other shards already, and no row names more");
+}
+
 Outcome shown(const crdt::State& state, const Ledger& ledger, const Product& product,
               ReplicaId peer, Units total) {
   Outcome outcome;
@@ -55,8 +67,8 @@ std::optional<Outcome> moved_away(absl::Span<Product* const> products) {
   return outcome;
 }
 
-std::optional<Outcome> moved_away(const Product& product) {
-  Product* const one[] = {const_cast<Product*>(&product)};
+std::optional<Outcome> moved_away(Product& product) {
+  Product* const one[] = {&product};
   return moved_away(one);
 }
 
@@ -83,9 +95,10 @@ Outcome move_out(crdt::State& state, const Ledger& ledger, const MoveOut& comman
                          "' were seized by a decree and are not accounted for yet: it moves once "
                          "the decree is closed; see GET /v1/failovers");
   }
+  const crdt::StockCell* own = product->stock.find(state.self());
+  if (!has_room_for(own, command.to)) return too_many(command.sku);
   if (moved.shard != command.shard || moved.version != command.version)
     mark(state, *product, command.version, command.shard, command.url, now);
-  const crdt::StockCell* own = product->stock.find(state.self());
   const crdt::Move* before = own == nullptr ? nullptr : own->row.move_with(command.to);
   Units total = before == nullptr ? 0 : before->out;
   const Units units = std::min(ledger.free(*product), crdt::kUnitsMax - total);
@@ -110,6 +123,7 @@ Outcome move_in(crdt::State& state, const Ledger& ledger, const MoveIn& command,
   const crdt::StockCell* own = product->stock.find(state.self());
   const crdt::Move* before = own == nullptr ? nullptr : own->row.move_with(command.from);
   const Units had = before == nullptr ? 0 : before->in;
+  if (!has_room_for(own, command.from)) return too_many(command.sku);
   const Units units = std::max<Units>(0, command.total - had);
   if (!product->stock.has_room(units))
     return refused(Code::out_of_range, "a total of '" + command.sku + "' would pass 2^53-1");

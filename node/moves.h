@@ -26,14 +26,14 @@ namespace holdfast::node {
 // The new place of the first of them that has one, and of the others that are there, too; then new
 // work on these is refused here.
 std::optional<Outcome> moved_away(absl::Span<crdt::Product* const> products);
-std::optional<Outcome> moved_away(const crdt::Product& product);
+std::optional<Outcome> moved_away(crdt::Product& product);
 
 // Errors: unknown_sku; out_of_range: it has an allowance, or a decree has seized of it, and what
 // may be oversold stays where it was stated; unknown_target: `to` is nobody; plan_changed: a newer
 // map wants it here.
 Outcome move_out(crdt::State& state, const Ledger& ledger, const MoveOut& command, Times now);
 // Errors: unknown_sku: describe it here first; plan_changed: meant for another replica;
-// out_of_range.
+// out_of_range: a total, or more replicas than a row may name (move_out: likewise).
 Outcome move_in(crdt::State& state, const Ledger& ledger, const MoveIn& command, Times now);
 
 }  // namespace holdfast::node

@@ -328,7 +328,8 @@ TEST_SUITE("moves") {
     CHECK(all.call(Commit{.id = "r-new-1"}).succeeded());
   }
 
-  TEST_CASE("another map in the middle of a move: what is under way ends by the map that began it") {
+  TEST_CASE(
+      "another map in the middle of a move: what is under way ends by the map that began it") {
     for (int steps = 0; steps < 40; ++steps) {
       Moves all(2);
       all.begin(all.all_to_last());
@@ -346,5 +347,27 @@ TEST_SUITE("moves") {
       all.check_whole();
       CHECK(all.call(all.all_skus("r", 10)).succeeded());
     }
+  }
+
+  TEST_CASE(
+      "arrivals from more replicas than a row may name are refused, and the row stays whole") {
+    Cluster cluster;
+    CHECK(cluster.call(0, PutSku{.sku = "a"}).succeeded());
+    const auto arrive = [&](std::uint64_t from) {
+      return cluster
+          .call(0, MoveIn{.sku = "a",
+                          .version = 1,
+                          .from = ReplicaId{from},
+                          .to = cluster.replica(0),
+                          .total = 1})
+          .code;
+    };
+    for (std::uint64_t from = 1; from <= holdfast::crdt::kOriginsMax; ++from)
+      REQUIRE(arrive(from) == Code::ok);
+    CHECK(arrive(1'000) == Code::out_of_range);
+    CHECK(arrive(7) == Code::ok);
+    cluster.crash(0);
+    cluster.restart(0);
+    CHECK(cluster.truth("a").on_hand == static_cast<Units>(holdfast::crdt::kOriginsMax));
   }
 }

@@ -121,6 +121,26 @@ TEST_SUITE("order contract") {
     for (const auto token : tokens) CHECK(cluster.answered(token));
   }
 
+  TEST_CASE("peers' rows alone make no batch sooner than 3 ms after another; none is left behind") {
+    Cluster cluster({.nodes = 6, .disk_ms_max = 1});
+    stock_up(cluster, 1'000);
+    cluster.run_for(1'000);
+    const auto before = cluster.stats(5).batches;
+    for (int ms = 0; ms < 300; ++ms) {
+      for (std::size_t node = 0; node < 5; ++node)
+        cluster.submit(node, Receive{.sku = "a", .quantity = 1});
+      cluster.run_for(1);
+    }
+    const auto made = cluster.stats(5).batches - before;
+    CHECK(made > 50);
+    CHECK(made <= 101);
+    cluster.run_for(50);
+    for (std::size_t node = 0; node < 5; ++node)
+      CHECK(cluster.state(5).head(cluster.replica(node)) ==
+            cluster.state(node).head(cluster.replica(node)));
+    CHECK(cluster.complaints() == "");
+  }
+
   TEST_CASE("under random schedules of disk and crash, acknowledged is durable") {
     check_property("acknowledged is durable", [] {
       Cluster cluster({.seed = *rc::gen::arbitrary<std::uint64_t>(), .checkpoint_bytes = 500});
