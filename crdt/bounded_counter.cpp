@@ -1,5 +1,7 @@
 #include "crdt/bounded_counter.h"
 
+#include <utility>
+
 namespace holdfast::crdt {
 
 namespace {
@@ -21,8 +23,8 @@ const Move* StockRow::move_with(ReplicaId peer) const {
 }
 
 Move& StockRow::move_at(ReplicaId peer) {
-  const auto at = std::find_if(moves.begin(), moves.end(),
-                               [&](const Move& move) { return move.peer >= peer; });
+  const auto at =
+      std::find_if(moves.begin(), moves.end(), [&](const Move& move) { return move.peer >= peer; });
   if (at != moves.end() && at->peer == peer) return *at;
   return *moves.insert(at, {.peer = peer});
 }
@@ -36,6 +38,10 @@ PeerTotals& StockRow::at(ReplicaId peer) {
 const StockCell* BoundedCounter::find(ReplicaId origin) const {
   const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
   return at != cells_.end() && at->origin == origin ? at->get() : nullptr;
+}
+
+StockCell* BoundedCounter::find(ReplicaId origin) {
+  return const_cast<StockCell*>(std::as_const(*this).find(origin));
 }
 
 StockCell& BoundedCounter::at(ReplicaId origin) {

@@ -66,6 +66,7 @@ using ReplicaSet = absl::flat_hash_set<ReplicaId>;
 class BoundedCounter {
  public:
   const StockCell* find(ReplicaId origin) const;
+  StockCell* find(ReplicaId origin);
   // The origin's cell, made empty if absent.
   StockCell& at(ReplicaId origin);
   const std::vector<CellOf>& cells() const { return cells_; }  // by origin

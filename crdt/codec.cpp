@@ -257,11 +257,13 @@ void append(const T& row, std::string& out) {
 
 DecodedRow take_row(BoundedIn& in) {
   DecodedRow row;
+  const std::size_t before = in.left().size();
   row.kind = static_cast<RowKind>(in.bytes(1).front());
   row.key.assign(in.bytes(in.count()));
   row.sequence = in.varint();
   row.format = static_cast<std::uint8_t>(in.bytes(1).front());
   const std::string_view payload = in.bytes(in.count());
+  row.bytes = static_cast<std::uint32_t>(before - in.left().size());
   require(row.sequence != 0, "a row without a sequence");
   validate_key(row.kind, row.key);
   switch (row.kind) {
@@ -320,10 +322,12 @@ void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint
   out.append(payload);
 }
 
-absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block) {
+absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block, std::size_t expected) {
+  constexpr std::size_t kSmallest = 6;  // bytes of a row
   return guarded([&] {
     BoundedIn in(block);
     std::vector<DecodedRow> rows;
+    rows.reserve(std::min(expected, block.size() / kSmallest));
     while (!in.left().empty()) rows.push_back(take_row(in));
     return rows;
   });

@@ -26,6 +26,7 @@ struct DecodedRow {
   std::string key;
   Sequence sequence = 0;
   std::uint8_t format = kRowFormat;
+  std::uint32_t bytes = 0;  // that it took where it was read
   std::variant<StockRow, HoldRow, KeyRow, SkuRow, MemberRow, DecreeRow, std::string> payload;
 };
 
@@ -43,7 +44,9 @@ void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint
                 std::string_view payload, std::string& out);
 
 // Decodes a block of rows, all of it.
-absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block);
+// `expected`: how many there may be, if that is known.
+absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block,
+                                                    std::size_t expected = 0);
 // The bytes of the next `count` rows, taken from `in`; throws Malformed (archive.h) if they are not
 // there. `last`: the sequence of the last. Says nothing about what is in them.
 class BoundedIn;

@@ -48,7 +48,7 @@ absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   if (!piece.origin) return absl::InvalidArgumentError("a piece of nobody's rows");
   if (piece.after < piece.from || piece.upto < piece.after)
     return absl::InvalidArgumentError("a piece that ends before it begins");
-  auto rows = decode_rows(piece.rows);
+  auto rows = decode_rows(piece.rows, piece.count);
   if (!rows.ok()) return rows.status();
   Sequence before = piece.after;
   for (const DecodedRow& row : *rows) {
@@ -74,10 +74,13 @@ absl::StatusOr<std::optional<Delta>> Staging::add(Piece&& piece) {
   }
   Staged& staged = staged_[piece.origin];
   staged.upto = piece.upto;
-  if (staged.delta.rows.empty())
+  if (staged.delta.rows.empty()) {
     staged.delta.rows = *std::move(rows);
-  else
+    staged.delta.bytes = std::move(piece.rows);
+  } else {
     std::move(rows->begin(), rows->end(), std::back_inserter(staged.delta.rows));
+    staged.delta.bytes += piece.rows;
+  }
   if (!piece.last) return std::optional<Delta>();
   Delta whole = std::move(staged.delta);
   whole.to = piece.upto;

@@ -50,6 +50,7 @@ struct Delta {
   Sequence to = 0;
   std::uint64_t boot = 0;  // that wrote `to`, as in Piece
   std::vector<DecodedRow> rows;
+  std::string bytes;  // of the rows, one behind the other
   // A full transfer: all that the sender has of the origin.
   bool full() const { return from == 0; }
   State::HoldIds hold_ids() const;

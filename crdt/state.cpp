@@ -630,20 +630,22 @@ absl::Status State::fits_feed(ReplicaId from, const DecodedRow& row) const {
   return absl::OkStatus();
 }
 
-absl::Status State::fits(ReplicaId from, const DecodedRow& row) const {
+absl::Status State::fits(ReplicaId from, const DecodedRow& row, StockCell** known) const {
   if (absl::Status status = fits_feed(from, row); !status.ok()) return status;
   if (row.kind != RowKind::stock) return absl::OkStatus();
-  const Product* known = product(row.key);
-  const StockCell* cell = known == nullptr ? nullptr : known->stock.find(from);
-  return cell == nullptr ? absl::OkStatus() : follows(*cell, row);
+  Product* of = product(row.key);
+  StockCell* cell = of == nullptr ? nullptr : of->stock.find(from);
+  if (cell == nullptr) return absl::OkStatus();
+  if (known != nullptr) *known = cell;
+  return follows(*cell, row);
 }
 
-absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row) {
+absl::StatusOr<FeedItem*> State::merge(ReplicaId from, DecodedRow&& row, StockCell* known) {
   if (absl::Status status = fits_feed(from, row); !status.ok()) return status;
   if (row.kind == RowKind::hold && row.sequence <= floor(from) && !hold_of(row.key, from))
     return nullptr;  // of one that was purged, told by a peer that does not know it yet
   bool made = false;
-  FeedItem& item = cell_for(from, row, made);
+  FeedItem& item = known != nullptr ? *known : cell_for(from, row, made);
   if (!made && item.sequence >= row.sequence) return nullptr;
   // One that was made just now holds nothing that could fall.
   if (row.kind == RowKind::stock)

@@ -205,10 +205,12 @@ class State {
 
   // ── merging ──
   // Whether a row is one that `origin` could have written, given what is here. Changes nothing.
-  absl::Status fits(ReplicaId origin, const DecodedRow& row) const;
+  // `known`: is set to what a stock row would replace, if that is here, for merge().
+  absl::Status fits(ReplicaId origin, const DecodedRow& row, StockCell** known = nullptr) const;
   // Takes a row of `origin` if it is newer than what is here. The row, or nullptr if it was not
   // newer. Error, and nothing changed: the row contradicts what one writer could have written.
-  absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row);
+  // `known`: what fits() found, if nothing was dropped since; then it is not searched for again.
+  absl::StatusOr<FeedItem*> merge(ReplicaId origin, DecodedRow&& row, StockCell* known = nullptr);
   // Everything of `origin` up to `to` has been merged. Holds that its purge floor lets go are gone.
   void advance(ReplicaId origin, Sequence to);
 

@@ -38,7 +38,7 @@ struct Config {
   std::uint32_t heartbeat_ms = 500;  // 50 … 60,000
   std::uint32_t suspect_after_ms =
       2500;                   // unreachable after this long without an echo; ≥ 3 heartbeats
-  std::uint32_t push_ms = 5;  // own rows are coalesced this long before they are pushed
+  std::uint32_t push_ms = 20;  // own rows are coalesced this long before they are pushed
   std::uint32_t relay_after_ms =
       500;  // others' rows are relayed to a peer that lacks them this long
   // [store]

@@ -62,6 +62,7 @@ void Driver::submit(Now now) {
     for (const gossip::Note& note : released->net.notes) ports_.note(note);
     ports_.released();
   };
+  ++batches_;
   ports_.store.write(std::move(batch));
 }
 

@@ -57,6 +57,8 @@ class Driver {
   // A turn found the store busy, or a checkpoint goes on: there is something to seal as soon as it
   // is free.
   bool owes_batch() const { return owes_batch_ || engine_.checkpoint_active(); }
+  // That the store was given so far.
+  std::uint64_t batches() const { return batches_; }
 
  private:
   void submit(crdt::Now now);
@@ -65,6 +67,7 @@ class Driver {
   DriverPorts ports_;
   DriverOptions options_;
   bool owes_batch_ = false;
+  std::uint64_t batches_ = 0;
 };
 
 }  // namespace holdfast::node

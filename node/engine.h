@@ -226,6 +226,7 @@ class Engine {
   // engine_peers.cpp: what peers ask and answer
   void on_mesh(crdt::Now now, std::vector<gossip::MeshEvent>&& events);
   void on_delta(crdt::Now now, gossip::DeltaIn&& in);
+  const crdt::StockCell* stock_of(ReplicaId origin, const std::string& sku) const;
   void on_merged(const crdt::FeedItem& item);
   void drop_void_rows();
   void look_for_what_is_gone(ReplicaId origin);

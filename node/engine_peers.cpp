@@ -51,8 +51,9 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   if (in.delta.to <= state_.head(origin) && in.delta.rows.empty()) {
     return mesh_.merged(in.link, origin, in.delta.to);
   }
-  for (const crdt::DecodedRow& row : in.delta.rows)  // all of it, or nothing
-    if (const absl::Status status = state_.fits(origin, row); !status.ok())
+  std::vector<crdt::StockCell*> known(in.delta.rows.size());  // what they replace
+  for (std::size_t i = 0; i < known.size(); ++i)              // all of it, or nothing
+    if (const absl::Status status = state_.fits(origin, in.delta.rows[i], &known[i]); !status.ok())
       return mesh_.reject(in.link, std::string(status.message()));
   const bool replaces = in.delta.full() && state_.head(origin) > 0;
   const auto present = replaces ? in.delta.hold_ids() : crdt::State::HoldIds();
@@ -60,21 +61,24 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   bool void_boots = false;
   JournalPart& part = merged_[origin];
   part.origin = origin;
-  for (crdt::DecodedRow& row : in.delta.rows) {
+  std::string_view left = in.delta.bytes;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    crdt::DecodedRow& row = in.delta.rows[i];
+    const std::string_view bytes = left.substr(0, row.bytes);
+    left.remove_prefix(row.bytes);
     const bool stock = row.kind == crdt::RowKind::stock;
     crdt::PeerTotals before;  // what its last version said of this replica
     if (stock)
-      if (const crdt::Product* product = state_.product(row.key))
-        if (const crdt::StockCell* cell = product->stock.find(origin))
-          if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = *mine;
-    auto merged = state_.merge(origin, std::move(row));
+      if (const crdt::StockCell* cell = known[i] != nullptr ? known[i] : stock_of(origin, row.key))
+        if (const crdt::PeerTotals* mine = cell->row.find(state_.self())) before = *mine;
+    auto merged = state_.merge(origin, std::move(row), known[i]);
     if (!merged.ok())  // it contradicts itself: the vector does not move
       return mesh_.reject(in.link, std::string(merged.status().message()));
     if (*merged == nullptr) continue;
     // Member rows alone must not make member rows move, or they would cause one another for ever.
     moved_since_member_ = moved_since_member_ || (*merged)->kind != crdt::RowKind::member;
     ++counted_.rows_merged;
-    crdt::append_item(**merged, part.rows);
+    part.rows += bytes;  // as they came: nothing is written anew
     if (!stock) {
       if ((*merged)->kind == crdt::RowKind::member)
         void_boots =
@@ -105,11 +109,17 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   for (crdt::Product* product : gained) rights_.gained(*product, times(now));
 }
 
+// Not known before its delta came; nullptr: nor now. (One SKU may come twice in one delta.)
+const crdt::StockCell* Engine::stock_of(ReplicaId origin, const std::string& sku) const {
+  const crdt::Product* product = state_.product(sku);
+  return product == nullptr ? nullptr : std::as_const(product->stock).find(origin);
+}
+
 void Engine::on_merged(const crdt::FeedItem& item) {
   if (item.kind == crdt::RowKind::hold) {
     const auto& hold = static_cast<const crdt::Hold&>(item);
     estate_.merged(hold, times_);
-    copies_.settle(hold.id, times_);
+    if (hold.copied) copies_.settle(hold.id, times_);
   } else if (item.kind == crdt::RowKind::key) {
     copies_.settle_key(static_cast<const crdt::Key&>(item).key, times_);
   } else if (item.kind == crdt::RowKind::decree) {

@@ -192,9 +192,6 @@ rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache
   // the manifest.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.track_and_verify_wals_in_manifest = true;
-  // Takes effect only where RocksDB deems it compatible with the recovery mode; 7.8 does not, and
-  // silently keeps it off. (It honours it for kSkipAnyCorruptedRecords alone, which leaves holes.)
-  options.recycle_log_file_num = 2;
   options.write_buffer_manager =
       std::make_shared<rocksdb::WriteBufferManager>(kMemtablesBytesMax, cache);
   // The meta record alone would keep old logs alive; beyond this its memtable is flushed.
@@ -298,8 +295,9 @@ absl::Status RocksStore::open_database() {
   std::error_code error;
   const bool fresh = !fs::exists(options_.data_dir + "/mark", error);
   rocksdb::DB* db = nullptr;
-  const auto status =
-      rocksdb::DB::Open(database_options(cache, fresh), path_, families, &families_, &db);
+  rocksdb::DBOptions options = database_options(cache, fresh);
+  options.env = env_.get();
+  const auto status = rocksdb::DB::Open(options, path_, families, &families_, &db);
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
   return absl::OkStatus();
@@ -334,6 +332,10 @@ absl::Status RocksStore::open_reader() {
     if (status.ok()) break;
     families_.clear();
   }
+  // That reader takes a torn record for damage where zeros follow it (zeroed_log.h). This one reads
+  // as a start would, from the same files as they are now.
+  if (status.IsCorruption())
+    status = rocksdb::DB::OpenForReadOnly(options, path_, families, &families_, &db);
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
   std::string format;

@@ -51,6 +51,7 @@
 #include "node/high_water_mark.h"
 #include "node/ports.h"
 #include "node/reader_place.h"
+#include "node/zeroed_log.h"
 
 namespace rocksdb {
 class ColumnFamilyHandle;
@@ -125,6 +126,7 @@ class RocksStore final : public Store {
   ReaderPlace reader_;  // of a store that is only read
   std::uint64_t mark_seen_ = 0;
   std::unique_ptr<HighWaterMark> mark_;
+  const std::unique_ptr<rocksdb::Env> env_ = env_with_zeroed_logs();  // outlives db_
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // in the order of enum Family
   std::string meta_;

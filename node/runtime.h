@@ -2,6 +2,7 @@
 // Runtime (edge): the engine's thread and its bounded inbox.
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -36,19 +37,17 @@ class Runtime {
   bool has_left() const { return has_left_; }  // Engine::has_left
 
  private:
+  using Steady = std::chrono::steady_clock;
   // While the store writes a batch no other can follow, so that fewer writes than this, or bytes
-  // from peers, are not worth a wake-up: they wait for it to be durable, some 0.1 ms. A read waits
-  // for nothing.
+  // from peers, are not worth a wake-up: they wait for it to be durable, some 0.1 ms.
   static constexpr std::size_t kWorthATurn = 16;
   static constexpr std::size_t kBytesWorthATurn = 64u << 10;
-  bool worth_a_turn() const {
-    return reads_ || requests_.size() >= worth_ ||
-           (!events_.empty() && event_bytes_ >= worth_bytes_);
-  }
-  // The store is free again: a batch may follow, if there is anything for it.
-  bool may_seal() const {
-    return released_ && (owes_batch_ || !requests_.empty() || !events_.empty());
-  }
+  // A batch costs as much as some ten writes. Once so many came for the last one, the next waits
+  // for as many, but not for long. Who writes alone, or beside two others, waits for nobody.
+  static constexpr std::size_t kCrowd = 4;
+  static constexpr std::chrono::milliseconds kCrowdPace{2};
+
+  bool worth_a_turn() const;
   void run(Driver& driver);
 
   Engine& engine_;
@@ -58,12 +57,14 @@ class Runtime {
   std::condition_variable changed_;
   std::vector<Arrived> requests_;
   std::vector<gossip::NetEvent> events_;
-  bool released_ = false;
-  bool reads_ = false;           // some of the requests are answered from memory
+  std::size_t writes_ = 0;       // of the requests
+  bool reads_ = false;           // some of the others are there: they wait for nothing
   std::size_t event_bytes_ = 0;  // in frames
-  std::size_t worth_ = 1;        // so many requests are worth a turn
-  std::size_t worth_bytes_ = 0;  // and so many bytes of events
+  bool busy_ = false;            // the store writes a batch
+  bool released_ = false;        // it has come to the end of one
   bool owes_batch_ = false;      // Driver's
+  std::size_t crowd_ = 1;        // a batch waits for so many writes
+  Steady::time_point pace_at_;   // till then
   bool waiting_ = false;
   bool stopping_ = false, stops_soon_ = false;
   std::atomic<bool> failed_ = false, confirmed_ = false, may_leave_ = false, has_left_ = false;

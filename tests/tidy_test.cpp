@@ -119,7 +119,7 @@ const std::vector<Owner>& owners() {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
       {"boost/", {"api/", "sim/"}},
-      {"rocksdb/", {"node/rocks_store."}},
+      {"rocksdb/", {"node/rocks_store.", "node/zeroed_log."}},
       {"spdlog/",
        {"gossip/ws_transport.cpp", "node/rocks_store.cpp", "node/log.", "node/serve.",
         "node/runtime.", "node/main.cpp", "api/http_server.cpp", "api/router_process.cpp"}},

@@ -58,10 +58,12 @@ class Released {
   std::vector<std::uint64_t> numbers_;
 };
 
-std::unique_ptr<RocksStore> open_store(const std::string& directory) {
-  auto store = RocksStore::open({.data_dir = directory, .on_failure = [](absl::Status status) {
-                                   MESSAGE("the store failed: ", std::string(status.message()));
-                                 }});
+std::unique_ptr<RocksStore> open_store(const std::string& directory, bool read_only = false) {
+  const auto on_failure = [](absl::Status status) {
+    MESSAGE("the store failed: ", std::string(status.message()));
+  };
+  auto store = RocksStore::open(
+      {.data_dir = directory, .on_failure = on_failure, .read_only = read_only});
   INFO(std::string(store.status().message()));
   REQUIRE(store.ok());
   return *std::move(store);
@@ -198,6 +200,23 @@ std::string child_directory() {
 }
 
 }  // namespace
+
+// Bytes of a log before the zeros that it ends with.
+std::uint64_t written(const fs::path& log) {
+  std::ifstream file(log, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto last = bytes.find_last_not_of('\0');
+  return last == std::string::npos ? 0 : last + 1;
+}
+
+// Of a process that was killed: the log that it wrote last.
+fs::path log_in_use(const std::string& data_dir) {
+  fs::path log;
+  for (const auto& file : fs::directory_iterator(data_dir + "/store"))
+    if (file.path().extension() == ".log" && written(file.path()) > 100'000) log = file.path();
+  REQUIRE(!log.empty());
+  return log;
+}
 
 TEST_CASE("rocks store child: writes without end" * doctest::skip()) {
   const std::string directory = child_directory();
@@ -470,15 +489,11 @@ TEST_CASE("a log that was cut or damaged in its middle is not taken for the whol
   Child child("rocks store child: writes without end", directory.path);
   REQUIRE(child.says("batch 40."));
   child.kill();
-  fs::path log;
-  for (const auto& file : fs::directory_iterator(directory.path + "/store")) {
-    if (file.path().extension() == ".log" && fs::file_size(file) > 100'000) log = file.path();
-  }
-  REQUIRE(!log.empty());
-  SUBCASE("cut") { fs::resize_file(log, fs::file_size(log) / 2); }
+  const fs::path log = log_in_use(directory.path);
+  SUBCASE("cut") { fs::resize_file(log, written(log) / 2); }
   SUBCASE("damaged") {
     std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(fs::file_size(log) / 2));
+    file.seekp(static_cast<std::streamoff>(written(log) / 2));
     file.write("XXXXXXXX", 8);
   }
   const absl::Status status = open_status(directory.path);
@@ -491,15 +506,32 @@ TEST_CASE("a torn end of the log, beyond what was released, is dropped") {
   Child child("rocks store child: writes without end", directory.path);
   REQUIRE(child.says("batch 40."));
   child.kill();
-  for (const auto& file : fs::directory_iterator(directory.path + "/store")) {
-    if (file.path().extension() != ".log" || fs::file_size(file) < 100'000) continue;
-    std::ofstream(file.path(), std::ios::app | std::ios::binary) << std::string(5'000, '\x5a');
+  const fs::path log = log_in_use(directory.path);
+  SUBCASE("behind its zeros") {
+    std::ofstream(log, std::ios::app | std::ios::binary) << std::string(5'000, '\x5a');
   }
-  auto store = open_store(directory.path);
-  const Contents contents = read_all(*store);
-  CHECK(contents.status.ok());
-  REQUIRE(!contents.journal.empty());
-  CHECK(contents.journal.back().first >= 40);
+  SUBCASE("before them: half of a record") {
+    constexpr std::uint64_t kBlock = 32'768, kHeader = 7;
+    const std::uint64_t end = written(log), room = kBlock - end % kBlock;
+    REQUIRE(fs::file_size(log) > end + kBlock);
+    const std::uint64_t begin = room > 2'000 ? end : end + room;
+    const std::uint64_t length = std::min<std::uint64_t>(8'000, kBlock - begin % kBlock - kHeader);
+    std::string half = "sum.";
+    half += static_cast<char>(length & 0xff);
+    half += static_cast<char>(length >> 8);
+    half += '\x01';  // a whole record, so it says
+    half += std::string(length / 2, '\x5a');
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(begin));
+    file << half;
+  }
+  for (const bool read_only : {true, false}) {
+    auto store = open_store(directory.path, read_only);
+    const Contents contents = read_all(*store);
+    CHECK(contents.status.ok());
+    REQUIRE(!contents.journal.empty());
+    CHECK(contents.journal.back().first >= 40);
+  }
 }
 
 TEST_CASE("places that cannot be a data directory are named") {
