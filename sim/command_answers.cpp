@@ -6,7 +6,8 @@ namespace holdfast::sim {
 
 bool is_a_command(EventKind kind) {
   return kind == EventKind::receive || kind == EventKind::adjust || kind == EventKind::allow ||
-         kind == EventKind::grant || kind == EventKind::failover || kind == EventKind::retire;
+         kind == EventKind::grant || kind == EventKind::failover || kind == EventKind::retire ||
+         kind == EventKind::join || kind == EventKind::drain;
 }
 
 void CommandAnswers::answered(const ScenarioEvent& event, const std::string& code,

@@ -1,5 +1,7 @@
 #include "sim/scenario.h"
 
+#include <algorithm>
+
 namespace holdfast::sim {
 
 const std::vector<std::string>& known_policies() {
@@ -10,14 +12,21 @@ const std::vector<std::string>& known_policies() {
 
 const std::vector<std::string>& known_event_kinds() {
   static const std::vector<std::string> names = {
-      "cut",     "slow",      "loss",      "clog",      "crash",         "pause",
-      "restart", "disk_lost", "disk_slow", "disk_full", "disk_put_back", "clock_step",
-      "receive", "adjust",    "allow",     "grant",     "failover",      "retire"};
+      "cut",       "slow",      "loss",      "clog",          "crash",      "pause",   "restart",
+      "disk_lost", "disk_slow", "disk_full", "disk_put_back", "clock_step", "receive", "adjust",
+      "allow",     "grant",     "failover",  "retire",        "join",       "drain"};
   return names;
 }
 
 const std::string& to_string(EventKind kind) {
   return known_event_kinds()[static_cast<std::size_t>(kind)];
+}
+
+bool Scenario::joins_later(std::size_t node) const {
+  return std::any_of(events.begin(), events.end(), [&](const ScenarioEvent& event) {
+    return event.kind == EventKind::join &&
+           std::binary_search(event.nodes.begin(), event.nodes.end(), node);
+  });
 }
 
 std::size_t Scenario::node_count() const { return first_node(regions.size()); }

@@ -115,7 +115,7 @@ const std::vector<std::string>& known_policies();
 
 struct ScenarioNodes {
   std::int64_t heartbeat_ms = 500, suspect_after_ms = 2500;
-  std::int64_t push_ms = 5, relay_after_ms = 500;
+  std::int64_t push_ms = 20, relay_after_ms = 500;
   std::int64_t inbox_delay_ms = 1000;
   Time fsync = 300;  // mean of one batch's write
 };
@@ -139,6 +139,8 @@ enum class EventKind : std::uint8_t {
   grant,          // `region` gives `units` of its rights to `to_region`
   failover,       // `region` is declared lost by `by`, and `fraction` of its rights are seized
   retire,         // a node's replica will never return, says `by`: `successor` ends its holds
+  join,           // nodes that did not run before: their first start
+  drain,          // nodes leave in good order; they wait so long (`extra`) for open holds
 };
 const std::vector<std::string>& known_event_kinds();  // in the order of EventKind
 const std::string& to_string(EventKind kind);
@@ -155,7 +157,7 @@ struct ScenarioEvent {
   std::vector<std::size_t> nodes;  // ascending: faults of nodes
   Time copied = 0;                 // disk_put_back
   double factor = 1;
-  Time extra = 0;
+  Time extra = 0;  // slow, drain
   double share = 0;
   Time step = 0;
   std::size_t region = 0, to_region = 0;
@@ -205,6 +207,7 @@ struct Scenario {
   const ScenarioLink& link(std::size_t from_region, std::size_t to_region) const {
     return links[from_region * regions.size() + to_region];
   }
+  bool joins_later(std::size_t node) const;
   std::size_t node_count() const;
   std::size_t first_node(std::size_t region) const;
   std::size_t region_of_node(std::size_t node) const;

@@ -146,6 +146,12 @@ class EventReader {
         return failover();
       case EventKind::retire:
         return retire();
+      case EventKind::join:
+        return nodes();
+      case EventKind::drain:
+        nodes();
+        table_.span("wait", event_.extra, {0, kDay});
+        return;
     }
   }
 
@@ -328,6 +334,30 @@ void check_overlaps(Problems& problems, const Scenario& scenario) {
   }
 }
 
+// Who opens the shop must be there; and nobody joins twice, or is disturbed before.
+void check_joins(Problems& problems, const Scenario& scenario) {
+  for (const ScenarioEvent& join : scenario.events) {
+    if (join.kind != EventKind::join) continue;
+    for (const std::size_t node : join.nodes) {
+      const std::size_t region = scenario.region_of_node(node), first = scenario.first_node(region);
+      bool opens = false;
+      for (std::size_t i = 0; i < scenario.regions[region].nodes; ++i)
+        opens = opens || !scenario.joins_later(first + i);
+      if (!opens)
+        problems.add(join.line, "event.nodes",
+                     "every node of \"" + scenario.regions[region].name +
+                         "\" joins later: one of them must run from the start");
+      for (const ScenarioEvent& other : scenario.events)
+        if (&other != &join && contains(other.nodes, node) &&
+            (other.at < join.at || other.kind == EventKind::join))
+          problems.add(join.line, "event.nodes",
+                       "\"" + other.label + "\" (line " + std::to_string(other.line) +
+                           ") is about " + scenario.node_name(node) +
+                           " too, which runs only from this join on, and joins once");
+    }
+  }
+}
+
 }  // namespace
 
 void read_events(TableReader& root, Scenario& scenario) {
@@ -348,6 +378,7 @@ void read_events(TableReader& root, Scenario& scenario) {
                    [](const ScenarioEvent& a, const ScenarioEvent& b) { return a.at < b.at; });
   // A restart ends crashes: without it they seem to overlap.
   if (!restart_missing) check_overlaps(root.problems(), scenario);
+  check_joins(root.problems(), scenario);
 }
 
 }  // namespace holdfast::sim

@@ -139,6 +139,14 @@ class ScenarioRun {
     if (!sent) answers_.not_sent(event);
   }
 
+  void drain(const ScenarioEvent& event, std::size_t node) {
+    answers_.asked(event);
+    const bool sent = holdfast_->drain(node, event.extra, [this, &event](const std::string& code) {
+      answers_.answered(event, code);
+    });
+    if (!sent) answers_.not_sent(event);
+  }
+
   void command(const ScenarioEvent& event) {
     if (holdfast_ == nullptr) return;
     const auto each_sku = [&](const char* what, const std::string& body) {
@@ -159,6 +167,13 @@ class ScenarioRun {
       case EventKind::failover:
       case EventKind::retire:
         return decree(event);
+      case EventKind::join:
+        answers_.asked(event);
+        for (const std::size_t node : event.nodes) holdfast_->join(node);
+        return answers_.answered(event, "");
+      case EventKind::drain:
+        for (const std::size_t node : event.nodes) drain(event, node);
+        return;
       default:
         return;  // faults are scenario_world's
     }

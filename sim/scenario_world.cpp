@@ -47,7 +47,7 @@ WorldOptions world_of(const Scenario& scenario) {
   for (const ScenarioRegion& region : scenario.regions) {
     world.regions.push_back(region.name);
     for (std::size_t i = 0; i < region.nodes; ++i) {
-      NodePlan node{.region = region.name};
+      NodePlan node{.region = region.name, .spare = scenario.joins_later(world.nodes.size())};
       node.costs.request = std::max<Time>(1, static_cast<Time>(kSecond / region.capacity));
       node.costs.late = std::max<Time>(1, node.costs.request / kLateIsCheaper);
       node.inbox_max =

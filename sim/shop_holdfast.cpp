@@ -14,6 +14,7 @@ constexpr int kVerbAttempts = 12;
 constexpr Time kVerbPatience = 5 * kSecond;
 constexpr std::size_t kImportsAtOnce = 256;
 constexpr Time kImportPause = 100 * kMillisecond;
+constexpr Time kReadinessEvery = 100 * kMillisecond;
 
 }  // namespace
 
@@ -32,15 +33,52 @@ HoldfastShop::HoldfastShop(World& world, Checks& checks, const Scenario& scenari
       checks_(checks),
       scenario_(scenario),
       options_(options),
-      decrees_(world, checks) {}
+      decrees_(world, checks) {
+  for (std::size_t node = 0; node < world.nodes(); ++node)
+    if (scenario.joins_later(node)) aside_.insert(node);
+}
 
 std::optional<std::size_t> HoldfastShop::node_for(std::size_t region) {
   const auto& nodes = world_.nodes_of(options_.central_region.value_or(region));
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Machine& machine = world_.node(nodes[++turn_ % nodes.size()]);
-    if (machine.lives() && !machine.paused()) return machine.place();
+    if (machine.lives() && !machine.paused() && !aside_.contains(machine.place()))
+      return machine.place();
   }
   return std::nullopt;
+}
+
+// ── members come and go ─────────────────────────────────────────────────────────────────────────
+
+void HoldfastShop::join(std::size_t node) {
+  world_.node(node).start();
+  take_when_ready(node);
+}
+
+void HoldfastShop::take_when_ready(std::size_t node) {
+  Machine& machine = world_.node(node);
+  if (machine.lives() && !machine.paused() && machine.stats().ready) {
+    aside_.erase(node);
+    return;
+  }
+  world_.events().after(kReadinessEvery, [this, node] { take_when_ready(node); });
+}
+
+bool HoldfastShop::drain(std::size_t node, Time wait, OnCommand done) {
+  if (!world_.node(node).lives()) return false;
+  aside_.insert(node);
+  world_.http(world_.region_of(node), node,
+              {"POST", "/v1/cluster/drain",
+               R"({"wait_seconds":)" + std::to_string(wait / kSecond) + "}", ""},
+              [this, node, done = std::move(done)](const api::Response& response) {
+                if (response.status >= 300) aside_.erase(node);  // it stays
+                done(response.status < 300 ? "" : code_of(response));
+              });
+  return true;
+}
+
+bool HoldfastShop::is_of_the_shop(const Machine& machine) const {
+  return !machine.was_retired() && (machine.lives() || !aside_.contains(machine.place()));
 }
 
 // ── opening ─────────────────────────────────────────────────────────────────────────────────────
@@ -74,13 +112,18 @@ absl::Status HoldfastShop::open(const OpeningStock& stock, Time limit) {
           "network's latency and loss, and at capacity");
     return import_status_;
   };
+  const auto& first = world_.nodes_of(0);
+  const std::size_t catalogue_at = *std::find_if(
+      first.begin(), first.end(), [&](std::size_t node) { return !aside_.contains(node); });
   for (const std::string& sku : scenario_.skus)
-    call(0, world_.nodes_of(0).front(), {"PUT", "/v1/skus/" + sku, "{}", ""});
+    call(0, catalogue_at, {"PUT", "/v1/skus/" + sku, "{}", ""});
   if (absl::Status status = finish(); !status.ok()) return status;
   for (std::size_t region = 0; region < world_.options().regions.size(); ++region) {
     const std::size_t at = options_.central_region.value_or(region);
     for (std::size_t sku = 0; sku < scenario_.skus.size(); ++sku) {
-      const auto& nodes = world_.nodes_of(at);
+      std::vector<std::size_t> nodes;
+      for (const std::size_t node : world_.nodes_of(at))
+        if (!aside_.contains(node)) nodes.push_back(node);
       const Units units = stock.units[region][sku], allowed = stock.allowance[region][sku];
       const std::string path = "/v1/skus/" + scenario_.skus[sku];
       for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -143,6 +186,9 @@ void HoldfastShop::verb(const Cart& cart, const char* what, OnShopDone done) {
 
 void HoldfastShop::try_verb(const std::shared_ptr<Verb>& verb) {
   if (verb->answered || verb->attempts++ == kVerbAttempts) return;
+  // What it had is its heir's, once it has left.
+  if (world_.node(verb->home).was_retired())
+    verb->home = node_for(verb->region).value_or(verb->home);
   world_.http(verb->region, verb->home, {"POST", verb->target, "{}", ""},
               [verb](const api::Response& response) {
                 if (response.status >= 500 || std::exchange(verb->answered, true)) return;
@@ -252,11 +298,14 @@ Time HoldfastShop::lag(std::size_t region) const {
 }
 
 bool HoldfastShop::converged() const {
+  std::optional<std::uint64_t> digest;
   for (std::size_t i = 0; i < world_.nodes(); ++i) {
     const Machine& machine = world_.node(i);
-    if (!machine.lives() || machine.engine().state().has_unsealed() ||
-        machine.engine().state().digest() != world_.node(0).engine().state().digest())
-      return false;
+    if (!is_of_the_shop(machine)) continue;
+    if (!machine.lives() || machine.engine().state().has_unsealed()) return false;
+    const std::uint64_t of = machine.engine().state().digest();
+    if (digest.value_or(of) != of) return false;
+    digest = of;
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "sim/checks.h"
 #include "sim/shop.h"
@@ -39,6 +40,10 @@ class HoldfastShop final : public Shop {
   // problem's code, or an empty text if all is well; or it never hears.
   using OnCommand = std::function<void(const std::string& code)>;
   bool post(std::size_t region, const std::string& target, const std::string& body, OnCommand done);
+  // A node starts that did not run before; it takes customers once it says that it is ready.
+  void join(std::size_t node);
+  // It takes no customers from now on, and leaves. False: it does not run.
+  bool drain(std::size_t node, Time wait, OnCommand done);
   ShopDecrees& decrees() { return decrees_; }
   // Told by whoever watches the machines: how far an origin's writes are durable.
   void on_durable(const Machine& machine);
@@ -48,6 +53,8 @@ class HoldfastShop final : public Shop {
   void import(std::size_t region, std::size_t node, HttpCall call);
   // A node that takes the region's customers: one that lives, in turns. None: the region is down.
   std::optional<std::size_t> node_for(std::size_t region);
+  void take_when_ready(std::size_t node);
+  bool is_of_the_shop(const Machine& machine) const;  // it runs, or should
   struct Verb {
     std::uint32_t region = 0;
     std::size_t home = 0;  // the node that was asked for the hold
@@ -69,6 +76,7 @@ class HoldfastShop final : public Shop {
   const Scenario& scenario_;
   HoldfastShopOptions options_;
   ShopDecrees decrees_;
+  std::set<std::size_t> aside_;  // nodes that take no customers: not yet, or no more
   std::uint64_t turn_ = 0, commands_ = 0;
   std::size_t imports_ = 0;  // open calls
   absl::Status import_status_;

@@ -15,6 +15,7 @@ struct Case {
   bool cut = true;        // for six of the ten minutes
   std::string top, more;  // keys at the top of the file; tables at its end
   bool overload = false;  // of us, for two minutes
+  int nodes_of_us = 1;
 };
 
 Scenario scenario_of(const Case& of) {
@@ -36,6 +37,8 @@ abandon_percent = 10
 think = ["1s", "5s"]
 ttl = "30s"
 )";
+  text.insert(text.find("[[region]]\nname = \"eu\""),
+              "nodes = " + std::to_string(of.nodes_of_us) + "\n");
   if (of.overload) {
     text.insert(text.find("[[region]]\nname = \"eu\""), "capacity = 20\n");
     text += "[[demand.burst]]\nat = \"3m\"\nfor = \"2m\"\nfactor = 120\nregions = \"us\"\n";
@@ -289,6 +292,24 @@ TEST_CASE("scenario run: carts of the warm-up are not counted") {
   CHECK(late.totals.carts < all.totals.carts * 2 / 3);
   CHECK(late.totals.carts > all.totals.carts / 3);
   CHECK(late.hash == all.hash);  // they come all the same
+}
+
+TEST_CASE("scenario run: a node joins, another leaves, and nobody is refused for it") {
+  Case of{.policy = "proportional", .units_per_sku = 3'000, .cut = false};
+  of.top = "";
+  of.more =
+      "[[event]]\nat = \"2m\"\nkind = \"join\"\nnodes = \"us-2\"\n"
+      "[[event]]\nat = \"5m\"\nkind = \"drain\"\nnodes = \"us-1\"\nwait = \"5s\"\n"
+      "[[event]]\nat = \"7m\"\nkind = \"drain\"\nnodes = \"us-2\"\n"
+      "[expect]\noversold_max = 0\navailability_min = 100\nwithin_bound = true\n"
+      "refused_max_percent = 0\nconverged_within = \"30s\"\n";
+  of.nodes_of_us = 2;
+  const Report report = report_of(of);
+  for (const CheckResult& check : report.checks) CHECK_MESSAGE(check.passed, check.name);
+  REQUIRE(report.faults.size() == 3);
+  CHECK(report.faults[0].answer == "done");
+  CHECK(report.faults[1].answer == "done");
+  CHECK(report.faults[2].answer.find("refused: ") == 0);  // the last of its region stays
 }
 
 TEST_CASE("scenario run: equal scenarios have equal hashes, other seeds others") {

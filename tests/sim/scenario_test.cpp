@@ -206,6 +206,25 @@ TEST_SUITE("scenario") {
             "event.fraction: is not a known key; known here: at, by, kind, label, node, successor");
   }
 
+  TEST_CASE("events: members that come and go") {
+    const std::string join = "kind = \"join\"\nnodes = \"us-2\"\n";
+    const auto scenario =
+        good({.more = event("at = \"1m\"\n" + join) +
+                      event("at = \"2m\"\nkind = \"drain\"\nnodes = \"us-1\"\nwait = \"20s\"")});
+    REQUIRE(scenario.events.size() == 2);
+    CHECK(scenario.joins_later(1));
+    CHECK_FALSE(scenario.joins_later(0));
+    CHECK(scenario.events[1].kind == sim::EventKind::drain);
+    CHECK(scenario.events[1].extra == 20 * sim::kSecond);
+    CHECK(message({.more = event("at = \"1m\"\nkind = \"join\"\nnodes = \"eu\"")})
+              .find("every node of \"eu\" joins later") != std::string::npos);
+    CHECK(message({.more = event("at = \"1m\"\n" + join) + event("at = \"2m\"\n" + join)})
+              .find("joins once") != std::string::npos);
+    CHECK(message({.more = event("at = \"1m\"\nkind = \"pause\"\nnodes = \"us-2\"\nfor = \"1m\"") +
+                           event("at = \"2m\"\n" + join)})
+              .find("runs only from this join on") != std::string::npos);
+  }
+
   TEST_CASE("expectations of decrees") {
     const auto scenario = good({.more = "[expect]\nwithin_bound = true\ndecrees_closed = true\n"
                                         "spent_unseen_min = 7\nfetched_max_percent = 1\n"});
@@ -443,7 +462,7 @@ TEST_SUITE("scenario: bad input") {
         unknown, "kind",
         "event.kind: must be one of cut, slow, loss, clog, crash, pause, restart, disk_lost, "
         "disk_slow, disk_full, disk_put_back, clock_step, receive, adjust, allow, grant, failover, "
-        "retire, is \"earthquake\"");
+        "retire, join, drain, is \"earthquake\"");
     refused({.more = event("kind = \"restart\"\nnodes = \"us\"")}, "[[event]]",
             "event.at: is missing: set it");
     refused({.more = event("at = \"1h\"\nkind = \"restart\"\nnodes = \"us\"")}, "at = \"1h\"",
