@@ -61,10 +61,11 @@ Refusal take_state(const std::string& text, std::optional<crdt::HoldState>& stat
   return std::nullopt;
 }
 
-Refusal take_copies(const std::string& text, bool& all) {
-  all = text == "all";
-  return all ? std::nullopt
-             : Refusal(invalid("copies", "must be all; left out, copies that stand are listed"));
+Refusal take_copies(const std::string& text, node::ListReservations& command) {
+  command.all_copies = text == "all";
+  command.overruled = text == "overruled";
+  if (command.all_copies || command.overruled) return std::nullopt;
+  return invalid("copies", "must be all or overruled; left out, copies that stand are listed");
 }
 
 }  // namespace
@@ -102,7 +103,7 @@ std::optional<Problem> read_query(const Query& query, node::ListReservations& co
     if (at == 0) return take_state(value, command.state);
     if (at == 2) return take_limit(value, command.limit);
     if (at == 3) return take_cursor(value, command.cursor);
-    if (at == 4) return take_copies(value, command.all_copies);
+    if (at == 4) return take_copies(value, command);
     command.sku = value;
     return check_name("sku", value);
   });

@@ -9,14 +9,14 @@
 // node, if it was not sent at all, or if sending it twice does no harm; a POST without
 // Idempotency-Key is given one for that. A read that takes long is asked of a second node as well.
 //
-// A cart over several shards (router_carts.cpp). All parts but one are held first, at once, under
-// ids of their own ("part:…"); then the last one, in the first of the shards by name, under the
-// cart's own id, and its metadata names the others: that is the record, and the moment at which the
-// cart is made. If a part is refused, the others are released. Refused for want of stock while
-// others compete, it is tried once more part by part in that order, so that of two carts that want
-// the same last units one gets them. A commit begins with the record, and that decides it; if
-// another part has expired by then, what was sold is returned, and the cart is closed. A commit of
-// some lines alone ends with the record, and is undone if it stops before.
+// A cart over several shards (router_reserve.cpp, router_carts.cpp). All parts but one are held
+// first, at once, under ids of their own ("part:…"); then the last one, in the first of the shards
+// by name, under the cart's own id, and its metadata names the others: that is the record, and the
+// moment at which the cart is made. If a part is refused, the others are released. Refused for want
+// of stock while others compete, it is tried once more part by part in that order, so that of two
+// carts that want the same last units one gets them. A commit begins with the record, and that
+// decides it; if another part has expired by then, what was sold is returned, and the cart is
+// closed. A commit of some lines alone ends with the record, and is undone if it stops before.
 //
 // While SKUs move from one shard to another (router_moves.cpp) each router hands their units over,
 // SKU by SKU, and at once what a customer asks for. Until a SKU has been marked as moved it is
@@ -175,13 +175,11 @@ class Router {
   using Wholes = std::variant<Whole, Answer>;
 
   // router.cpp
-  bool can_be_reached(std::size_t shard) const;
   // The shard where a SKU belongs by the map, and where it is, as far as is known here.
   std::size_t home_of(std::string_view sku) const { return places_[map_.shard_of(sku)]; }
   std::size_t place_of(const std::string& sku) const;
   Task<bool> serve(std::uint64_t token, node::Command command);
   Task<Answer> decide(node::Command command);
-  Task<Answer> at_shard(std::size_t shard, node::Command command, Hint hint);
   // Of one reservation one call after the other, in the order of their coming; as far as this
   // router goes. Nodes decide between routers.
   class Turn {
@@ -201,23 +199,30 @@ class Router {
     Inbox inbox_;
   };
   Task<Answer> in_turn(node::Command command, std::string id);
-  Task<Answer> ask_hedged(std::vector<Node*> candidates, node::Command command);
-  Task<Answer> availability(node::GetAvailability command);
-  Task<Answer> list(node::ListSkus command);
-  Task<Answer> list(node::ListReservations command);
-  Task<bool> probe(std::size_t group, std::string url);
-  std::vector<Node*> candidates(std::size_t shard, const Hint& hint);
-  void probe_all();
-  void learn(Group& group, const node::ClusterView& view);
-  Answer cluster() const;
-  Answer metrics() const;
-  Answer unreachable(std::size_t shard, const std::string& what) const;
   static std::string hexadecimal(std::uint64_t number) {
     return crdt::to_string(crdt::ReplicaId{number});
   }
   Task<bool> pause(crdt::Millis time);
   static node::IdempotencyKey* key_of(node::Command& command);  // nullptr: it takes none
+  static std::string sku_of(const node::Command& command);      // "": it is about none
   std::string fresh();  // 16 hexadecimal digits that no other call gets
+
+  // router_nodes.cpp
+  bool can_be_reached(std::size_t shard) const;
+  Task<Answer> at_shard(std::size_t shard, node::Command command, Hint hint);
+  Task<Answer> ask_hedged(std::vector<Node*> candidates, node::Command command);
+  Task<bool> probe(std::size_t group, std::string url);
+  std::vector<Node*> candidates(std::size_t shard, const Hint& hint);
+  void probe_all();
+  void learn(Group& group, const node::ClusterView& view);
+  Answer unreachable(std::size_t shard, const std::string& what) const;
+
+  // router_views.cpp
+  Task<Answer> availability(node::GetAvailability command);
+  Task<Answer> list(node::ListSkus command);
+  Task<Answer> list(node::ListReservations command);
+  Answer cluster() const;
+  Answer metrics() const;
 
   // router_moves.cpp
   std::size_t was_at(std::string_view sku) const { return places_[map_.shard_before(sku)]; }
@@ -246,7 +251,7 @@ class Router {
   Task<Answer> ask_node(Node* node, node::Command command);
   static node::Command describing(std::string sku) { return node::GetSku{std::move(sku)}; }
 
-  // router_carts.cpp
+  // router_reserve.cpp
   Task<Answer> reserve(node::Reserve cart);
   Task<Answer> reserve_where_it_is(node::Reserve cart);
   // By the map as it was when the cart came: another one may follow meanwhile.
@@ -259,6 +264,8 @@ class Router {
                            std::size_t shard, std::vector<Part> others);
   Task<std::optional<Answer>> standing(const node::Reserve& cart, std::vector<std::size_t> shards);
   Task<bool> release_all(std::vector<Part> parts);
+
+  // router_carts.cpp
   Task<Answer> verb(node::Command command, std::string id);
   Task<Answer> commit(node::Commit command, Cart cart);
   Task<Answer> commit_lines(node::Commit command, Cart cart);
@@ -269,11 +276,14 @@ class Router {
   Task<Answer> show(std::string id, Cart cart, node::Code code);
   Task<std::variant<Cart, Answer>> locate(std::string id);
   Task<Wholes> read_all(std::string id, Cart cart);
+  Task<bool> read_at_homes(Whole& whole);
+  static bool have_sold(const Whole& whole, const std::vector<node::Line>& lines);
   Task<bool> undo(Whole whole);
   Task<Answer> settle_lines(node::Commit command, Cart cart, Answer why);
   Task<std::vector<Answer>> at_parts(std::vector<Part> parts, std::vector<node::Command> commands);
   std::optional<Cart> cart_of(const node::ReservationView& view, std::size_t shard) const;
   void remember(const std::string& id, Cart cart);
+  bool take_parts(Cart& cart, const node::ReservationView& record);   // true: it had others
   static const node::ReservationView* view_of(const Answer& answer);  // nullptr: it shows none
   static bool sold(const node::ReservationView& view);  // some of it, and not come back
   static node::Command reading(std::string id);
@@ -288,6 +298,8 @@ class Router {
   void finish_later(const std::string& id, Cart cart);
   Task<bool> settle_unfinished(std::string id, Cart cart);
   Task<bool> undo_sold(Whole whole);
+  Task<bool> sweep_overruled(std::size_t shard);
+  Task<bool> undo_parts_of(node::ReservationView overruled, Cart cart);
   bool knows_record_of(const node::ReservationView& part) const;
   Task<bool> look_at(std::size_t shard, node::ReservationView view, std::int64_t before);
   Task<bool> settle_part(std::size_t shard, node::ReservationView part, std::int64_t before);

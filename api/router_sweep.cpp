@@ -6,13 +6,17 @@
 //   a record is committed, a part of it has expired              what was sold comes back
 //   a record is held, a part of it has ended                      likewise: a commit of some lines
 //                                                                 that never came to its own end
+//   a record has given way to another, which names other parts   what was sold of its own comes
+//                                                                 back
 //
 // Only what has been so for `settle_after` (a part without a record: `left_over_after`), so that no
-// router is still at it. Committed records are looked at when a router starts: later ones are
-// driven by routers that live, and remember those of which they could not reach a part.
+// router is still at it. Committed ones are looked at when a router starts: later ones are driven
+// by routers that live, look again at what they have committed, and remember those of which they
+// could not reach a part.
 
 #include <algorithm>
 
+#include "api/cart_rows.h"
 #include "api/router.h"
 
 namespace holdfast::api {
@@ -37,6 +41,7 @@ Task<bool> Router::sweep() {
   for (std::size_t shard = 0; shard < groups_.size(); ++shard) {
     all = co_await sweep_shard(shard, HoldState::held, before) && all;
     if (!swept_) all = co_await sweep_shard(shard, HoldState::committed, before) && all;
+    co_await sweep_overruled(shard);
   }
   const std::map<std::string, Cart> unfinished = std::exchange(unfinished_, {});
   for (const auto& [id, cart] : unfinished) {
@@ -66,6 +71,7 @@ Task<bool> Router::settle_unfinished(std::string id, Cart cart) {
   auto* whole = std::get_if<Whole>(&all);
   if (whole == nullptr) co_return false;
   const ReservationView record = whole->views.front();
+  take_parts(cart, record);
   // While no part has expired, both are as customers wanted it: lines of other parts alone were
   // committed, or all that the record had sold has come back since.
   const bool whole_commit = record.state == HoldState::committed;
@@ -92,7 +98,7 @@ Task<bool> Router::sweep_shard(std::size_t shard, HoldState state, std::int64_t 
     auto* page = std::get_if<node::ReservationPage>(&outcome.view);
     if (page == nullptr) co_return false;
     for (ReservationView& view : page->items) {
-      if (!view.metadata.starts_with("{\"holdfast\":{") || view.created_at >= before) continue;
+      if (!view.metadata.starts_with(kRowPrefix) || view.created_at >= before) continue;
       const bool done = co_await look_at(shard, std::move(view), before);
       all = all && (done || state == HoldState::held);  // those are looked at again anyway
       co_await pause(kBetweenLooks);                    // others have more urgent calls
@@ -109,6 +115,53 @@ Task<bool> Router::look_at(std::size_t shard, ReservationView view, std::int64_t
   if (view.state == HoldState::held) co_return co_await settle_part(shard, std::move(view), before);
   co_return true;
 }
+
+// ── two records of one cart ──
+
+// Two routers made one cart at once, at two nodes that could not see each other. Once these have,
+// one record gives way, and what it had of its own shard is back; what it named elsewhere is not.
+Task<bool> Router::sweep_overruled(std::size_t shard) {
+  node::ListReservations list{.limit = kPage, .overruled = true};
+  do {
+    Outcome outcome = co_await at_shard(shard, list, Hint());
+    auto* page = std::get_if<node::ReservationPage>(&outcome.view);
+    if (page == nullptr) co_return false;
+    for (ReservationView& view : page->items) {
+      std::optional<Cart> cart = cart_of(view, shard);
+      if (!cart || cart->others.empty()) continue;
+      co_await undo_parts_of(std::move(view), *std::move(cart));
+      co_await pause(kBetweenLooks);
+    }
+    list.cursor = page->next;
+  } while (!list.cursor.empty());
+  co_return true;
+}
+
+Task<bool> Router::undo_parts_of(ReservationView overruled, Cart cart) {
+  Turn turn(*this, overruled.id);
+  if (!turn.is_mine()) co_return false;
+  Outcome read = co_await at_shard(cart.shard, reading(overruled.id), Hint());
+  const ReservationView* record = view_of(read);
+  Cart standing = cart;
+  // An adopted copy names the same parts, and these stand.
+  if (record == nullptr || !take_parts(standing, *record)) co_return false;
+  for (const Part& part : cart.others) {
+    Outcome stray = co_await at_shard(part.shard, reading(part.id), Hint());
+    const ReservationView* view = view_of(stray);
+    if (view == nullptr || !sold(*view)) continue;  // what is held is settled like all that is left
+    Whole alone;
+    alone.parts.push_back(part);
+    alone.views.push_back(*view);
+    const bool undone = co_await undo(std::move(alone));
+    if (undone)
+      notes_.push_back("reservation '" + overruled.id +
+                       "' was made by two routers at once: a part of the record that does not "
+                       "stand has come back");
+  }
+  co_return true;
+}
+
+// ── what was left half done ──
 
 Task<bool> Router::settle_part(std::size_t shard, ReservationView part, std::int64_t before) {
   const std::string of = part_of(part);

@@ -157,6 +157,7 @@ struct ToHttp {
     if (c.state) target += "&state=" + std::string(kStates[static_cast<int>(*c.state)]);
     if (c.sku) target += "&sku=" + percent_encoded(*c.sku);
     if (c.all_copies) target += "&copies=all";
+    if (c.overruled) target += "&copies=overruled";
     if (!c.cursor.empty()) target += "&cursor=" + percent_encoded(c.cursor);
     return get(std::move(target));
   }

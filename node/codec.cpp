@@ -332,6 +332,11 @@ std::uint64_t digest_fields(const Fields&... fields) {
 }  // namespace
 
 std::uint64_t digest_of(const Reserve& c) {
+  // Of a cart over several shards each router draws other parts. What makes two records of it the
+  // same is the digest that they begin with, of what the client asked for.
+  if (c.metadata.starts_with(kRecordPrefix))
+    return digest_fields(c.lines, c.ttl_seconds, c.partial,
+                         c.metadata.substr(0, kRecordPrefix.size() + kRecordDigest));
   return digest_fields(c.lines, c.ttl_seconds, c.partial, c.metadata);
 }
 std::uint64_t digest_of(const Receive& c) { return digest_fields(c.sku, c.quantity); }

@@ -98,6 +98,11 @@ struct GetAvailability {
 // region; also another region. It protects the record, not the units.
 enum class Durability : std::uint8_t { node = 0, region = 1, remote = 2 };
 
+// What the metadata of a router's record of a cart over several shards begins with
+// (api/cart_rows.h), and how many digits of a digest follow.
+inline constexpr std::string_view kRecordPrefix = "{\"holdfast\":{\"digest\":\"";
+inline constexpr std::size_t kRecordDigest = 16;
+
 struct Reserve {
   std::string id;
   std::vector<Line> lines;
@@ -132,6 +137,7 @@ struct ListReservations {
   std::uint32_t limit = 100;
   std::string cursor;
   bool all_copies = false;  // also those that another stands for; each with a CopyView
+  bool overruled = false;   // only those that have given way for good; likewise
 };
 
 // Declares replicas lost and seizes what they are believed to have left: every replica of a region
@@ -471,5 +477,7 @@ struct Reply {
 using Submit = std::function<bool(std::vector<Request>&&)>;
 // Receives replies, many at a time. Called from the node's own threads; must not block.
 using Deliver = std::function<void(std::vector<Reply>&&)>;
+
+Outcome refused(Code code, std::string detail);
 
 }  // namespace holdfast::node

@@ -138,6 +138,4 @@ class Ledger {
 // Lines of one cart that name the same SKU become one; ascending by SKU.
 std::vector<Line> summed(std::vector<Line> lines);
 
-Outcome refused(Code code, std::string detail);
-
 }  // namespace holdfast::node

@@ -194,14 +194,14 @@ Outcome list_reservations(const Readers& from, const ListReservations& command) 
     }
     const Hold& hold = *at->second;
     const bool stands = from.state.hold(hold.id) == &hold;
-    if (!stands && !command.all_copies) continue;
+    if (command.overruled ? !hold.row.overruled : !stands && !command.all_copies) continue;
     if (command.sku && std::none_of(hold.row.lines.begin(), hold.row.lines.end(),
                                     [&](const auto& line) { return line.sku == *command.sku; }))
       continue;
     Outcome shown = read_hold(from, hold, Code::ok);
     auto& view = std::get<std::unique_ptr<ReservationView>>(shown.view);
     if (command.state && view->state != *command.state) continue;
-    if (command.all_copies) view->copy = copy_view(hold, stands);
+    if (command.all_copies || command.overruled) view->copy = copy_view(hold, stands);
     page.items.push_back(std::move(*view));
   }
   return ok(std::move(page));

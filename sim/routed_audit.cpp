@@ -30,7 +30,7 @@ void RoutedAudit::run() {
   for (std::size_t shard = 0; shard < world_.shards(); ++shard) read_shard(shard);
   check_parts();
   for (const CartAccount& account : shoppers_.carts())
-    if (world_.going() && !world_.calls().contested(account.cart.id)) check_cart(account);
+    if (world_.going() && !world_.calls().may_be_twice(account.cart.id)) check_cart(account);
   for (const std::string& sku : world_.plan().skus)
     if (world_.going()) check_stock(sku);
   if (const std::string left = not_moved(); !left.empty()) world_.fail("not-moved", left);
@@ -70,7 +70,7 @@ void RoutedAudit::read_shard(std::size_t shard) {
       if (view.state == crdt::HoldState::held)
         world_.fail("held-too-long", "'" + id + "' is held, by its rows");
       add(sold_, RoutedShoppers::units_sold(view));
-      if (!rows_.emplace(id, std::move(view)).second && !world_.calls().contested(id))
+      if (!rows_.emplace(id, std::move(view)).second && !world_.calls().may_be_twice(id))
         world_.fail("in-two-shards", "'" + id + "' is in two shards");
     }
     list.cursor = page->next;
@@ -81,7 +81,7 @@ void RoutedAudit::check_parts() {
   for (const auto& [id, view] : rows_) {
     const std::string* const cart = world_.calls().cart_of_part(id);
     if (cart == nullptr || RoutedShoppers::units_sold(view).empty()) continue;
-    if (world_.calls().contested(*cart)) continue;
+    if (world_.calls().may_be_twice(*cart)) continue;
     const auto record = rows_.find(*cart);
     if (record == rows_.end() || !names(record->second, id))
       world_.fail("part-without-a-record", "'" + id + "' of " + *cart + " is sold");
@@ -180,7 +180,7 @@ std::optional<Outcome> RoutedAudit::ask_router(const node::Command& command) {
 }
 
 void RoutedAudit::check_answers(const CartAccount& account) {
-  if (!account.held || world_.calls().contested(account.cart.id)) return;
+  if (!account.held || world_.calls().may_be_twice(account.cart.id)) return;
   const std::optional<Outcome> outcome = ask_router(node::GetReservation{account.cart.id});
   const auto* view =
       outcome ? std::get_if<std::unique_ptr<ReservationView>>(&outcome->view) : nullptr;

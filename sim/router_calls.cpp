@@ -69,6 +69,7 @@ void RouterCalls::note(const node::Command& command) {
   if (made == nullptr || !saw_) return;
   if (!made->id.starts_with("part:")) {
     records_[made->id].insert(made->metadata);
+    if (made->partial) in_part_.insert(made->id);
     return;
   }
   static constexpr std::string_view kKey = "\"part_of\":\"";

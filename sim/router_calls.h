@@ -50,8 +50,13 @@ class RouterCalls {
   bool spread(const std::string& cart) const { return spread_.contains(cart); }
   const std::string* cart_of_part(const std::string& part) const;  // nullptr: it is none
   // Two routers asked for its record, with parts of their own: at two nodes that have not heard of
-  // one another both are made, and one stands. Nobody undoes yet what came of the other's parts.
+  // one another both are made, and one stands: what came of the other is undone, later.
   bool contested(const std::string& cart) const;
+  // And it may be in part: then its record is in the first shard that has any of it, which need not
+  // be the same one for both. Routers do not tell each other.
+  bool may_be_twice(const std::string& cart) const {
+    return contested(cart) && in_part_.contains(cart);
+  }
 
  private:
   struct Open {
@@ -81,6 +86,7 @@ class RouterCalls {
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, Open> open_;
   std::set<std::string> spread_;
+  std::set<std::string> in_part_;                         // carts that may be had in part
   std::map<std::string, std::set<std::string>> records_;  // by cart: what they name
   std::map<std::string, std::string> parts_;
   std::map<std::pair<std::string, crdt::ReplicaId>, node::Units> handed_over_;

@@ -313,6 +313,44 @@ TEST_SUITE("moves") {
     all.check_whole();
   }
 
+  TEST_CASE("what comes back while the new shard is down follows once it is up") {
+    for (const bool finished : {false, true}) {
+      Moves all(2);
+      const std::size_t place = all.map.shard_of("a");
+      ShardMap next = all.before;
+      next.ranges = {{.from = "a", .to = "", .shard = 1 - place}};
+      CHECK(all.call(Shards::cart("r", {{"a", 4}})).succeeded());
+      CHECK(all.call(Commit{.id = "r"}).succeeded());
+      all.begin(next);
+      CHECK(all.run_until([&] { return all.at(1 - place, 'a').on_hand == 6; }, 20'000));
+      if (finished) all.finish();
+      all.down.insert({1 - place, 0});
+      all.run_for(3'000);
+      CHECK(all.call(Return{.id = "r", .lines = {{"a", 3}}, .key = {"", "k"}}).succeeded());
+      all.run_for(5'000);
+      all.check_whole();
+      all.down.clear();
+      CHECK(all.run_until([&] { return all.at(1 - place, 'a').on_hand == 9; }, 90'000));
+      all.check_whole();
+    }
+  }
+
+  TEST_CASE("units on their way to a node that is away: nobody else takes them in, it does later") {
+    for (std::uint64_t calls = 1; calls <= 40; calls += 3) {
+      Moves all(2, 2);
+      all.begin(all.all_to_last());
+      all.kill_after(calls);
+      all.run_until([&] { return all.all_at_last(); }, 20'000);
+      all.restart();
+      all.down = {{1, calls % 2}};
+      all.run_for(4'000);
+      all.check_whole();
+      all.down.clear();
+      CHECK(all.run_until([&] { return all.all_at_last(); }, 30'000));
+      all.check_whole();
+    }
+  }
+
   TEST_CASE("a SKU that is new while the map moves is made where it stays, and sold there") {
     Moves all(2);
     all.begin(all.all_to_last());

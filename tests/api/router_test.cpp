@@ -5,6 +5,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "api/cart_rows.h"
 #include "tests/api/support/shards.h"
 
 using namespace holdfast::api;
@@ -130,6 +131,73 @@ TEST_SUITE("router") {
     const bool x = all.take(first).succeeded(), y = all.take(second).succeeded();
     CHECK(x != y);
     all.check_all(10, 0);
+  }
+
+  TEST_CASE("two routers sell one cart at two nodes that cannot see each other: it is sold once") {
+    for (const std::size_t first : {0u, 1u}) {
+      Shards all(3, 2);
+      all.stock_everywhere();
+      all.clusters[0]->cut(0, 1);
+      for (const std::size_t away : {1 - first, first}) {
+        all.down.clear();
+        all.start();
+        all.run_for(3'000);
+        all.down = {{0, away}};
+        CHECK(all.call(all.all_skus("r", 1)).code == Code::created);
+        CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+      }
+      all.down.clear();
+      all.clusters[0]->heal_all();
+      CHECK(all.clusters[0]->converge());
+      CHECK(reservation(all.call(Commit{.id = "r"})).lines.size() == 12);
+      all.run_for(90'000);
+      for (char sku = 'a'; sku <= 'l'; ++sku) {
+        CHECK(all.truth(sku).held == 0);
+        CHECK(all.truth(sku).sold - all.truth(sku).returned == 1);
+      }
+      const Outcome read = all.call(GetReservation{.id = "r"});
+      CHECK(reservation(read).lines.size() == 12);
+      for (const auto& line : reservation(read).lines) CHECK(line.committed - line.returned == 1);
+      CHECK(all.call(Return{.id = "r", .lines = {{"a", 1}, {"l", 1}}, .key = {"", "k"}}).code ==
+            Code::ok);
+    }
+  }
+
+  TEST_CASE("a record that another router has made meanwhile is taken, with its parts") {
+    Shards all(3, 2);
+    all.stock_everywhere();
+    const std::size_t there = all.clusters[0]->state(0).hold_count();
+    // As another router would, with a part of its own that nobody has.
+    Reserve record = all.all_skus("r", 1);
+    const std::string metadata = record_metadata(record, {{"b", "part:0000000000000001"}});
+    std::erase_if(record.lines, [&](const Line& line) { return all.map.shard_of(line.sku) != 0; });
+    record.metadata = metadata;
+    CHECK(all.clusters[0]->call(0, record).succeeded());
+    CHECK(all.clusters[0]->converge());
+    CHECK(!all.call(all.all_skus("r", 1)).succeeded());  // its part is lost
+    all.run_for(60'000);
+    for (char sku = 'a'; sku <= 'l'; ++sku)
+      CHECK(all.truth(sku).held == (all.map.shard_of(std::string(1, sku)) == 0 ? 1 : 0));
+    CHECK(all.clusters[0]->state(0).hold_count() == there + 1);
+  }
+
+  TEST_CASE("a node that has not heard of a sale is no reason to refuse what comes back") {
+    Shards all(3, 2);
+    all.stock_everywhere();
+    for (const auto& cluster : all.clusters) {
+      CHECK(cluster->converge());
+      cluster->cut(0, 1);
+    }
+    CHECK(all.call(all.all_skus("r", 1)).code == Code::created);
+    CHECK(all.call(Commit{.id = "r"}).code == Code::ok);
+    for (const auto& cluster : all.clusters) cluster->heal_all();
+    all.start();
+    std::vector<Line> lines;
+    for (char sku = 'a'; sku <= 'l'; ++sku) lines.push_back({std::string(1, sku), 1});
+    CHECK(all.call(Return{.id = "r", .lines = lines, .key = {"", "k"}}).code == Code::ok);
+    for (char sku = 'a'; sku <= 'l'; ++sku) CHECK(all.truth(sku).returned == 1);
+    lines[3].quantity = 2;
+    CHECK(all.call(Return{.id = "r", .lines = lines, .key = {"", "l"}}).code == Code::out_of_range);
   }
 
   TEST_CASE("a part that has expired before the commit: all of it is undone") {

@@ -141,6 +141,17 @@ struct Shards {
   }
   Outcome call(Command command) { return take(submit(std::move(command))); }
 
+  // Ten units of each SKU more, at each of its shard's nodes.
+  void stock_everywhere() {
+    for (char sku = 'a'; sku <= 'l'; ++sku) {
+      const std::string name(1, sku);
+      Cluster& cluster = *clusters[map.shard_of(name)];
+      CHECK(cluster.converge());
+      for (std::size_t node = 0; node < cluster.size(); ++node)
+        CHECK(cluster.call(node, Receive{.sku = name, .quantity = 10}).succeeded());
+    }
+  }
+
   // The router ends after so many calls from now; what is under way at nodes goes on.
   void kill_after(std::uint64_t calls) { kill_at = calls_made + calls; }
   void restart() {
