@@ -263,6 +263,7 @@ class Router {
   Task<Answer> make_record(const node::Reserve& cart, std::vector<node::Line> lines,
                            std::size_t shard, std::vector<Part> others);
   Task<std::optional<Answer>> standing(const node::Reserve& cart, std::vector<std::size_t> shards);
+  Task<std::optional<Answer>> standing_where_it_may_be(const node::Reserve& cart);
   Task<bool> release_all(std::vector<Part> parts);
 
   // router_carts.cpp

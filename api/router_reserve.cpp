@@ -29,13 +29,7 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
     co_return refused(Code::out_of_range,
                       "ids that begin with 'part:' are the router's own: choose another");
   if (!moving_of(cart).empty()) {  // it may have been made before
-    std::set<std::size_t> places;
-    for (const Line& line : cart.lines) {
-      places.insert(was_at(line.sku));
-      places.insert(home_of(line.sku));
-    }
-    const std::vector<std::size_t> all(places.begin(), places.end());
-    std::optional<Outcome> before = co_await standing(cart, all);
+    std::optional<Outcome> before = co_await standing_where_it_may_be(cart);
     if (before) co_return *std::move(before);
   }
   if (cart.partial) co_await bring_for(moving_of(cart), now_.instant);
@@ -44,7 +38,12 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
   for (std::size_t tries = 0; tries < cart.lines.size() + kFetchesMax; ++tries) {
     const crdt::Instant since = now_.instant;
     Outcome outcome = co_await reserve_where_it_is(cart);
-    if (outcome.code == Code::moved && follow(outcome)) continue;
+    if (outcome.code == Code::moved && follow(outcome)) {
+      // Another router may have made it meanwhile, where its SKUs were or are.
+      std::optional<Outcome> made = co_await standing_where_it_may_be(cart);
+      if (made) co_return *std::move(made);
+      continue;
+    }
     const bool lacks =
         outcome.code == Code::insufficient_stock || outcome.code == Code::unknown_sku;
     const std::vector<std::string> moving = moving_of(cart);  // a map may have come meanwhile
@@ -56,6 +55,17 @@ Task<Outcome> Router::reserve(node::Reserve cart) {
   co_return refused(Code::outcome_unknown,
                     "the SKUs of reservation '" + cart.id +
                         "' move between shards: repeat the same call to learn the outcome");
+}
+
+Task<std::optional<Outcome>> Router::standing_where_it_may_be(const node::Reserve& cart) {
+  std::set<std::size_t> places;
+  for (const Line& line : cart.lines) {
+    places.insert(was_at(line.sku));
+    places.insert(home_of(line.sku));
+    places.insert(place_of(line.sku));
+  }
+  std::vector<std::size_t> all(places.begin(), places.end());
+  co_return co_await standing(cart, std::move(all));
 }
 
 Task<Outcome> Router::reserve_where_it_is(node::Reserve cart) {

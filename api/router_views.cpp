@@ -1,6 +1,7 @@
 // What is shown of all shards at once, and of the router itself.
 
 #include <algorithm>
+#include <set>
 
 #include "api/json.h"
 #include "api/router.h"
@@ -15,7 +16,7 @@ using node::Outcome;
 // What is known of the shards that answer; of the others, that it is not.
 Task<Outcome> Router::availability(node::GetAvailability command) {
   std::map<std::size_t, node::GetAvailability> by_shard;
-  for (const std::string& sku : command.skus) {
+  for (const std::string& sku : std::set(command.skus.begin(), command.skus.end())) {
     by_shard[home_of(sku)].skus.push_back(sku);
     if (is_moving(sku)) by_shard[was_at(sku)].skus.push_back(sku);
   }
@@ -91,6 +92,10 @@ Task<Outcome> Router::list(node::ListReservations command) {
   if (page == nullptr) co_return outcome;
   node::ReservationPage shown;
   for (node::ReservationView& view : page->items) {
+    if (view.copy) {  // as that shard's nodes have it
+      shown.items.push_back(std::move(view));
+      continue;
+    }
     std::optional<Cart> cart = cart_of(view, shard);
     if (!cart && command.sku) {  // a part, and its cart's record has not that SKU
       std::string of = part_of(view);
@@ -104,8 +109,9 @@ Task<Outcome> Router::list(node::ListReservations command) {
       continue;
     }
     Outcome whole = co_await show(view.id, *cart, Code::ok);
-    if (auto* all = std::get_if<std::unique_ptr<node::ReservationView>>(&whole.view))
-      shown.items.push_back(std::move(**all));
+    auto* all = std::get_if<std::unique_ptr<node::ReservationView>>(&whole.view);
+    if (all == nullptr && whole.code != Code::unknown_reservation) co_return whole;
+    if (all != nullptr) shown.items.push_back(std::move(**all));
   }
   if (!page->next.empty()) {
     shown.next = groups_[shard]->name + ":" + page->next;

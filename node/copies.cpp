@@ -19,6 +19,8 @@ bool same_sale(const crdt::HoldRow& a, const crdt::HoldRow& b) {
       [](const HoldLine& x, const HoldLine& y) { return x.committed == y.committed; });
 }
 
+bool is_record(const Hold& hold) { return hold.row.metadata.starts_with(kRecordPrefix); }
+
 constexpr std::size_t kLooksAtOnce = 1'000;
 constexpr std::size_t kKeyBytesMax = 1'024;  // of a key row: peers take no longer one
 
@@ -77,7 +79,10 @@ bool Copies::gives_way(const Hold& own, const Hold& other) {
       sold_twice(own, own.row, other.row);
       return stands_before(other, own);
     case HoldState::released:
-      return other.row.state == HoldState::committed;
+      // Of two records of a router neither may have sold anything itself, and their parts have.
+      return other.row.state == HoldState::committed ||
+             (other.row.state == HoldState::released && is_record(own) &&
+              stands_before(other, own));
     case HoldState::expired:
       return false;  // its units are back
   }

@@ -163,6 +163,31 @@ TEST_SUITE("router") {
     }
   }
 
+  TEST_CASE("two routers sell lines of one cart, none of them of the record's shard: sold once") {
+    Shards all(3, 2);
+    all.stock_everywhere();
+    char in_b = 'a';
+    while (all.map.shard_of(std::string(1, in_b)) != 1) ++in_b;
+    const Commit some{.id = "r", .lines = std::vector<Line>{{std::string(1, in_b), 1}}};
+    all.clusters[0]->cut(0, 1);
+    for (const std::size_t away : {1u, 0u}) {
+      all.down.clear();
+      all.start();
+      all.run_for(3'000);
+      all.down = {{0, away}};
+      CHECK(all.call(all.all_skus("r", 1)).code == Code::created);
+      CHECK(all.call(some).code == Code::ok);
+    }
+    all.down.clear();
+    all.clusters[0]->heal_all();
+    CHECK(all.clusters[0]->converge());
+    all.run_for(90'000);
+    for (char sku = 'a'; sku <= 'l'; ++sku) {
+      CHECK(all.truth(sku).held == 0);
+      CHECK(all.truth(sku).sold - all.truth(sku).returned == (sku == in_b ? 1 : 0));
+    }
+  }
+
   TEST_CASE("a record that another router has made meanwhile is taken, with its parts") {
     Shards all(3, 2);
     all.stock_everywhere();
@@ -496,6 +521,23 @@ TEST_SUITE("router") {
       all.clusters[0]->resume(node);
       all.run_for(1'500);
     }
+  }
+
+  TEST_CASE("a SKU that is named twice is not there twice; a list leaves out no cart silently") {
+    Shards all(3);
+    Outcome twice = all.call(GetAvailability{.skus = {"a", "b", "a"}});
+    const auto& items = std::get<Availability>(twice.view).items;
+    REQUIRE(items.size() == 3);
+    CHECK(items[0].available == 10);
+    CHECK(items[2].available == 10);
+    CHECK(all.call(all.all_skus("r", 1)).succeeded());
+    all.down = {{2, 0}};
+    all.run_for(3'000);
+    CHECK(all.call(ListReservations{}).code == Code::shard_unreachable);
+    all.down.clear();
+    all.run_for(3'000);
+    Outcome listed = all.call(ListReservations{});
+    CHECK(std::get<ReservationPage>(listed.view).items.size() == 1);
   }
 
   TEST_CASE("lists and availability are those of all shards") {
