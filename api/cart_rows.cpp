@@ -16,6 +16,8 @@ using crdt::HoldState;
 using node::Line;
 using node::ReservationView;
 
+static_assert(node::kRecordPrefix.starts_with(kRowPrefix));
+
 std::optional<CartRow> cart_row(const std::string& metadata) {
   if (!metadata.starts_with(kRowPrefix)) return std::nullopt;
   boost::system::error_code error;

@@ -100,6 +100,9 @@ Task<Outcome> Router::list(node::ListReservations command) {
     if (!cart && command.sku) {  // a part, and its cart's record has not that SKU
       std::string of = part_of(view);
       std::variant<Cart, Outcome> found = co_await locate(of);
+      if (auto* missing = std::get_if<Outcome>(&found);
+          missing != nullptr && missing->code != Code::unknown_reservation)
+        co_return std::move(*missing);
       if (std::holds_alternative<Cart>(found)) cart = std::get<Cart>(found);
       view.id = std::move(of);
     }

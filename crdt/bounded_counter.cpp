@@ -23,8 +23,8 @@ const Move* StockRow::move_with(ReplicaId peer) const {
 }
 
 Move& StockRow::move_at(ReplicaId peer) {
-  const auto at =
-      std::find_if(moves.begin(), moves.end(), [&](const Move& move) { return move.peer >= peer; });
+  const auto at = std::find_if(moves.begin(), moves.end(),
+                               [&](const Move& move) { return move.peer >= peer; });
   if (at != moves.end() && at->peer == peer) return *at;
   return *moves.insert(at, {.peer = peer});
 }

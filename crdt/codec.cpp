@@ -323,7 +323,7 @@ void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint
 }
 
 absl::StatusOr<std::vector<DecodedRow>> decode_rows(std::string_view block, std::size_t expected) {
-  constexpr std::size_t kSmallest = 6;  // bytes of a row
+  constexpr std::size_t kSmallest = 5;  // bytes of a row
   return guarded([&] {
     BoundedIn in(block);
     std::vector<DecodedRow> rows;

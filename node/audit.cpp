@@ -92,9 +92,8 @@ class Audit {
     if (effect == RowEffect::granted) told.granted += row.units;
     const bool returned = effect == RowEffect::returned_apart;
     if (!returned && effect != RowEffect::received && effect != RowEffect::adjusted) return;
-    (returned        ? told.returned
-     : row.units > 0 ? told.received
-                     : told.withdrawn) += std::abs(row.units);
+    (returned ? told.returned : row.units > 0 ? told.received : told.withdrawn) +=
+        std::abs(row.units);
     if (row.state == 1) (row.units > 0 ? told.withdrawn : told.received) += std::abs(row.units);
   }
 

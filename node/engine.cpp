@@ -340,8 +340,9 @@ void Engine::on_request(Now now, Request&& request) {
 }
 
 void Engine::on(Now now, const Caller& caller, PutSku&& command) {
-  finish(caller, ledger_.put_sku(command, times(now)));
-  urgent_ = true;  // clients may ask another node for it next
+  Outcome outcome = ledger_.put_sku(command, times(now));
+  urgent_ = urgent_ || outcome.succeeded();  // clients may ask another node for it next
+  finish(caller, std::move(outcome));
 }
 
 void Engine::stock_came(Now now, const std::string& sku) {

@@ -133,7 +133,8 @@ absl::Status keep_base(RocksStore& store, const std::string& data_dir, std::uint
     }
   }
   std::sort(there.begin(), there.end());
-  for (std::size_t i = kBasesMax - 1; i < there.size(); ++i) fs::remove_all(there[i].second, error);
+  for (std::size_t i = kBasesMax - 1; i < there.size(); ++i)
+    fs::remove_all(there[i].second, error);
   const fs::path draft = bases / (name_of(boot) + ".new");
   if (auto s = store.copy_to(draft); !s.ok()) return s;
   return move(draft, bases / name_of(boot));

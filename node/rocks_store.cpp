@@ -329,13 +329,13 @@ absl::Status RocksStore::open_reader() {
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {  // files may go while it opens
     status =
         rocksdb::DB::OpenAsSecondary(options, path_, reader_.path(), families, &families_, &db);
+    // That reader takes a torn record for damage where zeros follow it (zeroed_log.h). This one
+    // reads as a start would, from the files as they are now.
+    if (status.IsCorruption())
+      status = rocksdb::DB::OpenForReadOnly(options, path_, families, &families_, &db);
     if (status.ok()) break;
     families_.clear();
   }
-  // That reader takes a torn record for damage where zeros follow it (zeroed_log.h). This one reads
-  // as a start would, from the same files as they are now.
-  if (status.IsCorruption())
-    status = rocksdb::DB::OpenForReadOnly(options, path_, families, &families_, &db);
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
   std::string format;

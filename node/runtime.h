@@ -43,7 +43,8 @@ class Runtime {
   static constexpr std::size_t kWorthATurn = 16;
   static constexpr std::size_t kBytesWorthATurn = 64u << 10;
   // A batch costs as much as some ten writes. Once so many came for the last one, the next waits
-  // for as many, but not for long. Who writes alone, or beside two others, waits for nobody.
+  // for as many, and peers' frames with it, but not for long. Who writes alone, or beside two
+  // others, waits for nobody, and a read never does.
   static constexpr std::size_t kCrowd = 4;
   static constexpr std::chrono::milliseconds kCrowdPace{2};
 

@@ -538,6 +538,13 @@ TEST_SUITE("router") {
     all.run_for(3'000);
     Outcome listed = all.call(ListReservations{});
     CHECK(std::get<ReservationPage>(listed.view).items.size() == 1);
+    char in_b = 'a';  // whose cart has its record in another shard, which is away
+    while (all.map.shard_of(std::string(1, in_b)) != 1) ++in_b;
+    all.start();
+    all.down = {{0, 0}};
+    all.run_for(3'000);
+    const ListReservations by_sku{.sku = std::string(1, in_b), .cursor = "b:"};
+    CHECK(all.call(by_sku).code == Code::shard_unreachable);
   }
 
   TEST_CASE("lists and availability are those of all shards") {
