@@ -171,6 +171,10 @@ class Router {
     std::vector<Part> parts;
     std::vector<node::ReservationView> views;  // of each
   };
+  struct Share {  // of a return: what one part is asked to take back
+    Part part;
+    node::Return back;
+  };
   using Answer = node::Outcome;
   using Wholes = std::variant<Whole, Answer>;
 
@@ -278,6 +282,10 @@ class Router {
   Task<std::variant<Cart, Answer>> locate(std::string id);
   Task<Wholes> read_all(std::string id, Cart cart);
   Task<bool> read_at_homes(Whole& whole);
+  bool has_left(std::size_t shard, crdt::ReplicaId replica) const;  // no node that is known is it
+  Task<std::vector<Answer>> take_back(const std::vector<Share>& shares);
+  static std::optional<Answer> refusal(const std::string& cart, const std::vector<Share>& shares,
+                                       const std::vector<Answer>& answers, std::string& taken);
   static bool have_sold(const Whole& whole, const std::vector<node::Line>& lines);
   Task<bool> undo(Whole whole);
   Task<Answer> settle_lines(node::Commit command, Cart cart, Answer why);

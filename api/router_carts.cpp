@@ -384,38 +384,77 @@ bool Router::have_sold(const Whole& whole, const std::vector<Line>& lines) {
   });
 }
 
+bool Router::has_left(std::size_t shard, crdt::ReplicaId replica) const {
+  const auto& nodes = groups_[shard]->nodes;
+  return std::none_of(nodes.begin(), nodes.end(), [&](const auto& entry) {
+    return entry.second->known && !entry.second->retired && entry.second->replica == replica;
+  });
+}
+
+Task<std::vector<Outcome>> Router::take_back(const std::vector<Share>& shares) {
+  std::vector<Part> parts;
+  std::vector<Command> commands;
+  for (const Share& share : shares) {
+    parts.push_back(share.part);
+    commands.emplace_back(share.back);
+  }
+  co_return co_await at_parts(std::move(parts), std::move(commands));
+}
+
+// The first answer that is no success, in words about the whole cart if a part takes nothing back
+// any more: who asked books those lines otherwise, and must not book the others. None: all took.
+// `taken` gets what has been returned.
+std::optional<Outcome> Router::refusal(const std::string& cart, const std::vector<Share>& shares,
+                                       const std::vector<Outcome>& answers, std::string& taken) {
+  std::string gone;
+  for (std::size_t i = 0; i < shares.size(); ++i)
+    for (const Line& line : shares[i].back.lines) {
+      const bool refuses = answers[i].code == Code::replica_retired;
+      if (!refuses && !answers[i].succeeded()) continue;
+      std::string& list = refuses ? gone : taken;
+      list += (list.empty() ? "'" : ", '") + line.sku + "'";
+    }
+  if (!gone.empty())
+    return refused(
+        Code::replica_retired,
+        "of reservation '" + cart + "' the units of " + gone +
+            " were sold by a node that has left for good, and nobody takes them back: "
+            "book them as a receipt where they have come in, and return the others "
+            "without them; " +
+            (taken.empty() ? "nothing has been returned" : "what has been returned is " + taken));
+  for (const Outcome& one : answers)
+    if (!one.succeeded()) return refused(one.code, one.detail);
+  return std::nullopt;
+}
+
 Task<Outcome> Router::give_back(node::Return command, Cart cart) {
   Wholes all = co_await read_all(command.id, cart);
   if (auto* missing = std::get_if<Outcome>(&all)) co_return std::move(*missing);
   Whole whole = std::get<Whole>(std::move(all));
   if (!have_sold(whole, command.lines)) co_await read_at_homes(whole);
-  // Those first that can only be a repetition: if they are none, nothing is done.
-  std::vector<Part> parts, doubtful;
-  std::vector<Command> commands, doubtful_commands;
+  // Those first that may refuse, or can only be a repetition: if one is not done, nothing is.
+  std::vector<Share> doubtful, sure;
   std::size_t placed = 0;
   for (std::size_t i = 0; i < whole.parts.size(); ++i) {
-    node::Return back{.id = whole.parts[i].id, .key = command.key};
-    bool fits = true;
+    Share share{whole.parts[i], node::Return{.id = whole.parts[i].id, .key = command.key}};
+    bool fits = !has_left(whole.parts[i].shard, whole.views[i].home);
     for (const Line& line : command.lines)
       for (const crdt::HoldLine& sold : whole.views[i].lines) {
         if (sold.sku != line.sku || line.quantity > sold.committed) continue;
         fits = fits && line.quantity <= sold.committed - sold.returned;
-        back.lines.push_back(line);
+        share.back.lines.push_back(line);
       }
-    if (back.lines.empty()) continue;
-    placed += back.lines.size();
-    (fits ? parts : doubtful).push_back(whole.parts[i]);
-    (fits ? commands : doubtful_commands).emplace_back(std::move(back));
+    placed += share.back.lines.size();
+    if (!share.back.lines.empty()) (fits ? sure : doubtful).push_back(std::move(share));
   }
   if (placed != command.lines.size())
     co_return refused(Code::out_of_range, "a line names a SKU of which reservation '" + command.id +
                                               "' has not sold so much");
-  std::vector<Outcome> first = co_await at_parts(std::move(doubtful), std::move(doubtful_commands));
-  for (Outcome& outcome : first)
-    if (!outcome.succeeded()) co_return std::move(outcome);
-  std::vector<Outcome> outcomes = co_await at_parts(std::move(parts), std::move(commands));
-  for (Outcome& outcome : outcomes)
-    if (!outcome.succeeded()) co_return std::move(outcome);
+  std::string taken;
+  std::vector<Outcome> answers = co_await take_back(doubtful);
+  if (auto no = refusal(command.id, doubtful, answers, taken)) co_return *std::move(no);
+  answers = co_await take_back(sure);
+  if (auto no = refusal(command.id, sure, answers, taken)) co_return *std::move(no);
   co_return co_await show(command.id, std::move(cart), Code::ok);
 }
 

@@ -4,15 +4,15 @@
 //   a part is held, its record has ended without a sale           released
 //   a part is held, its record is committed                       committed
 //   a record is committed, a part of it has expired              what was sold comes back
-//   a record is held, a part of it has ended                      likewise: a commit of some lines
+//   a record is held or has expired, a part of it is sold         likewise: a commit of some lines
 //                                                                 that never came to its own end
 //   a record has given way to another, which names other parts   what was sold of its own comes
 //                                                                 back
 //
 // Only what has been so for `settle_after` (a part without a record: `left_over_after`), so that no
-// router is still at it. Committed ones are looked at when a router starts: later ones are driven
-// by routers that live, look again at what they have committed, and remember those of which they
-// could not reach a part.
+// router is still at it. Those that are committed or have expired are looked at when a router
+// starts: later ones are driven by routers that live, look again at what they have committed, and
+// remember those of which they could not reach a part.
 
 #include <algorithm>
 
@@ -41,6 +41,7 @@ Task<bool> Router::sweep() {
   for (std::size_t shard = 0; shard < groups_.size(); ++shard) {
     all = co_await sweep_shard(shard, HoldState::held, before) && all;
     if (!swept_) all = co_await sweep_shard(shard, HoldState::committed, before) && all;
+    if (!swept_) all = co_await sweep_shard(shard, HoldState::expired, before) && all;
     co_await sweep_overruled(shard);
   }
   const std::map<std::string, Cart> unfinished = std::exchange(unfinished_, {});
@@ -214,12 +215,18 @@ Task<bool> Router::settle_cart(ReservationView record, Cart cart, std::int64_t b
     recent = recent || part.ended_at >= before;
   }
   const bool stopped = now.state == HoldState::held && ended_some;
+  const bool lapsed = now.state == HoldState::expired && sold_some;
   const bool broken = now.state == HoldState::committed && sold(now) && expired_some;
-  if (!stopped && !broken) co_return true;
-  if (recent) co_return false;  // later
+  if (!stopped && !lapsed && !broken) co_return true;
+  if (recent) {  // by the next sweep its record may have expired
+    finish_later(record.id, std::move(cart));
+    co_return false;
+  }
   notes_.push_back("reservation '" + record.id + "' ended in part, and cannot be sold wholly: " +
                    (sold_some || broken ? "what was sold has come back" : "it is released"));
-  co_return co_await undo(std::move(*whole));
+  const bool undone = co_await undo(std::move(*whole));
+  if (!undone) finish_later(record.id, std::move(cart));
+  co_return undone;
 }
 
 }  // namespace holdfast::api

@@ -1,6 +1,7 @@
 #include "sim/routed_audit.h"
 
 #include <algorithm>
+#include <map>
 
 namespace holdfast::sim {
 
@@ -43,16 +44,22 @@ std::string RoutedAudit::not_moved() const {
     node::Units on_the_way = 0;
     for (std::size_t shard = 0; shard < world_.shards(); ++shard) {
       World& nodes = world_.shard(shard);
-      for (std::size_t i = 0; i < nodes.nodes(); ++i) {
+      std::map<crdt::ReplicaId, node::Units> by_origin;  // as it says itself, if it is there
+      for (const std::size_t i : world_.nodes_of(shard)) {
+        if (!nodes.node(i).lives()) return "a node is down";
         const crdt::State& state = nodes.node(i).engine().state();
         const crdt::Product* product = state.product(sku);
         if (product == nullptr) continue;
         if (shard != world_.map().shard_of(sku) && product->stock.on_hand() != 0)
           return "units of " + sku + " are left in shard " + std::to_string(shard);
-        const crdt::StockCell* own = product->stock.find(state.self());
-        if (own == nullptr) continue;
-        for (const crdt::Move& move : own->row.moves) on_the_way += move.out - move.in;
+        for (const auto& cell : product->stock.cells()) {
+          node::Units units = 0;
+          for (const crdt::Move& move : cell->row.moves) units += move.out - move.in;
+          if (cell->origin == state.self()) by_origin[cell->origin] = units;
+          by_origin.try_emplace(cell->origin, units);
+        }
       }
+      for (const auto& [origin, units] : by_origin) on_the_way += units;
     }
     if (on_the_way != 0) return std::to_string(on_the_way) + " of " + sku + " are on the way";
   }
@@ -62,7 +69,7 @@ std::string RoutedAudit::not_moved() const {
 void RoutedAudit::read_shard(std::size_t shard) {
   node::ListReservations list{.limit = 1'000};
   do {
-    Outcome outcome = world_.ask(shard, 0, list);
+    Outcome outcome = world_.ask(shard, world_.nodes_of(shard).front(), list);
     auto* page = std::get_if<node::ReservationPage>(&outcome.view);
     if (page == nullptr) return world_.fail("no-clear-answer", "a node does not list its rows");
     for (ReservationView& view : page->items) {
@@ -149,7 +156,7 @@ void RoutedAudit::check_sold(const CartAccount& account, const Whole& whole) {
 void RoutedAudit::check_stock(const std::string& sku) {
   node::Units on_hand = 0, held = 0, available = 0;
   for (std::size_t shard = 0; shard < world_.shards(); ++shard) {
-    const Outcome outcome = world_.ask(shard, 0, node::GetStock{sku});
+    const Outcome outcome = world_.ask(shard, world_.nodes_of(shard).front(), node::GetStock{sku});
     if (const auto* stock = std::get_if<node::StockView>(&outcome.view)) {
       on_hand += stock->on_hand;
       held += stock->held;

@@ -57,7 +57,7 @@ void RoutedBreaker::mend_all() {
     world_.start_router(i);
   }
   for (std::size_t shard = 0; shard < world_.shards(); ++shard)
-    for (std::size_t node = 0; node < world_.shard(shard).nodes(); ++node) {
+    for (const std::size_t node : world_.nodes_of(shard)) {
       world_.shard(shard).node(node).resume();
       world_.shard(shard).node(node).start();
     }
@@ -65,6 +65,7 @@ void RoutedBreaker::mend_all() {
 
 void RoutedBreaker::apply(const PlannedRoutedFault& fault) {
   Machine& node = world_.shard(fault.shard).node(fault.node);
+  if (node.was_retired()) return;
   const Time until = until_of(fault, world_);
   switch (fault.kind) {
     case RoutedFault::router_ends:
@@ -94,6 +95,8 @@ void RoutedBreaker::apply(const PlannedRoutedFault& fault) {
       return new_map();
     case RoutedFault::shards_move:
       return move_skus(fault);
+    case RoutedFault::node_leaves:
+      return leave(fault);
   }
 }
 
@@ -111,7 +114,25 @@ void RoutedBreaker::end_node(const PlannedRoutedFault& fault) {
   static constexpr PowerLoss kLosses[] = {PowerLoss::forgets, PowerLoss::tears, PowerLoss::keeps};
   node.crash(kLosses[random_.below(3)], silently);
   if (!silently) world_.calls().reset(fault.shard, fault.node);
-  world_.events().at(until_of(fault, world_), [&node] { node.start(); });
+  world_.events().at(until_of(fault, world_), [&node] {
+    if (!node.was_retired()) node.start();
+  });
+}
+
+// It waits for its open holds as long as the fault lasts, then hands them over, and ends by itself.
+void RoutedBreaker::leave(const PlannedRoutedFault& fault) {
+  World& shard = world_.shard(fault.shard);
+  Machine& node = shard.node(fault.node);
+  if (!node.lives() || node.paused() || world_.nodes_of(fault.shard).size() < 2) return;
+  const bool has_units = has_to_move(world_, fault.shard, node);
+  shard.http(shard.region_of(fault.node), fault.node,
+             {"POST", "/v1/cluster/drain",
+              R"({"wait_seconds":)" + std::to_string(fault.for_ms / 1'000) + "}", ""},
+             [this, has_units](const api::Response& response) {
+               if (response.status >= 300) return;
+               world_.saw("a node left its shard");
+               if (has_units) world_.saw("a node left while it had units to move");
+             });
 }
 
 void RoutedBreaker::cut(std::size_t router, std::size_t shard, std::size_t node, bool one_way,

@@ -17,6 +17,7 @@ class RoutedBreaker {
   void apply(const PlannedRoutedFault& fault);
   void end_router(const PlannedRoutedFault& fault);
   void end_node(const PlannedRoutedFault& fault);
+  void leave(const PlannedRoutedFault& fault);
   void cut(std::size_t router, std::size_t shard, std::size_t node, bool one_way, Time until);
   void cut_shard(const PlannedRoutedFault& fault);
   void lose(const PlannedRoutedFault& fault);

@@ -11,7 +11,7 @@ constexpr const char* kFaultNames[] = {
     "a router ends",       "a router ends soon", "a node ends", "a node loses power",
     "a node stands still", "a shard is away",    "a cut",       "a lossy way",
     "a slow way",          "nodes apart",        "a slow disk", "a new map",
-    "shards move"};
+    "shards move",         "a node leaves"};
 static_assert(std::size(kFaultNames) == kRoutedFaultKinds);
 
 std::string name_of_shard(std::size_t shard) { return "s" + std::to_string(shard); }
@@ -33,7 +33,10 @@ void draw_shards(RoutedPlan& plan, Random& random) {
       one.clock.wall_ms = random.between(-500, 500);
       options.nodes.push_back(std::move(one));
     }
-    plan.map.shards.push_back({.name = name, .nodes = {"http://" + name + "-http-0"}});
+    api::Shard entry{.name = name};  // all its nodes: the first may leave
+    for (std::size_t node = 0; node < nodes; ++node)
+      entry.nodes.push_back("http://" + name + "-http-" + std::to_string(node));
+    plan.map.shards.push_back(std::move(entry));
     plan.shards.push_back(std::move(options));
   }
 }
@@ -106,7 +109,7 @@ void draw_operations(RoutedPlan& plan, Random& random) {
 }
 
 void draw_faults(RoutedPlan& plan, Random& random) {
-  constexpr std::size_t kKinds = kRoutedFaultKinds - 1;  // a move is drawn by itself
+  constexpr std::size_t kKinds = kRoutedFaultKinds - 2;  // moves and leaves are drawn by themselves
   std::array<bool, kKinds> kept{};
   for (std::size_t kind = 0; kind < kKinds; ++kind) kept[kind] = random.chance(0.5);
   const std::size_t count = random.below(24);
@@ -165,6 +168,31 @@ void draw_move(RoutedPlan& plan, Random& random) {
   draw_around_move(plan, at_ms, random);
 }
 
+// One node of some shards that have another; often while SKUs move, or soon before it dies.
+void draw_leaves(RoutedPlan& plan, Random& random) {
+  if (!random.chance(0.25)) return;
+  for (std::size_t shard = 0; shard < plan.shards.size(); ++shard) {
+    const std::size_t nodes = plan.shards[shard].nodes.size();
+    if (nodes < 2 || random.chance(0.3)) continue;
+    std::int64_t at_ms = random.between(0, plan.end_ms);
+    for (const PlannedRoutedFault& fault : plan.faults)
+      if (fault.kind == RoutedFault::shards_move && random.chance(0.5))
+        at_ms =
+            std::clamp<std::int64_t>(fault.at_ms + random.between(-2'000, 5'000), 0, plan.end_ms);
+    const PlannedRoutedFault leaves{.at_ms = at_ms,
+                                    .for_ms = random.between(0, 20'000),
+                                    .kind = RoutedFault::node_leaves,
+                                    .shard = shard,
+                                    .node = random.below(nodes)};
+    plan.faults.push_back(leaves);
+    if (random.chance(0.7)) continue;
+    PlannedRoutedFault dies = leaves;
+    dies.kind = random.chance(0.5) ? RoutedFault::node_ends : RoutedFault::power_loss;
+    dies.at_ms += random.between(1, 3'000);
+    plan.faults.push_back(dies);
+  }
+}
+
 void sort_by_time(RoutedPlan& plan) {
   const auto earlier = [](const auto& a, const auto& b) { return a.at_ms < b.at_ms; };
   std::stable_sort(plan.faults.begin(), plan.faults.end(), earlier);
@@ -183,7 +211,7 @@ void leave_out(std::vector<Part>& parts, const std::vector<std::uint32_t>& place
 RoutedPlan draw_routed_plan(std::uint64_t seed) {
   RoutedPlan plan{.seed = seed};
   Random world(seed, "routed world"), operations(seed, "routed operations"),
-      faults(seed, "routed faults"), moves(seed, "routed moves");
+      faults(seed, "routed faults"), moves(seed, "routed moves"), leaves(seed, "routed leaves");
   draw_shards(plan, world);
   draw_routers(plan, world);
   draw_skus(plan, world);
@@ -191,6 +219,7 @@ RoutedPlan draw_routed_plan(std::uint64_t seed) {
   draw_operations(plan, operations);
   draw_faults(plan, faults);
   draw_move(plan, moves);
+  draw_leaves(plan, leaves);
   sort_by_time(plan);
   return plan;
 }

@@ -27,8 +27,9 @@ enum class RoutedFault : std::uint8_t {
   slow_disk,          // a node's
   new_map,            // a map of a higher version comes, to one router after the other
   shards_move,        // the same, and some SKUs are in other shards from then on
+  node_leaves,        // it is drained, and leaves for good; its peers have what it had
 };
-inline constexpr std::size_t kRoutedFaultKinds = 13;
+inline constexpr std::size_t kRoutedFaultKinds = 14;
 
 struct PlannedRoutedFault {
   std::int64_t at_ms = 0, for_ms = 0;

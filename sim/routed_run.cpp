@@ -41,6 +41,8 @@ const char* const kSituations[] = {
     "a receipt was asked for before a move and told after it",
     "a node refused what has moved",
     "units came free after their SKU had moved",
+    "a node left its shard",
+    "a node left while it had units to move",
 };
 
 constexpr Time kSettledAfter = (kRoutedTtlSecondsMax + 90 + 20 + 2 * 30 + 20) * kSecond;
@@ -64,24 +66,27 @@ class RoutedRun {
     return world_.going();
   }
 
-  bool all_of_each(const std::function<bool(World&)>& holds) {
+  bool all_of_each(bool (RoutedRun::*holds)(std::size_t shard)) {
     for (std::size_t shard = 0; shard < world_.shards(); ++shard)
-      if (!holds(world_.shard(shard))) return false;
+      if (!(this->*holds)(shard)) return false;
     return true;
   }
 
-  static bool meshed(World& shard) {
-    for (std::size_t node = 0; node < shard.nodes(); ++node)
-      if (!shard.node(node).lives() || shard.node(node).stats().peers_reachable + 1 < shard.nodes())
-        return false;
-    return true;
+  bool meshed(std::size_t shard) {
+    const auto nodes = world_.nodes_of(shard);
+    return std::all_of(nodes.begin(), nodes.end(), [&](std::size_t index) {
+      Machine& node = world_.shard(shard).node(index);
+      return node.lives() && node.stats().peers_reachable + 1 >= nodes.size();
+    });
   }
-  static bool agrees(World& shard) {
-    for (std::size_t node = 0; node < shard.nodes(); ++node)
-      if (!shard.node(node).lives() || shard.node(node).engine().state().has_unsealed() ||
-          shard.node(node).engine().state().digest() != shard.node(0).engine().state().digest())
-        return false;
-    return true;
+  bool agrees(std::size_t shard) {
+    const auto nodes = world_.nodes_of(shard);
+    const Machine& first = world_.shard(shard).node(nodes.front());
+    return std::all_of(nodes.begin(), nodes.end(), [&](std::size_t index) {
+      Machine& node = world_.shard(shard).node(index);
+      return node.lives() && first.lives() && !node.engine().state().has_unsealed() &&
+             node.engine().state().digest() == first.engine().state().digest();
+    });
   }
   bool routers_are_whole() {
     for (std::size_t i = 0; i < world_.routers(); ++i)
@@ -91,7 +96,7 @@ class RoutedRun {
 
   bool set_up() {
     for (std::size_t shard = 0; shard < world_.shards(); ++shard) world_.shard(shard).start_all();
-    if (!wait_for([this] { return all_of_each(meshed); }, 60 * kSecond, "no-start",
+    if (!wait_for([this] { return all_of_each(&RoutedRun::meshed); }, 60 * kSecond, "no-start",
                   "the nodes of a shard do not find one another"))
       return false;
     for (std::size_t i = 0; i < world_.routers(); ++i) world_.start_router(i);
@@ -99,8 +104,8 @@ class RoutedRun {
                   "a router does not find all shards"))
       return false;
     shoppers_.open_shop();
-    return wait_for([this] { return shoppers_.done() && all_of_each(agrees); }, 60 * kSecond,
-                    "no-start", "the shop does not open");
+    return wait_for([this] { return shoppers_.done() && all_of_each(&RoutedRun::agrees); },
+                    60 * kSecond, "no-start", "the shop does not open");
   }
 
   bool chaos() {
@@ -113,8 +118,9 @@ class RoutedRun {
 
   bool recover() {
     breaker_.mend_all();
-    if (!wait_for([this] { return all_of_each(meshed) && routers_are_whole(); }, 120 * kSecond,
-                  "not-connected", "nodes or routers do not find one another within 120 s"))
+    if (!wait_for([this] { return all_of_each(&RoutedRun::meshed) && routers_are_whole(); },
+                  120 * kSecond, "not-connected",
+                  "nodes or routers do not find one another within 120 s"))
       return false;
     shoppers_.mended();
     return wait_for([this] { return shoppers_.done(); }, 300 * kSecond, "no-progress",
@@ -126,7 +132,7 @@ class RoutedRun {
     for (std::size_t i = 0; i < world_.routers() && world_.going(); ++i)
       if (world_.router(i).in_hand() > 0)
         world_.fail("never-answered", "a router has requests in hand that it does not answer");
-    return end_move() && wait_for([this] { return all_of_each(agrees); }, 90 * kSecond,
+    return end_move() && wait_for([this] { return all_of_each(&RoutedRun::agrees); }, 90 * kSecond,
                                   "not-converged", "the nodes of a shard do not agree");
   }
 

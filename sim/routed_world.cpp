@@ -31,6 +31,13 @@ RoutedWorld::RoutedWorld(const RoutedPlan& plan, const Trace& trace)
                              .ended = [this, i] { ended_(i); }}));
 }
 
+std::vector<std::size_t> RoutedWorld::nodes_of(std::size_t index) {
+  std::vector<std::size_t> nodes;
+  for (std::size_t node = 0; node < shard(index).nodes(); ++node)
+    if (!shard(index).node(node).was_retired()) nodes.push_back(node);
+  return nodes;
+}
+
 void RoutedWorld::use(api::ShardMap map) {
   set_map(std::move(map));
   for (std::size_t router = 0; router < routers(); ++router) tell(router);

@@ -25,6 +25,8 @@ class RoutedWorld {
   Time now() const { return events_.now(); }
   std::size_t shards() const { return shards_.size(); }
   World& shard(std::size_t index) { return shards_[index]->world; }
+  // Its nodes that have not left for good.
+  std::vector<std::size_t> nodes_of(std::size_t shard);
   std::size_t routers() const { return routers_.size(); }
   RouterMachine& router(std::size_t index) { return *routers_[index]; }
   RouterCalls& calls() { return *calls_; }

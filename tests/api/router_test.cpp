@@ -356,6 +356,81 @@ TEST_SUITE("router") {
     all.check_all(0, 0);
   }
 
+  // Sweeps look at carts that are held: this one is not any more when the router is back.
+  TEST_CASE(
+      "a router ends half-way through a commit of lines, and the record expires: none is sold") {
+    Shards all(2, 2);
+    Reserve cart = all.all_skus("r", 2);
+    cart.ttl_seconds = 10;
+    cart.wait_ms = 2'000;  // rights are at the SKUs' homes
+    CHECK(all.call(cart).succeeded());
+    std::size_t shard = 2, home = 2;
+    for (std::size_t i = 0; i < 2; ++i)
+      for (const auto& [key, hold] : all.clusters[i]->state(0).holds())
+        if (hold->id == "r") {
+          shard = i;
+          home = hold->origin == all.clusters[i]->state(0).self() ? 0 : 1;
+        }
+    REQUIRE(home < 2);
+    all.map.shards[shard].nodes = {"http://" + all.map.shards[shard].name + "-" +
+                                   std::to_string(1 - home)};
+    all.clusters[shard]->cut(0, 1);
+    all.down.insert({shard, home});
+    all.run_for(4'000);  // it is known to be away
+    std::vector<Line> lines;
+    for (char sku = 'a'; sku <= 'l'; ++sku) lines.push_back({std::string(1, sku), 1});
+    const Outcome no = all.call(Commit{.id = "r", .lines = lines});
+    CHECK(no.code == Code::home_unreachable);
+    Units sold = 0;
+    for (char sku = 'a'; sku <= 'l'; ++sku) sold += all.truth(sku).sold;
+    CHECK(sold > 0);  // of the other shard
+    all.start();
+    all.pass(15'000);
+    all.clusters[shard]->heal(0, 1);
+    all.down.clear();
+    all.run_for(120'000);
+    all.check_all(0, 0);
+  }
+
+  TEST_CASE("a return of what a node sold that has left returns nothing of another") {
+    Shards all(2, 2, true);
+    Reserve cart = all.all_skus("r", 2);
+    cart.wait_ms = 2'000;  // rights are at the SKUs' homes
+    CHECK(all.call(cart).succeeded());
+    CHECK(all.call(Commit{.id = "r"}).succeeded());
+    // The second shard's part is no record: it would be asked last.
+    Cluster& second = *all.clusters[1];
+    std::size_t home = 2;
+    std::vector<Line> gone, others;
+    for (const auto& [key, hold] : second.state(0).holds())
+      for (const auto& line : hold->row.lines) {
+        home = hold->origin == second.state(0).self() ? 0 : 1;
+        gone.push_back({line.sku, 1});
+      }
+    REQUIRE(!gone.empty());
+    for (char sku = 'a'; sku <= 'l'; ++sku)
+      if (std::none_of(gone.begin(), gone.end(),
+                       [&](const Line& line) { return line.sku[0] == sku; }))
+        others.push_back({std::string(1, sku), 1});
+    REQUIRE(!others.empty());
+    CHECK(second.call(home, holdfast::node::StartDrain{}).succeeded());
+    CHECK(all.run_until([&] { return second.may_leave(home); }, 30'000));
+    second.submit(home, holdfast::node::Leave{});
+    CHECK(all.run_until([&] { return !second.lives(home); }, 30'000));
+    all.down.insert({1, home});
+    all.run_for(5'000);
+
+    std::vector<Line> lines = others;
+    lines.insert(lines.end(), gone.begin(), gone.end());
+    const Outcome refused = all.call(Return{.id = "r", .lines = lines, .key = {"", "one"}});
+    CHECK(refused.code == Code::replica_retired);
+    CHECK(refused.detail.find("nothing has been returned") != std::string::npos);
+    CHECK(refused.detail.find("'" + gone[0].sku + "'") != std::string::npos);
+    for (const Line& line : others) CHECK(all.truth(line.sku[0]).returned == 0);
+    CHECK(all.call(Return{.id = "r", .lines = others, .key = {"", "two"}}).succeeded());
+    for (const Line& line : others) CHECK(all.truth(line.sku[0]).returned == 1);
+  }
+
   TEST_CASE("what is the router's own is not a client's") {
     Shards all(2);
     Reserve forged = Shards::cart("f", {{"a", 1}});

@@ -34,11 +34,14 @@ using node::Worded;
 inline constexpr std::int64_t kWall = 1'700'000'000'000;  // as of the nodes
 
 struct Shards {
-  explicit Shards(std::size_t count, std::size_t nodes = 1) {
+  explicit Shards(std::size_t count, std::size_t nodes = 1, bool some_leave = false) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::string name(1, static_cast<char>('a' + i));
-      clusters.push_back(std::make_unique<Cluster>(ClusterOptions{
-          .nodes = nodes, .nodes_per_region = nodes, .seed = i + 1, .http_prefix = name + "-"}));
+      clusters.push_back(std::make_unique<Cluster>(ClusterOptions{.nodes = nodes,
+                                                                  .nodes_per_region = nodes,
+                                                                  .seed = i + 1,
+                                                                  .seizes = some_leave,
+                                                                  .http_prefix = name + "-"}));
       Cluster& cluster = *clusters.back();
       cluster.settle();
       const auto all_ready = [&] {
