@@ -75,6 +75,9 @@ absl::Status apply(Scenario& scenario, const std::optional<std::string>& policy,
   for (const std::string& name : known_policies()) {
     if (name == *policy) {
       scenario.policy.name = name;
+      if (scenario.routed() && !policy_has_shards(name))
+        return absl::InvalidArgumentError("--policy: '" + name +
+                                          "' has no shards, and the scenario has [shards]");
       return absl::OkStatus();
     }
     known += (known.empty() ? "" : ", ") + name;
@@ -114,6 +117,9 @@ int run_compare(const CompareOptions& options) {
   if (!scenario.ok()) return api::usage_error(scenario.status());
   if (const auto status = apply(*scenario, std::nullopt, options.seed); !status.ok())
     return api::usage_error(status);
+  if (scenario->routed())
+    return api::usage_error(absl::InvalidArgumentError(
+        scenario->file + ": has [shards], which not all alternatives have: it can only be run"));
   if (const auto status = check_report(options.report_path, *scenario, options.scenario_path);
       !status.ok())
     return api::usage_error(status);

@@ -7,7 +7,7 @@ namespace holdfast::sim {
 bool is_a_command(EventKind kind) {
   return kind == EventKind::receive || kind == EventKind::adjust || kind == EventKind::allow ||
          kind == EventKind::grant || kind == EventKind::failover || kind == EventKind::retire ||
-         kind == EventKind::join || kind == EventKind::drain;
+         kind == EventKind::join || kind == EventKind::drain || kind == EventKind::reshard;
 }
 
 void CommandAnswers::answered(const ScenarioEvent& event, const std::string& code,

@@ -45,20 +45,17 @@ void add(Totals& to, const Totals& from) {
 
 }  // namespace
 
-Figures::Figures(const Scenario& scenario, const Shop& shop, const World& world)
-    : scenario_(scenario), shop_(shop), world_(world), regions_(scenario.regions.size()) {
+Figures::Figures(const Scenario& scenario, const Shop& shop, std::vector<const World*> worlds,
+                 WanBytes wan_bytes)
+    : scenario_(scenario),
+      shop_(shop),
+      worlds_(std::move(worlds)),
+      wan_bytes_(std::move(wan_bytes)),
+      regions_(scenario.regions.size()) {
   for (std::size_t region = 0; region < regions_.size(); ++region) {
-    wan_begin_.push_back(wan_bytes(region));
+    wan_begin_.push_back(wan_bytes_(region));
     regions_[region].wan_before = wan_begin_.back();
   }
-}
-
-// What leaves the region: gossip and calls of its nodes, and its customers' own calls abroad.
-std::uint64_t Figures::wan_bytes(std::size_t region) const {
-  std::uint64_t bytes = 0;
-  for (std::size_t other = 0; other < regions_.size(); ++other)
-    if (other != region) bytes += world_.bytes_between(region, other);
-  return bytes;
 }
 
 bool Figures::stock_elsewhere(const Cart& cart) const {
@@ -138,7 +135,7 @@ void Figures::sample(Time at) {
     take(series.carts_refused, region.refused);
     take(series.refused_with_stock_elsewhere, region.elsewhere);
     series.lag_ms.push_back(static_cast<double>(shop_.lag(i)) / kMillisecond);
-    const std::uint64_t wan = wan_bytes(i);
+    const std::uint64_t wan = wan_bytes_(i);
     series.wan_bytes.push_back(static_cast<double>(wan - region.wan_before));
     region.wan_before = wan;
     count_fetched(i, at >= scenario_.warm_up);
@@ -167,12 +164,14 @@ void Figures::sample(Time at) {
 
 // A node that starts again counts from 0.
 void Figures::count_fetched(std::size_t of, bool counted) {
-  for (std::size_t place = 0; place < world_.nodes(); ++place) {
-    if (world_.region_of(place) != of || !world_.node(place).lives()) continue;
-    std::uint64_t& before = fetched_before_[place];
-    const std::uint64_t now = world_.node(place).engine().stats({}).reservations_waited;
-    if (counted) regions_[of].totals.carts_fetched += now >= before ? now - before : now;
-    before = now;
+  for (const World* world : worlds_) {
+    for (const std::size_t place : world->nodes_of(of)) {
+      if (!world->node(place).lives()) continue;
+      std::uint64_t& before = fetched_before_[{world, place}];
+      const std::uint64_t now = world->node(place).engine().stats({}).reservations_waited;
+      if (counted) regions_[of].totals.carts_fetched += now >= before ? now - before : now;
+      before = now;
+    }
   }
 }
 
@@ -182,7 +181,7 @@ void Figures::write(Report& report) {
   std::vector<float> all;
   for (std::size_t i = 0; i < regions_.size(); ++i) {
     Region& region = regions_[i];
-    region.totals.wan_bytes = wan_bytes(i) - wan_begin_[i];
+    region.totals.wan_bytes = wan_bytes_(i) - wan_begin_[i];
     region.totals.latency = latency_of(region.latencies);
     all.insert(all.end(), region.latencies.begin(), region.latencies.end());
     add(report.totals, region.totals);

@@ -2,6 +2,7 @@
 // What is counted while a scenario runs: totals of each region and of all, and the curves between
 // two samples.
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -12,7 +13,10 @@ namespace holdfast::sim {
 
 class Figures {
  public:
-  Figures(const Scenario& scenario, const Shop& shop, const World& world);
+  // `wan_bytes`: what has left a region so far. `worlds`: of every shard.
+  using WanBytes = std::function<std::uint64_t(std::size_t region)>;
+  Figures(const Scenario& scenario, const Shop& shop, std::vector<const World*> worlds,
+          WanBytes wan_bytes);
 
   // ── what happened ──
   void came(const Cart& cart);
@@ -35,16 +39,16 @@ class Figures {
     std::uint64_t wan_before = 0;
   };
   bool stock_elsewhere(const Cart& cart) const;
-  std::uint64_t wan_bytes(std::size_t region) const;
   void count_fetched(std::size_t region, bool counted);
   bool counted(const Cart& cart) const { return cart.at >= scenario_.warm_up; }
 
   const Scenario& scenario_;
   const Shop& shop_;
-  const World& world_;
+  std::vector<const World*> worlds_;
+  WanBytes wan_bytes_;
   std::vector<Region> regions_;
   std::vector<std::uint64_t> wan_begin_;
-  std::map<std::size_t, std::uint64_t> fetched_before_;  // by node
+  std::map<std::pair<const World*, std::size_t>, std::uint64_t> fetched_before_;  // by node
   std::vector<std::int64_t> times_ms_;
   GlobalSeries global_;
   crdt::Units oversold_ = 0, oversold_bound_ = 0, units_asked_ = 0;

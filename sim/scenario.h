@@ -4,7 +4,8 @@
 //
 // Units  times are virtual microseconds (events.h) from the start of the scenario; shares and
 //        losses are 0 … 1 here, percent in the file.
-// Nodes are numbered from 0: the nodes of the first region, then those of the second, …
+// Nodes are numbered from 0: the nodes of the first region, then those of the second, …; then those
+// of the second shard, and so on. Routers likewise: those of the first region, then …
 
 #include <cstdint>
 #include <map>
@@ -33,6 +34,14 @@ struct ScenarioLink {
   Time jitter = 0;                              // mean of an exponential delay beside it
   double loss = 0, duplicate = 0, reorder = 0;  // share of frames
   double bytes_per_second = 0;                  // 0: no limit
+};
+
+// Independent groups, each of all regions and nodes, and routers before them.
+struct ScenarioShards {
+  std::vector<std::uint32_t> weights{100};  // by shard: how much of the SKUs each gets
+  std::size_t routers = 0;                  // in every region; 0: customers ask nodes themselves
+
+  std::size_t count() const { return weights.size(); }
 };
 
 struct ScenarioStock {
@@ -112,6 +121,7 @@ struct ScenarioPolicy {
   std::size_t central_region = 0;  // where all is decided under "central"
 };
 const std::vector<std::string>& known_policies();
+bool policy_has_shards(const std::string& name);
 
 struct ScenarioNodes {
   std::int64_t heartbeat_ms = 500, suspect_after_ms = 2500;
@@ -141,8 +151,11 @@ enum class EventKind : std::uint8_t {
   retire,         // a node's replica will never return, says `by`: `successor` ends its holds
   join,           // nodes that did not run before: their first start
   drain,          // nodes leave in good order; they wait so long (`extra`) for open holds
+  router_crash,   // `routers` end, with all that they had in memory; they start again at the end
+  reshard,        // SKUs move to where `weights` say, while customers buy
 };
 const std::vector<std::string>& known_event_kinds();  // in the order of EventKind
+std::string shard_name(std::size_t shard);            // "s1", "s2", …
 const std::string& to_string(EventKind kind);
 
 struct ScenarioEvent {
@@ -155,6 +168,8 @@ struct ScenarioEvent {
   std::vector<std::size_t> from, to;  // nodes, ascending: cut, slow, loss, clog
   bool both_ways = true;
   std::vector<std::size_t> nodes;  // ascending: faults of nodes
+  std::vector<std::size_t> routers;    // ascending: router_crash
+  std::vector<std::uint32_t> weights;  // by shard: reshard
   Time copied = 0;                 // disk_put_back
   double factor = 1;
   Time extra = 0;  // slow, drain
@@ -183,6 +198,7 @@ struct Expectations {
   bool decrees_closed = false;  // there were failovers, and each has its account
   std::optional<crdt::Units> spent_unseen_min;  // of a scenario that shows what decrees cost
   std::optional<Time> converged_within;  // after the end, with every fault ended, digests are equal
+  std::optional<Time> moved_within;      // of a reshard: until nothing of a SKU is where it was
 };
 
 struct Scenario {
@@ -194,6 +210,7 @@ struct Scenario {
   Time sample_every = 0;  // of the curves in the report
   Time start_of_day = 0;  // UTC time of day when the scenario begins
   std::vector<ScenarioRegion> regions;
+  ScenarioShards shards;
   std::vector<ScenarioLink> links;        // by from × regions + to
   Time customers_one_way = kMillisecond;  // between a customer and the nodes of the own region
   std::vector<std::string> skus;          // most wanted first, if drawn; else ascending
@@ -207,11 +224,20 @@ struct Scenario {
   const ScenarioLink& link(std::size_t from_region, std::size_t to_region) const {
     return links[from_region * regions.size() + to_region];
   }
+  bool routed() const { return shards.routers > 0; }
   bool joins_later(std::size_t node) const;
-  std::size_t node_count() const;
-  std::size_t first_node(std::size_t region) const;
+  std::size_t nodes_of_shard() const;
+  std::size_t node_count() const;  // of all shards
+  std::size_t first_node(std::size_t region) const;  // of the first shard
   std::size_t region_of_node(std::size_t node) const;
-  std::string node_name(std::size_t node) const;  // "us-1"; counted from 1 in each region
+  std::size_t shard_of_node(std::size_t node) const { return node / nodes_of_shard(); }
+  // "us-1", counted from 1 in each region; with shards "s2.us-1".
+  std::string node_name(std::size_t node) const;
+  // What one shard sees of an event: the nodes are its own, numbered as if it were alone. None:
+  // nothing, as of what routers or several shards do.
+  std::optional<ScenarioEvent> part_of(const ScenarioEvent& event, std::size_t shard) const;
+  // One shard alone, without customers' orders.
+  Scenario of_shard(std::size_t shard) const;
 };
 
 // Reads and checks a whole scenario. `file` is what messages call it. A scenario with orders is not

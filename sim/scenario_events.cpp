@@ -26,14 +26,19 @@ Nodes without(const Nodes& nodes, const Nodes& less) {
   return rest;
 }
 
-// The nodes that `name` means: those of a region, or one.
+// The nodes that `name` means: those of a region, or one, in every shard ("us", "us-1") or in one
+// ("s2.us", "s2.us-1"); or a whole shard ("s2").
 Nodes nodes_called(const std::string& name, const Scenario& scenario) {
   Nodes nodes;
   for (std::size_t node = 0; node < scenario.node_count(); ++node) {
-    const std::size_t region = scenario.region_of_node(node);
-    if (name == scenario.regions[region].name || name == scenario.node_name(node)) {
-      nodes.push_back(node);
+    const std::string region = scenario.regions[scenario.region_of_node(node)].name;
+    const std::string one = scenario.node_name(node);
+    bool meant = name == region || name == one;
+    if (scenario.shards.count() > 1) {
+      const std::string shard = shard_name(scenario.shard_of_node(node));
+      meant = meant || name == shard || name == shard + "." + region || shard + "." + name == one;
     }
+    if (meant) nodes.push_back(node);
   }
   return nodes;
 }
@@ -48,9 +53,11 @@ Nodes read_nodes_of(TableReader& table, const std::string& key, const Scenario& 
     const Nodes found = nodes_called(name, scenario);
     if (found.empty() && !scenario.regions.empty()) {
       const auto regions = region_names(scenario);
-      table.note(key, "there is no region or node \"" + name + "\"; the regions are " +
-                          joined(regions) + ", nodes are called like " +
-                          (regions.empty() ? "us" : regions[0]) + "-1");
+      const bool sharded = scenario.shards.count() > 1;
+      table.note(key, std::string("there is no region") + (sharded ? ", shard" : "") +
+                          " or node \"" + name + "\"; the regions are " + joined(regions) +
+                          ", nodes are called like " + regions[0] + "-1" +
+                          (sharded ? ", or s1." + regions[0] + "-1 in one shard alone" : ""));
     }
     all.insert(all.end(), found.begin(), found.end());
   }
@@ -152,7 +159,40 @@ class EventReader {
         nodes();
         table_.span("wait", event_.extra, {0, kDay});
         return;
+      case EventKind::router_crash:
+        routers();
+        return lasts();
+      case EventKind::reshard:
+        return reshard();
     }
+  }
+
+  void needs_shards() {
+    if (!scenario_.routed())
+      table_.note("kind", "\"" + to_string(event_.kind) + "\" needs [shards]");
+  }
+
+  // Of regions: all of theirs.
+  void routers() {
+    needs_shards();
+    table_.require("regions");
+    const auto names = table_.texts("regions");
+    event_.label += " " + joined(names);
+    for (const std::string& name : names) {
+      const auto region = region_called(table_, "regions", name, scenario_);
+      for (std::size_t i = 0; region && i < scenario_.shards.routers; ++i)
+        event_.routers.push_back(*region * scenario_.shards.routers + i);
+    }
+    std::sort(event_.routers.begin(), event_.routers.end());
+    if (std::adjacent_find(event_.routers.begin(), event_.routers.end()) != event_.routers.end())
+      table_.note("regions", "names a region twice");
+  }
+
+  void reshard() {
+    needs_shards();
+    table_.require("weights");
+    event_.weights = read_weights(table_, scenario_.shards.count());
+    for (const std::uint32_t weight : event_.weights) event_.label += " " + std::to_string(weight);
   }
 
   void lasts() {
@@ -314,6 +354,8 @@ bool same_pair(const ScenarioEvent& a, const ScenarioEvent& b) {
 
 // `first` begins no later than `second`.
 bool collide(const ScenarioEvent& first, const ScenarioEvent& second, const Scenario& scenario) {
+  if (first.kind == EventKind::router_crash && second.kind == first.kind)
+    return second.at < first.end && without(first.routers, second.routers) != first.routers;
   if (group_of(first.kind) < 0 || group_of(first.kind) != group_of(second.kind)) return false;
   if (first.nodes.empty()) return second.at < first.end && same_pair(first, second);
   return std::any_of(first.nodes.begin(), first.nodes.end(), [&](std::size_t node) {
@@ -339,7 +381,9 @@ void check_joins(Problems& problems, const Scenario& scenario) {
   for (const ScenarioEvent& join : scenario.events) {
     if (join.kind != EventKind::join) continue;
     for (const std::size_t node : join.nodes) {
-      const std::size_t region = scenario.region_of_node(node), first = scenario.first_node(region);
+      const std::size_t region = scenario.region_of_node(node);
+      const std::size_t first =
+          scenario.shard_of_node(node) * scenario.nodes_of_shard() + scenario.first_node(region);
       bool opens = false;
       for (std::size_t i = 0; i < scenario.regions[region].nodes; ++i)
         opens = opens || !scenario.joins_later(first + i);

@@ -42,6 +42,7 @@ void read_top(TableReader& root, Scenario& scenario) {
 void read_all(TableReader& root, Scenario& scenario) {
   read_top(root, scenario);
   read_regions(root, scenario);
+  read_shards(root, scenario);
   read_network(root, scenario);
   read_demand(root, scenario);
   read_stock(root, scenario);

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <memory>
+#include <optional>
 
 #include "api/table.h"
 #include "sim/figures.h"
 #include "sim/recorder.h"
+#include "sim/router_ways.h"
 #include "sim/scenario_world.h"
 #include "sim/shop_counters.h"
-#include "sim/shop_holdfast.h"
+#include "sim/shop_routed.h"
 
 namespace holdfast::sim {
 
@@ -26,33 +29,71 @@ std::string text(const char* format, double a, double b) {
   return line;
 }
 
+// The nodes of one shard, alone in their world. Without shards: all nodes.
+struct Group {
+  Group(const Scenario& whole, std::size_t shard, Events& events)
+      : scenario(whole.of_shard(shard)),
+        recorder(checks, no_trace),
+        world(options(whole, shard), recorder, &events),
+        faults(world, scenario) {
+    checks.attach(world);
+    recorder.attach(world);
+    set_links(world, scenario);
+  }
+
+  WorldOptions options(const Scenario& whole, std::size_t shard) const {
+    WorldOptions options = world_of(scenario);
+    if (!whole.routed()) return options;
+    options.seed = Random(whole.seed, "shard", shard).next();
+    options.http_prefix = shard_name(shard) + "-";
+    return options;
+  }
+
+  const Scenario scenario;
+  const Trace no_trace;
+  Checks checks;
+  Recorder recorder;
+  World world;
+  FaultTimeline faults;
+  std::unique_ptr<HoldfastShop> shop;  // none: it is an alternative that is not the product
+};
+
+void add(std::optional<DecreeTotals>& to, const std::optional<DecreeTotals>& from) {
+  if (!from) return;
+  DecreeTotals& all = to ? *to : to.emplace();
+  all.issued += from->issued;
+  all.retirements += from->retirements;
+  all.open += from->open;
+  for (crdt::Units DecreeTotals::*units :
+       {&DecreeTotals::seize, &DecreeTotals::open_holds, &DecreeTotals::seized,
+        &DecreeTotals::spent_unseen, &DecreeTotals::realized, &DecreeTotals::repaid,
+        &DecreeTotals::unseen, &DecreeTotals::debt, &DecreeTotals::beyond_allowance,
+        &DecreeTotals::beyond_bound})
+    all.*units += (*from).*units;
+}
+
 class ScenarioRun {
  public:
   ScenarioRun(const Scenario& scenario, const OnProgress& on_progress)
-      : scenario_(scenario),
-        on_progress_(on_progress),
-        recorder_(checks_, no_trace_),
-        world_(world_of(scenario), recorder_),
-        faults_(world_, scenario),
-        demand_(scenario) {
-    checks_.attach(world_);
-    recorder_.attach(world_);
-    set_links(world_, scenario);
+      : scenario_(scenario), on_progress_(on_progress), demand_(scenario) {
+    for (std::size_t shard = 0; shard < scenario.shards.count(); ++shard)
+      groups_.emplace_back(scenario, shard, events_);
     make_shop();
   }
 
   absl::StatusOr<Report> run() {
-    const absl::Status opened = shop_->open(opening_stock(scenario_), kOpeningLimit);
+    const absl::Status opened = shop().open(opening_stock(scenario_), kOpeningLimit);
     if (!opened.ok()) return opened;
-    begin_ = world_.now();
-    figures_ = std::make_unique<Figures>(scenario_, *shop_, world_);
-    faults_.schedule(begin_);
+    begin_ = events_.now();
+    make_figures();
+    for (Group& group : groups_) group.faults.schedule(begin_);
+    if (router_ways_) router_ways_->schedule(begin_);
     for (const ScenarioEvent& event : scenario_.events)
-      world_.events().at(begin_ + event.at, [this, &event] { command(event); });
+      events_.at(begin_ + event.at, [this, &event] { command(event); });
     pump();
     sample(scenario_.sample_every);
     tell(kTellEvery);
-    world_.run_until(begin_ + scenario_.duration);
+    run_to(begin_ + scenario_.duration);
     settle();
     return report();
   }
@@ -61,15 +102,55 @@ class ScenarioRun {
   void make_shop() {
     const ScenarioPolicy& policy = scenario_.policy;
     if (policy.name == "weak") {
-      shop_ = std::make_unique<CounterShop>(world_, scenario_);
+      shop_ = std::make_unique<CounterShop>(groups_.front().world, scenario_);
       return;
     }
     HoldfastShopOptions options{.wait_ms = policy.wait_ms};
     if (policy.name == "central") options.central_region = policy.central_region;
-    auto shop = std::make_unique<HoldfastShop>(world_, checks_, scenario_, options);
-    holdfast_ = shop.get();
-    recorder_.also_tell([this](const Machine& machine) { holdfast_->on_durable(machine); });
-    shop_ = std::move(shop);
+    const auto skus = skus_by_shard(scenario_);
+    std::vector<RoutedShop::Shard> shards;
+    for (Group& group : groups_) {
+      if (scenario_.routed()) options.opens_with = skus[shards.size()];
+      group.shop =
+          std::make_unique<HoldfastShop>(group.world, group.checks, group.scenario, options);
+      group.recorder.also_tell(
+          [shop = group.shop.get()](const Machine& machine) { shop->on_durable(machine); });
+      shards.push_back({&group.world, group.shop.get()});
+    }
+    if (!scenario_.routed()) return;
+    auto routed = std::make_unique<RoutedShop>(events_, scenario_, std::move(shards));
+    routed_ = routed.get();
+    router_ways_.emplace(events_, routed->calls(), scenario_);
+    shop_ = std::move(routed);
+  }
+
+  Shop& shop() { return shop_ ? *shop_ : *groups_.front().shop; }
+  bool is_holdfast() const { return groups_.front().shop != nullptr; }
+
+  // What leaves a region: gossip and calls of its nodes and routers, and its customers' own abroad.
+  std::uint64_t wan_bytes(std::size_t region) const {
+    std::uint64_t bytes = routed_ == nullptr ? 0 : routed_->wan_bytes(region);
+    for (const Group& group : groups_)
+      for (std::size_t other = 0; other < scenario_.regions.size(); ++other)
+        if (other != region) bytes += group.world.bytes_between(region, other);
+    return bytes;
+  }
+
+  void make_figures() {
+    std::vector<const World*> worlds;
+    for (const Group& group : groups_) worlds.push_back(&group.world);
+    figures_ = std::make_unique<Figures>(scenario_, shop(), std::move(worlds),
+                                         [this](std::size_t region) { return wan_bytes(region); });
+  }
+
+  void run_to(Time limit) {
+    while (events_.step(limit)) {
+    }
+  }
+  bool run_until(const std::function<bool()>& done, Time limit) {
+    while (!done())
+      if (!events_.step(limit)) return done();
+    return true;
   }
 
   // ── customers ──
@@ -77,7 +158,7 @@ class ScenarioRun {
     std::optional<Cart> cart = demand_.next();
     if (!cart) return;
     const Time at = begin_ + cart->at;
-    world_.events().at(at, [this, cart = *std::move(cart)] {
+    events_.at(at, [this, cart = *std::move(cart)] {
       come(cart);
       pump();
     });
@@ -91,32 +172,32 @@ class ScenarioRun {
 
   void come(const Cart& cart) {
     figures_->came(cart);
-    auto visit = std::make_shared<Visit>(Visit{cart, world_.now()});
-    shop_->reserve(cart, [this, visit](const ShopAnswer& answer) {
+    auto visit = std::make_shared<Visit>(Visit{cart, events_.now()});
+    shop().reserve(cart, [this, visit](const ShopAnswer& answer) {
       if (std::exchange(visit->over, true)) return;  // the customer has gone
-      figures_->answered(visit->cart, answer, world_.now() - visit->began);
+      figures_->answered(visit->cart, answer, events_.now() - visit->began);
       if (answer.kind == ShopAnswer::Kind::held) afterwards(visit->cart);
     });
-    world_.events().after(scenario_.demand.timeout, [this, visit] {
+    events_.after(scenario_.demand.timeout, [this, visit] {
       if (!std::exchange(visit->over, true)) figures_->gone(visit->cart);
     });
   }
 
   void afterwards(const Cart& cart) {
     if (cart.then == Cart::Then::abandon) {
-      shop_->abandon(cart);
+      shop().abandon(cart);
       return figures_->ended(cart, cart.then);
     }
     ++open_;
-    world_.events().after(cart.after, [this, cart] {
+    events_.after(cart.after, [this, cart] {
       const auto done = [this, cart] {
         --open_;
         figures_->ended(cart, cart.then);
       };
       if (cart.then == Cart::Then::commit) {
-        shop_->commit(cart, done);
+        shop().commit(cart, done);
       } else {
-        shop_->release(cart, done);
+        shop().release(cart, done);
       }
     });
   }
@@ -124,31 +205,72 @@ class ScenarioRun {
   // ── operators ──
   void ask(const ScenarioEvent& event, const std::string& target, const std::string& body) {
     answers_.asked(event);
-    const bool sent = holdfast_->post(
-        event.region, target, body,
-        [this, &event](const std::string& code) { answers_.answered(event, code); });
+    const auto done = [this, &event](const std::string& code) { answers_.answered(event, code); };
+    const bool sent = routed_ != nullptr
+                          ? routed_->post(event.region, target, body, done)
+                          : groups_.front().shop->post(event.region, target, body, done);
     if (!sent) answers_.not_sent(event);
   }
 
-  void decree(const ScenarioEvent& event) {
+  void decree(const ScenarioEvent& event, Group& group, const ScenarioEvent& part) {
     answers_.asked(event);
-    const bool sent = holdfast_->decrees().issue(
-        scenario_, event, [this, &event](const std::string& code, const std::string& told) {
+    const bool sent = group.shop->decrees().issue(
+        group.scenario, part, [this, &event](const std::string& code, const std::string& told) {
           answers_.answered(event, code, told);
         });
     if (!sent) answers_.not_sent(event);
   }
 
-  void drain(const ScenarioEvent& event, std::size_t node) {
+  void drain(const ScenarioEvent& event, HoldfastShop& shop, std::size_t node) {
     answers_.asked(event);
-    const bool sent = holdfast_->drain(node, event.extra, [this, &event](const std::string& code) {
+    const bool sent = shop.drain(node, event.extra, [this, &event](const std::string& code) {
       answers_.answered(event, code);
     });
     if (!sent) answers_.not_sent(event);
   }
 
+  // What a shard's own nodes are told.
+  void command_shard(const ScenarioEvent& event, Group& group, const ScenarioEvent& part) {
+    switch (event.kind) {
+      case EventKind::failover:
+      case EventKind::retire:
+        return decree(event, group, part);
+      case EventKind::join:
+        answers_.asked(event);
+        for (const std::size_t node : part.nodes) group.shop->join(node);
+        return answers_.answered(event, "");
+      case EventKind::drain:
+        for (const std::size_t node : part.nodes) drain(event, *group.shop, node);
+        return;
+      default:
+        return;  // faults are scenario_world's
+    }
+  }
+
+  void reshard(const ScenarioEvent& event) {
+    answers_.asked(event);
+    routed_->reshard(event.weights,
+                     [this, &event](const std::string& code) { answers_.answered(event, code); });
+  }
+
+  void crash_routers(const ScenarioEvent& event) {
+    for (const std::size_t router : event.routers) {
+      routed_->end_router(router);
+      if (!event.open_ended)
+        events_.at(begin_ + event.end, [this, router] { routed_->start_router(router); });
+    }
+  }
+
+  // A router sees at once that the process is gone.
+  void reset_calls(const ScenarioEvent& event) {
+    const bool ends = event.kind == EventKind::crash || event.kind == EventKind::restart ||
+                      event.kind == EventKind::disk_lost || event.kind == EventKind::disk_put_back;
+    if (routed_ != nullptr && ends)
+      for (const std::size_t node : event.nodes) routed_->node_ended(node);
+  }
+
   void command(const ScenarioEvent& event) {
-    if (holdfast_ == nullptr) return;
+    if (!is_holdfast()) return;
     const auto each_sku = [&](const char* what, const std::string& body) {
       for (const std::string& sku : scenario_.skus)
         if (event.sku == "*" || event.sku == sku) ask(event, "/v1/skus/" + sku + "/" + what, body);
@@ -164,25 +286,23 @@ class ScenarioRun {
       case EventKind::grant:
         return each_sku("grants", R"({"to":")" + scenario_.regions[event.to_region].name +
                                       R"(","quantity":)" + units + "}");
-      case EventKind::failover:
-      case EventKind::retire:
-        return decree(event);
-      case EventKind::join:
-        answers_.asked(event);
-        for (const std::size_t node : event.nodes) holdfast_->join(node);
-        return answers_.answered(event, "");
-      case EventKind::drain:
-        for (const std::size_t node : event.nodes) drain(event, node);
-        return;
+      case EventKind::reshard:
+        return reshard(event);
+      case EventKind::router_crash:
+        return crash_routers(event);
       default:
-        return;  // faults are scenario_world's
+        break;
     }
+    reset_calls(event);
+    for (std::size_t shard = 0; shard < groups_.size(); ++shard)
+      if (const auto part = scenario_.part_of(event, shard))
+        command_shard(event, groups_[shard], *part);
   }
 
   // ── figures ──
   void sample(Time at) {
     if (at > scenario_.duration) return;
-    world_.events().at(begin_ + at, [this, at] {
+    events_.at(begin_ + at, [this, at] {
       figures_->sample(at);
       sample(at + scenario_.sample_every);
     });
@@ -190,7 +310,7 @@ class ScenarioRun {
 
   void tell(Time at) {
     if (!on_progress_ || at > scenario_.duration) return;
-    world_.events().at(begin_ + at, [this, at] {
+    events_.at(begin_ + at, [this, at] {
       on_progress_(at, scenario_.duration);
       tell(at + kTellEvery);
     });
@@ -198,21 +318,30 @@ class ScenarioRun {
 
   // Every fault ends; how long until all nodes have the same rows.
   void settle() {
-    faults_.mend_all();
-    const Time from = world_.now();
-    const auto quiet = [this] { return shop_->converged(); };
+    for (Group& group : groups_) group.faults.mend_all();
+    if (router_ways_) router_ways_->mend_all();
+    if (routed_ != nullptr) routed_->start_routers();
+    const Time from = events_.now();
+    const auto quiet = [this] { return shop().converged(); };
     // Asked once every tenth of a second: an answer costs a look at every node.
-    while (!quiet() && world_.now() < from + kSettleLimit)
-      world_.run_until(world_.now() + kSecond / 10);
-    if (quiet()) converged_after_ = world_.now() - from;
-    world_.run_until(world_.now() + scenario_.demand.timeout + kSecond);  // the last answers
+    while (!quiet() && events_.now() < from + kSettleLimit) run_to(events_.now() + kSecond / 10);
+    if (quiet()) converged_after_ = events_.now() - from;
+    run_to(events_.now() + scenario_.demand.timeout + kSecond);  // the last answers
     // Whoever thinks still, or was not heard, ends what is held.
-    world_.run_until([this] { return open_ == 0; },
-                     world_.now() + scenario_.demand.think.high + kEndLimit);
+    run_until([this] { return open_ == 0; },
+              events_.now() + scenario_.demand.think.high + kEndLimit);
     // A decree's account closes when all is seen and repaid, which takes some rounds more.
-    if (holdfast_ != nullptr)
-      world_.run_until([this] { return !holdfast_->decrees().any_open(); },
-                       world_.now() + kEndLimit);
+    run_until([this] { return !decrees_open(); }, events_.now() + kEndLimit);
+    // A SKU has moved when the last hold of it has ended where it was.
+    if (routed_ != nullptr)
+      run_until([this] { return !routed_->moving(); },
+                events_.now() + scenario_.demand.ttl + kSettleLimit);
+  }
+
+  bool decrees_open() const {
+    return std::any_of(groups_.begin(), groups_.end(), [](const Group& group) {
+      return group.shop != nullptr && group.shop->decrees().any_open();
+    });
   }
 
   void check(Report& report, const std::string& name, bool passed, const std::string& detail) {
@@ -223,15 +352,19 @@ class ScenarioRun {
     const Expectations& expect = scenario_.expect;
     const DecreeTotals decrees = report.decrees.value_or(DecreeTotals{});
     const auto units = [](crdt::Units count) { return api::grouped(count); };
-    if (expect.within_bound && holdfast_ != nullptr) {
-      const OversellWatch& watch = holdfast_->decrees().watch();
-      check(report, "oversold within its bound", watch.beyond_bound() == 0,
-            watch.beyond_bound() > 0
-                ? watch.worst_sku() + ": " + units(watch.beyond_bound()) +
-                      " units beyond allowance and dry runs"
-                : units(decrees.beyond_allowance) + " units beyond the allowance; dry runs said " +
-                      units(decrees.seize) + " and " + units(decrees.open_holds) +
-                      " in open holds");
+    if (expect.within_bound && is_holdfast()) {
+      crdt::Units beyond = 0;
+      std::string worst;
+      for (const Group& group : groups_) {
+        const OversellWatch& watch = group.shop->decrees().watch();
+        if (watch.beyond_bound() > beyond) worst = watch.worst_sku();
+        beyond = std::max(beyond, watch.beyond_bound());
+      }
+      check(report, "oversold within its bound", beyond == 0,
+            beyond > 0 ? worst + ": " + units(beyond) + " units beyond allowance and dry runs"
+                       : units(decrees.beyond_allowance) +
+                             " units beyond the allowance; dry runs said " + units(decrees.seize) +
+                             " and " + units(decrees.open_holds) + " in open holds");
     }
     if (expect.decrees_closed)
       check(report, "decrees are closed", decrees.issued > 0 && decrees.open == 0,
@@ -303,6 +436,32 @@ class ScenarioRun {
                              : "they do not");
   }
 
+  void check_moves(Report& report) {
+    const auto& moves = routed_->moves();
+    Time longest = 0;
+    std::size_t skus = 0;
+    bool ended = !moves.empty();
+    for (const RoutedShop::Moved& move : moves) {
+      skus += move.skus;
+      ended = ended && move.took.has_value();
+      longest = std::max(longest, move.took.value_or(0));
+    }
+    const Time most = *scenario_.expect.moved_within;
+    check(report, "SKUs have moved", ended && longest <= most,
+          !ended ? "they have not"
+                 : std::to_string(skus) + text(" SKUs, after %.1f s, at most %.1f s",
+                                               static_cast<double>(longest) / kSecond,
+                                               static_cast<double>(most) / kSecond));
+  }
+
+  void check_routers(Report& report) {
+    check(report, "routers", routed_->broken().empty(),
+          routed_->broken().empty() ? "each call was answered once" : routed_->broken());
+    check(report, "carts over several shards", true,
+          api::grouped(static_cast<crdt::Units>(routed_->spread_carts())) + " were held");
+    if (scenario_.expect.moved_within) check_moves(report);
+  }
+
   bool loses_disks() const {
     return std::any_of(
         scenario_.events.begin(), scenario_.events.end(),
@@ -311,11 +470,27 @@ class ScenarioRun {
 
   // Nothing is expected of it; whoever loses a disk wants to know.
   void tell_loss(Report& report) {
-    const DiskLoss loss = shop_->lost();
+    const DiskLoss loss = shop().lost();
     check(report, "lost with the disk", true,
           "rights to " + std::to_string(loss.rights) + " units, which nobody can sell; " +
               std::to_string(loss.held) + " units in holds that nobody can end; " +
               std::to_string(loss.writes) + " writes that no other node has");
+  }
+
+  // The first that broke in any shard.
+  void check_invariants(Report& report) {
+    for (Group& group : groups_) {
+      if (report.decrees && converged_after_) group.checks.check_settled();
+      const auto& violation = group.checks.violation();
+      if (!violation) continue;
+      return check(
+          report, "invariants", false,
+          violation->invariant + " at " +
+              text("%.3f s (event %.0f): ", static_cast<double>(violation->at - begin_) / kSecond,
+                   static_cast<double>(violation->event)) +
+              violation->detail);
+    }
+    check(report, "invariants", true, "checked after every event");
   }
 
   Report report() {
@@ -328,34 +503,25 @@ class ScenarioRun {
     figures_->write(report);
     report.faults = fault_spans(scenario_, answers_);
     if (scenario_.demand.source) report.order_lines_left_out = scenario_.demand.orders_broken;
-    report.hash = recorder_.hash();
-    if (holdfast_ != nullptr) {
-      report.decrees = holdfast_->decrees().totals();
-      if (report.decrees && converged_after_) checks_.check_settled();
-      const auto& violation = checks_.violation();
-      check(report, "invariants", !violation,
-            violation ? violation->invariant + " at " +
-                            text("%.3f s (event %.0f): ",
-                                 static_cast<double>(violation->at - begin_) / kSecond,
-                                 static_cast<double>(violation->event)) +
-                            violation->detail
-                      : "checked after every event");
+    for (Group& group : groups_) report.hash = report.hash * 31 + group.recorder.hash();
+    if (is_holdfast()) {
+      for (Group& group : groups_) add(report.decrees, group.shop->decrees().totals());
+      check_invariants(report);
+      if (loses_disks()) tell_loss(report);
     }
-    if (holdfast_ != nullptr && loses_disks()) tell_loss(report);
+    if (routed_ != nullptr) check_routers(report);
     check_expectations(report);
     return report;
   }
 
   const Scenario& scenario_;
   const OnProgress& on_progress_;
-  const Trace no_trace_;
-  Checks checks_;
-  Recorder recorder_;
-  World world_;
-  FaultTimeline faults_;
+  Events events_;
+  std::deque<Group> groups_;  // a shard each
   Demand demand_;
-  std::unique_ptr<Shop> shop_;
-  HoldfastShop* holdfast_ = nullptr;  // shop_, if it is the product
+  std::unique_ptr<Shop> shop_;    // none: the first group's own
+  RoutedShop* routed_ = nullptr;  // shop_, if there are routers
+  std::optional<RouterWays> router_ways_;
   std::unique_ptr<Figures> figures_;
   CommandAnswers answers_;
   Time begin_ = 0;

@@ -141,9 +141,44 @@ void read_regions(TableReader& root, Scenario& scenario) {
       root.note("region", "\"" + name + "\" would be a region and a node: rename the region");
     }
   }
-  if (nodes > 100) {
+  if (nodes > 100) {  // of one shard
     root.note("region", "describes " + std::to_string(nodes) + " nodes; at most 100 are simulated");
   }
+}
+
+// ── shards ──────────────────────────────────────────────────────────────────────────────────────
+
+std::vector<std::uint32_t> read_weights(TableReader& table, std::size_t shards) {
+  std::vector<std::uint32_t> weights;
+  for (const std::int64_t weight : table.integer_list("weights", {0, 1'000'000}))
+    weights.push_back(static_cast<std::uint32_t>(weight));
+  if (!table.has("weights") || weights.empty()) return std::vector<std::uint32_t>(shards, 100);
+  if (weights.size() != shards)
+    table.note("weights", "must be a weight for each of the " + std::to_string(shards) +
+                              " shards, 0 for one that has no SKU");
+  if (std::all_of(weights.begin(), weights.end(), [](auto weight) { return weight == 0; }))
+    table.note("weights", "are all 0: then no SKU would be anywhere");
+  weights.resize(shards, 100);
+  return weights;
+}
+
+void read_shards(TableReader& root, Scenario& scenario) {
+  auto table = root.table("shards");
+  if (!table) return;
+  std::int64_t count = 1, routers = 1;
+  table->integer("count", count, {1, 32});
+  table->integer("routers", routers, {1, 16});
+  scenario.shards = {read_weights(*table, static_cast<std::size_t>(count)),
+                     static_cast<std::size_t>(routers)};
+  const auto names = region_names(scenario);
+  for (std::size_t shard = 0; shard < scenario.shards.count(); ++shard)
+    if (std::find(names.begin(), names.end(), shard_name(shard)) != names.end())
+      table->note("count",
+                  "\"" + shard_name(shard) + "\" would be a shard and a region: rename the region");
+  if (scenario.regions.size() > 0 && scenario.node_count() > 100)
+    table->note("count", "makes " + std::to_string(scenario.node_count()) +
+                             " nodes of all shards; at most 100 are simulated");
+  table->finish();
 }
 
 // ── network ─────────────────────────────────────────────────────────────────────────────────────
@@ -356,6 +391,10 @@ void read_policy(TableReader& root, Scenario& scenario) {
     scenario.policy.central_region =
         region_called(*table, "central_region", central, scenario).value_or(0);
   }
+  const std::string& name = scenario.policy.name;
+  if (scenario.routed() && !policy_has_shards(name))
+    table->note("name",
+                "\"" + name + "\" has no shards: leave [shards] out, or take another policy");
   table->finish();
 }
 
@@ -437,6 +476,13 @@ void read_expectations(TableReader& root, Scenario& scenario) {
   if (table->has("converged_within")) {
     expect.converged_within = 0;
     table->span("converged_within", *expect.converged_within, {0, kDay});
+  }
+  if (table->has("moved_within")) {
+    expect.moved_within = 0;
+    table->span("moved_within", *expect.moved_within, {0, kDay});
+    if (std::none_of(scenario.events.begin(), scenario.events.end(),
+                     [](const auto& event) { return event.kind == EventKind::reshard; }))
+      table->note("moved_within", "needs an event of kind \"reshard\"");
   }
   table->finish();
 }

@@ -9,6 +9,7 @@
 namespace holdfast::sim {
 
 void read_regions(TableReader& root, Scenario& scenario);
+void read_shards(TableReader& root, Scenario& scenario);
 void read_network(TableReader& root, Scenario& scenario);
 void read_stock(TableReader& root, Scenario& scenario);
 void read_demand(TableReader& root, Scenario& scenario);  // scenario_demand.cpp
@@ -29,6 +30,8 @@ std::optional<Time> read_moment(TableReader& table, const std::string& key,
 std::optional<Time> read_end(TableReader& table, const std::string& key, Time at,
                              const Scenario& scenario);
 
+// One for each shard, not all 0; equal ones if the key is absent or wrong.
+std::vector<std::uint32_t> read_weights(TableReader& table, std::size_t shards);
 // A percentage, kept as a share.
 void read_percent(TableReader& table, const std::string& key, double& share,
                   Range<double> allowed = {0, 100});

@@ -15,6 +15,8 @@ constexpr std::uint64_t kInboxMin = 16;
 constexpr Time kLateIsCheaper =
     16;  // what is refused unread costs so much less than what is served
 
+}  // namespace
+
 bool is_of_ways(EventKind kind) {
   return kind == EventKind::cut || kind == EventKind::slow || kind == EventKind::loss ||
          kind == EventKind::clog;
@@ -23,8 +25,6 @@ bool is_of_ways(EventKind kind) {
 Time more_latency(const ScenarioEvent& event, Time healthy) {
   return static_cast<Time>(static_cast<double>(healthy) * (event.factor - 1)) + event.extra;
 }
-
-}  // namespace
 
 bool puts_disks_back(const Scenario& scenario) {
   return std::any_of(
@@ -87,7 +87,7 @@ void set_links(World& world, const Scenario& scenario) {
 void FaultTimeline::schedule(Time begin) {
   if (world_.options().keeps_bases) restart_forks();
   for (const ScenarioEvent& event : scenario_.events) {
-    if (is_a_command(event.kind)) continue;
+    if (is_a_command(event.kind) || event.kind == EventKind::router_crash) continue;
     world_.events().at(begin + event.at, [this, &event] { apply(event, true); });
     for (const std::size_t node : event.nodes)
       if (event.kind == EventKind::disk_put_back)
@@ -222,7 +222,11 @@ std::vector<FaultSpan> fault_spans(const Scenario& scenario, const CommandAnswer
     std::vector<bool> in(scenario.regions.size());
     for (const auto* nodes : {&event.from, &event.nodes})
       for (const std::size_t node : *nodes) in[scenario.region_of_node(node)] = true;
-    if (is_a_command(event.kind) && event.nodes.empty()) in[event.region] = true;
+    for (const std::size_t router : event.routers) in[router / scenario.shards.routers] = true;
+    if (event.kind == EventKind::reshard)
+      in.assign(in.size(), true);
+    else if (is_a_command(event.kind) && event.nodes.empty())
+      in[event.region] = true;
     for (std::size_t region = 0; region < in.size(); ++region)
       if (in[region]) span.regions.push_back(scenario.regions[region].name);
     spans.push_back(std::move(span));

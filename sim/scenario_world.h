@@ -13,6 +13,9 @@
 namespace holdfast::sim {
 
 bool puts_disks_back(const Scenario& scenario);
+bool is_of_ways(EventKind kind);
+// What an event of kind slow adds to this latency.
+Time more_latency(const ScenarioEvent& event, Time healthy);
 WorldOptions world_of(const Scenario& scenario);
 // Latencies, jitter, loss and bandwidth of every pair of places.
 void set_links(World& world, const Scenario& scenario);

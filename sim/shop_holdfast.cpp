@@ -115,12 +115,14 @@ absl::Status HoldfastShop::open(const OpeningStock& stock, Time limit) {
   const auto& first = world_.nodes_of(0);
   const std::size_t catalogue_at = *std::find_if(
       first.begin(), first.end(), [&](std::size_t node) { return !aside_.contains(node); });
-  for (const std::string& sku : scenario_.skus)
-    call(0, catalogue_at, {"PUT", "/v1/skus/" + sku, "{}", ""});
+  for (std::size_t sku = 0; sku < scenario_.skus.size(); ++sku)
+    if (opens_with(sku))
+      call(0, catalogue_at, {"PUT", "/v1/skus/" + scenario_.skus[sku], "{}", ""});
   if (absl::Status status = finish(); !status.ok()) return status;
   for (std::size_t region = 0; region < world_.options().regions.size(); ++region) {
     const std::size_t at = options_.central_region.value_or(region);
     for (std::size_t sku = 0; sku < scenario_.skus.size(); ++sku) {
+      if (!opens_with(sku)) continue;
       std::vector<std::size_t> nodes;
       for (const std::size_t node : world_.nodes_of(at))
         if (!aside_.contains(node)) nodes.push_back(node);
@@ -147,9 +149,7 @@ absl::Status HoldfastShop::open(const OpeningStock& stock, Time limit) {
 
 // ── customers ───────────────────────────────────────────────────────────────────────────────────
 
-void HoldfastShop::reserve(const Cart& cart, OnShopAnswer done) {
-  const auto node = node_for(cart.region);
-  if (!node) return done({ShopAnswer::Kind::failed, "region_down"});
+std::string HoldfastShop::words_of(const Cart& cart) const {
   std::string body = R"({"wait_ms":)" + std::to_string(options_.wait_ms) + R"(,"ttl_seconds":)" +
                      std::to_string(scenario_.demand.ttl / kSecond) + R"(,"lines":[)";
   for (const OrderLineOfSku& line : cart.lines) {
@@ -157,10 +157,15 @@ void HoldfastShop::reserve(const Cart& cart, OnShopAnswer done) {
     body += R"({"sku":")" + scenario_.skus[line.sku] + R"(","quantity":)" +
             std::to_string(line.quantity) + "}";
   }
-  body += "]}";
+  return body + "]}";
+}
+
+void HoldfastShop::reserve(const Cart& cart, OnShopAnswer done) {
+  const auto node = node_for(cart.region);
+  if (!node) return done({ShopAnswer::Kind::failed, "region_down"});
   homes_[cart.id] = *node;
   world_.http(
-      cart.region, *node, {"PUT", "/v1/reservations/" + cart.id, std::move(body), ""},
+      cart.region, *node, {"PUT", "/v1/reservations/" + cart.id, words_of(cart), ""},
       [done = std::move(done)](const api::Response& response) {
         if (response.status < 300) return done({ShopAnswer::Kind::held, ""});
         const bool refused = response.status == 409;
@@ -211,12 +216,12 @@ bool HoldfastShop::post(std::size_t region, const std::string& target, const std
 
 // ── the truth ───────────────────────────────────────────────────────────────────────────────────
 
-crdt::Product* HoldfastShop::product(std::uint32_t sku) const {
-  return checks_.ghost().product(scenario_.skus[sku]);
+crdt::Product* HoldfastShop::product(const std::string& sku) const {
+  return checks_.ghost().product(sku);
 }
 
 TrueStock HoldfastShop::stock(std::uint32_t sku) const {
-  const crdt::Product* product = this->product(sku);
+  const crdt::Product* product = this->product(scenario_.skus[sku]);
   if (product == nullptr) return {};
   return {product->stock.on_hand(), product->stock.available(), product->stock.allowance()};
 }

@@ -16,6 +16,7 @@ namespace holdfast::sim {
 struct HoldfastShopOptions {
   std::int64_t wait_ms = 250;  // for rights from elsewhere; 0: a region sells what it has
   std::optional<std::size_t> central_region;
+  std::vector<bool> opens_with;  // by SKU; empty: with all
 };
 
 // The problem's code, or its status if it has none.
@@ -35,6 +36,9 @@ class HoldfastShop final : public Shop {
   bool converged() const override;
   DiskLoss lost() const override;
   crdt::Units decreed() const override { return decrees_.may_cost(); }
+  crdt::Product* product(const std::string& sku) const;  // in truth; nullptr: nobody knows it
+
+  std::string words_of(const Cart& cart) const;  // in which a customer asks for it
 
   // An operator's POST at a node of the region that lives; false: there is none. `done` hears the
   // problem's code, or an empty text if all is well; or it never hears.
@@ -65,7 +69,9 @@ class HoldfastShop final : public Shop {
   };
   void verb(const Cart& cart, const char* what, OnShopDone done);
   void try_verb(const std::shared_ptr<Verb>& verb);
-  crdt::Product* product(std::uint32_t sku) const;
+  bool opens_with(std::size_t sku) const {
+    return options_.opens_with.empty() || options_.opens_with[sku];
+  }
   bool is_a_node(crdt::ReplicaId replica) const;
   // Visits parts of rights; a replica's are their sum.
   template <typename Visit>

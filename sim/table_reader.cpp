@@ -242,6 +242,24 @@ void TableReader::spans(std::string_view key, Range<Time>& out, Range<Time> allo
   out = {*low, *high};
 }
 
+std::vector<std::int64_t> TableReader::integer_list(std::string_view key,
+                                                    Range<std::int64_t> allowed) {
+  const TomlMember* member = find(key);
+  if (!member) return {};
+  std::vector<std::int64_t> all;
+  const auto* array = member->value.as<TomlValue::Array>();
+  if (!array || array->empty()) {
+    note(*member, "must be a list of integers, is " + to_string(member->value));
+    return {};
+  }
+  for (const TomlValue& element : *array) {
+    const auto value = integer_of(*member, element, allowed);
+    if (!value) return {};
+    all.push_back(*value);
+  }
+  return all;
+}
+
 std::vector<std::string> TableReader::texts(std::string_view key) {
   const TomlMember* member = find(key);
   if (!member) return {};

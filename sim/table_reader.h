@@ -65,6 +65,8 @@ class TableReader {
   // One value, or [low, high].
   void integers(std::string_view key, Range<std::int64_t>& out, Range<std::int64_t> allowed);
   void spans(std::string_view key, Range<Time>& out, Range<Time> allowed);
+  // A list of numbers; empty if it is absent or wrong.
+  std::vector<std::int64_t> integer_list(std::string_view key, Range<std::int64_t> allowed);
   // A list of texts, or one text alone.
   std::vector<std::string> texts(std::string_view key);
   std::optional<TableReader> table(std::string_view key);           // [path.key] or { … }

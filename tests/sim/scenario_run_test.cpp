@@ -381,3 +381,42 @@ TEST_CASE("scenario run: a lost disk takes its rights along, and the report says
   CHECK(rights < report.global.available.back());
   CHECK(check_of(report_of({}), "lost with the disk") == nullptr);
 }
+
+// Nobody comes in the last minutes: then what is on hand is what was not sold.
+TEST_CASE("scenario run: SKUs move to another shard, and no unit is lost on the way") {
+  const std::string quiet = "[[demand.burst]]\nat = \"6m\"\nfactor = 0\n";
+  const std::string reshard =
+      "[[event]]\nat = \"3m\"\nkind = \"reshard\"\nweights = [0, 100]\n"
+      "[[event]]\nat = \"3m1s\"\nfor = \"5s\"\nkind = \"router_crash\"\nregions = \"us\"\n";
+  const std::string expect = "[expect]\navailability_min = 99\nmoved_within = ";
+  Case one{.policy = "proportional", .cut = false};
+  one.more = "[shards]\ncount = 2\nweights = [100, 0]\n" + quiet + reshard + expect + "\"90s\"\n";
+  const Report report = report_of(one);
+  CHECK(report.passed());
+  REQUIRE(check_of(report, "SKUs have moved") != nullptr);
+  CHECK(check_of(report, "SKUs have moved")->detail.starts_with("3 SKUs, after "));
+  CHECK(report.totals.carts_accepted > 300);
+  CHECK(report.global.on_hand.back() ==
+        3 * 1'000 - static_cast<double>(report.totals.units_committed));
+  CHECK(report.hash == report_of(one).hash);
+
+  // An open hold keeps its units where they are.
+  one.more.replace(one.more.find("\"90s\""), 5, "\"100ms\"");
+  CHECK_FALSE(check_of(report_of(one), "SKUs have moved")->passed);
+}
+
+TEST_CASE(
+    "scenario run: all routers of a region are down: its customers have no answer, others do") {
+  const std::string crash =
+      "[[event]]\nat = \"3m\"\nfor = \"1m\"\nkind = \"router_crash\"\nregions = \"us\"\n";
+  const Report report = report_of(
+      {.policy = "proportional", .cut = false, .more = "[shards]\nrouters = 2\n" + crash});
+  CHECK(report.regions[kUs].totals.carts_failed > 20);
+  CHECK(report.regions[kEu].totals.carts_failed == 0);
+}
+
+TEST_CASE("scenario run: a region that is cut off: its routers ask its own nodes, in every shard") {
+  const Report report = report_of({.policy = "proportional", .more = "[shards]\ncount = 3\n"});
+  CHECK(report.totals.carts_failed == 0);
+  CHECK(report.totals.carts_refused() == 0);
+}

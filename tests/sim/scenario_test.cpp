@@ -225,6 +225,55 @@ TEST_SUITE("scenario") {
               .find("runs only from this join on") != std::string::npos);
   }
 
+  TEST_CASE("shards, and what their routers do") {
+    const std::string shards = "[shards]\ncount = 2\nweights = [100, 0]\nrouters = 2\n";
+    const auto scenario = good(
+        {.more = shards + event("at = \"1m\"\nkind = \"reshard\"\nweights = [1, 2]") +
+                 event("at = \"2m\"\nkind = \"router_crash\"\nregions = \"eu\"\nfor = \"9s\"") +
+                 event("at = \"3m\"\nkind = \"crash\"\nnodes = \"s2.us-1\"\nfor = \"9s\"") +
+                 event("at = \"4m\"\nkind = \"cut\"\nfrom = \"us\"") +
+                 "[expect]\nmoved_within = \"1m\"\n"});
+    CHECK(scenario.shards.weights == std::vector<std::uint32_t>{100, 0});
+    CHECK(scenario.shards.routers == 2);
+    REQUIRE(scenario.events.size() == 4);
+    CHECK(scenario.events[0].weights == std::vector<std::uint32_t>{1, 2});
+    CHECK(scenario.events[1].routers == std::vector<std::size_t>{2, 3});
+    CHECK(scenario.events[2].nodes == std::vector<std::size_t>{3});  // us-1, us-2, eu-1 before it
+    CHECK(scenario.node_name(3) == "s2.us-1");
+    CHECK(scenario.events[3].from == std::vector<std::size_t>{0, 1, 3, 4});
+    CHECK(*scenario.expect.moved_within == 60 * sim::kSecond);
+    CHECK_FALSE(good({}).routed());
+
+    const sim::Scenario second = scenario.of_shard(1);
+    REQUIRE(second.events.size() == 2);
+    CHECK(second.events[0].nodes == std::vector<std::size_t>{0});
+    CHECK(second.events[1].from == std::vector<std::size_t>{0, 1});
+    CHECK(second.events[1].to == std::vector<std::size_t>{2});
+    CHECK(scenario.of_shard(0).events.size() == 1);
+  }
+
+  TEST_CASE("shards: bad input") {
+    const auto says = [](const std::string& more, const std::string& what) {
+      const std::string text = message({.more = more});
+      CAPTURE(text);
+      CHECK(text.find(what) != std::string::npos);
+    };
+    says("[shards]\ncount = 0\n", "shards.count: must be an integer from 1 to 32, is 0");
+    says("[shards]\ncount = 2\nweights = [1]\n", "a weight for each of the 2 shards");
+    says("[shards]\ncount = 2\nweights = [0, 0]\n", "then no SKU would be anywhere");
+    says("[shards]\ncount = 32\nrouters = 99\n", "shards.routers");
+    says("[shards]\n[policy]\nname = \"weak\"\n", "\"weak\" has no shards");
+    says(event("at = \"1m\"\nkind = \"reshard\"\nweights = [1]"), "needs [shards]");
+    says("[shards]\n" + event("at = \"1m\"\nkind = \"router_crash\"\nregions = \"mars\""),
+         "there is no region \"mars\"");
+    says("[shards]\ncount = 2\n" + event("at = \"1m\"\nkind = \"pause\"\nnodes = \"s3\""),
+         "s1.us-1 in one shard alone");
+    says("[shards]\n[expect]\nmoved_within = \"1m\"\n", "needs an event of kind \"reshard\"");
+    const std::string crash = "kind = \"router_crash\"\nregions = \"us\"\nfor = \"5m\"";
+    says("[shards]\n" + event("at = \"1m\"\n" + crash) + event("at = \"2m\"\n" + crash),
+         "still lasts there");
+  }
+
   TEST_CASE("expectations of decrees") {
     const auto scenario = good({.more = "[expect]\nwithin_bound = true\ndecrees_closed = true\n"
                                         "spent_unseen_min = 7\nfetched_max_percent = 1\n"});
@@ -462,7 +511,7 @@ TEST_SUITE("scenario: bad input") {
         unknown, "kind",
         "event.kind: must be one of cut, slow, loss, clog, crash, pause, restart, disk_lost, "
         "disk_slow, disk_full, disk_put_back, clock_step, receive, adjust, allow, grant, failover, "
-        "retire, join, drain, is \"earthquake\"");
+        "retire, join, drain, router_crash, reshard, is \"earthquake\"");
     refused({.more = event("kind = \"restart\"\nnodes = \"us\"")}, "[[event]]",
             "event.at: is missing: set it");
     refused({.more = event("at = \"1h\"\nkind = \"restart\"\nnodes = \"us\"")}, "at = \"1h\"",

@@ -1,0 +1,35 @@
+#pragma once
+// The ways between routers and nodes in a scenario: latencies as between their regions, and the
+// faults of ways. A router is cut off, slowed down or clogged as its region is, if that is so in
+// every shard. Losses of frames are the network's below HTTP.
+
+#include <vector>
+
+#include "sim/router_calls.h"
+#include "sim/scenario.h"
+
+namespace holdfast::sim {
+
+class RouterWays {
+ public:
+  RouterWays(Events& events, RouterCalls& calls, const Scenario& scenario);
+
+  void schedule(Time begin);
+  void mend_all();
+
+ private:
+  void apply(const ScenarioEvent& event, bool begins);
+  void change(const ScenarioEvent& event, Place from, Place to, bool begins);
+  bool is_a_router(Place place) const { return place < routers_; }
+  std::size_t region_of(Place place) const;
+  // Of the event's side: its nodes, and the routers of regions that it has whole.
+  std::vector<Place> places(const std::vector<std::size_t>& nodes) const;
+
+  Events& events_;
+  RouterCalls& calls_;
+  const Scenario& scenario_;
+  std::size_t routers_ = 0;
+  std::vector<const ScenarioEvent*> open_;
+};
+
+}  // namespace holdfast::sim
