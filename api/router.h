@@ -175,6 +175,9 @@ class Router {
     Part part;
     node::Return back;
   };
+  struct Returned {  // lists of SKUs
+    std::string now, before;
+  };
   using Answer = node::Outcome;
   using Wholes = std::variant<Whole, Answer>;
 
@@ -285,7 +288,7 @@ class Router {
   bool has_left(std::size_t shard, crdt::ReplicaId replica) const;  // no node that is known is it
   Task<std::vector<Answer>> take_back(const std::vector<Share>& shares);
   static std::optional<Answer> refusal(const std::string& cart, const std::vector<Share>& shares,
-                                       const std::vector<Answer>& answers, std::string& taken);
+                                       const std::vector<Answer>& answers, Returned& returned);
   static bool have_sold(const Whole& whole, const std::vector<node::Line>& lines);
   Task<bool> undo(Whole whole);
   Task<Answer> settle_lines(node::Commit command, Cart cart, Answer why);

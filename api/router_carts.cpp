@@ -391,6 +391,14 @@ bool Router::has_left(std::size_t shard, crdt::ReplicaId replica) const {
   });
 }
 
+namespace {
+
+void add_to(std::string& list, const std::string& sku) {
+  list += (list.empty() ? "'" : ", '") + sku + "'";
+}
+
+}  // namespace
+
 Task<std::vector<Outcome>> Router::take_back(const std::vector<Share>& shares) {
   std::vector<Part> parts;
   std::vector<Command> commands;
@@ -403,25 +411,26 @@ Task<std::vector<Outcome>> Router::take_back(const std::vector<Share>& shares) {
 
 // The first answer that is no success, in words about the whole cart if a part takes nothing back
 // any more: who asked books those lines otherwise, and must not book the others. None: all took.
-// `taken` gets what has been returned.
 std::optional<Outcome> Router::refusal(const std::string& cart, const std::vector<Share>& shares,
-                                       const std::vector<Outcome>& answers, std::string& taken) {
+                                       const std::vector<Outcome>& answers, Returned& returned) {
   std::string gone;
   for (std::size_t i = 0; i < shares.size(); ++i)
     for (const Line& line : shares[i].back.lines) {
-      const bool refuses = answers[i].code == Code::replica_retired;
-      if (!refuses && !answers[i].succeeded()) continue;
-      std::string& list = refuses ? gone : taken;
-      list += (list.empty() ? "'" : ", '") + line.sku + "'";
+      if (answers[i].code == Code::replica_retired) add_to(gone, line.sku);
+      if (answers[i].succeeded()) add_to(returned.now, line.sku);
     }
-  if (!gone.empty())
-    return refused(
-        Code::replica_retired,
-        "of reservation '" + cart + "' the units of " + gone +
-            " were sold by a node that has left for good, and nobody takes them back: "
-            "book them as a receipt where they have come in, and return the others "
-            "without them; " +
-            (taken.empty() ? "nothing has been returned" : "what has been returned is " + taken));
+  if (!gone.empty()) {
+    std::string detail = "of reservation '" + cart + "' the units of " + gone +
+                         " were sold by a node that has left for good, and nobody takes them "
+                         "back: book them as a receipt where they have come in";
+    if (!returned.now.empty())
+      detail += "; what this call has returned is " + returned.now;
+    else if (!returned.before.empty())
+      detail += "; an earlier call with this key may have returned " + returned.before;
+    else
+      detail += "; nothing has been returned: return the others without them";
+    return refused(Code::replica_retired, std::move(detail));
+  }
   for (const Outcome& one : answers)
     if (!one.succeeded()) return refused(one.code, one.detail);
   return std::nullopt;
@@ -434,6 +443,7 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
   if (!have_sold(whole, command.lines)) co_await read_at_homes(whole);
   // Those first that may refuse, or can only be a repetition: if one is not done, nothing is.
   std::vector<Share> doubtful, sure;
+  Returned returned;
   std::size_t placed = 0;
   for (std::size_t i = 0; i < whole.parts.size(); ++i) {
     Share share{whole.parts[i], node::Return{.id = whole.parts[i].id, .key = command.key}};
@@ -442,6 +452,7 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
       for (const crdt::HoldLine& sold : whole.views[i].lines) {
         if (sold.sku != line.sku || line.quantity > sold.committed) continue;
         fits = fits && line.quantity <= sold.committed - sold.returned;
+        if (line.quantity <= sold.returned) add_to(returned.before, line.sku);
         share.back.lines.push_back(line);
       }
     placed += share.back.lines.size();
@@ -450,11 +461,10 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
   if (placed != command.lines.size())
     co_return refused(Code::out_of_range, "a line names a SKU of which reservation '" + command.id +
                                               "' has not sold so much");
-  std::string taken;
   std::vector<Outcome> answers = co_await take_back(doubtful);
-  if (auto no = refusal(command.id, doubtful, answers, taken)) co_return *std::move(no);
+  if (auto no = refusal(command.id, doubtful, answers, returned)) co_return *std::move(no);
   answers = co_await take_back(sure);
-  if (auto no = refusal(command.id, sure, answers, taken)) co_return *std::move(no);
+  if (auto no = refusal(command.id, sure, answers, returned)) co_return *std::move(no);
   co_return co_await show(command.id, std::move(cart), Code::ok);
 }
 

@@ -98,7 +98,9 @@ Task<Outcome> Router::reserve_where_it_is(node::Reserve cart) {
   co_return outcome;
 }
 
-// The cart as its record stands, if there is one: the answer to a repetition.
+// The cart as its record stands, if there is one: the answer to a repetition. A node that cannot be
+// reached may know of one that no other has heard of: nodes make carts, or refuse them, all the
+// same, and so do routers. Else every refusal would be a 503 for as long as a node is down.
 Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
                                               std::vector<std::size_t> shards) {
   for (const std::size_t shard : shards) {
@@ -108,7 +110,7 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
     Outcome read = co_await at_shard(shard, reading(cart.id), std::move(hint));
     const ReservationView* record = view_of(read);
     if (record == nullptr) {
-      if (read.code == Code::unknown_reservation) continue;
+      if (read.code == Code::unknown_reservation || read.code == Code::home_unreachable) continue;
       co_return std::optional<Outcome>(std::move(read));
     }
     const auto row = cart_row(record->metadata);

@@ -12,7 +12,8 @@
 // Only what has been so for `settle_after` (a part without a record: `left_over_after`), so that no
 // router is still at it. Those that are committed or have expired are looked at when a router
 // starts: later ones are driven by routers that live, look again at what they have committed, and
-// remember those of which they could not reach a part.
+// remember those of which they could not reach a part. What a router that ended has left there
+// waits for one to start, itself or another.
 
 #include <algorithm>
 

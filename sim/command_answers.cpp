@@ -15,7 +15,7 @@ void CommandAnswers::answered(const ScenarioEvent& event, const std::string& cod
   Answers& answers = of_[&event];
   if (code.empty()) {
     ++answers.done;
-    answers.told = told;
+    answers.told += (answers.told.empty() || told.empty() ? "" : "; ") + told;
   } else {
     ++answers.refused[code];
   }
@@ -40,7 +40,7 @@ std::string CommandAnswers::text(const ScenarioEvent& event) const {
     add(count, "refused: " + code);
     silent -= count;
   }
-  add(answers.not_sent, "not sent: no node of the region runs");
+  add(answers.not_sent, "not sent: no " + whom_ + " of the region runs");
   add(silent, "without an answer");
   return text;
 }

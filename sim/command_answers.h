@@ -10,6 +10,8 @@ namespace holdfast::sim {
 
 class CommandAnswers {
  public:
+  // `whom`: who must run to be sent a command.
+  explicit CommandAnswers(std::string whom) : whom_(std::move(whom)) {}
   // A command is one call for each SKU that it names.
   void asked(const ScenarioEvent& event) { ++of_[&event].asked; }
   void not_sent(const ScenarioEvent& event) { ++of_[&event].not_sent; }  // of those asked
@@ -25,8 +27,9 @@ class CommandAnswers {
   struct Answers {
     std::size_t asked = 0, not_sent = 0, done = 0;
     std::map<std::string, std::size_t> refused;  // by code
-    std::string told;
+    std::string told;                            // by all, one after the other
   };
+  const std::string whom_;
   std::map<const ScenarioEvent*, Answers> of_;  // looked up, never gone through
 };
 

@@ -143,7 +143,7 @@ Cart Demand::drawn_cart(std::size_t index) {
 }
 
 std::optional<Cart> Demand::next_order() {
-  const auto& orders = scenario_.demand.orders;
+  const std::vector<OrderCart>& orders = *scenario_.demand.orders;
   if (next_order_ == orders.size()) return std::nullopt;
   const OrderCart& order = orders[next_order_++];
   Cart cart{.at = order.at, .region = order.region, .id = order.id, .lines = order.lines};

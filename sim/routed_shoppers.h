@@ -61,6 +61,8 @@ class RoutedShoppers {
   void end(CartAccount& account);
   void commit(CartAccount& account);
   void give_back(CartAccount& account);
+  // Some part of it was sold by a node that has left since, say its shard's rows.
+  bool home_has_left(const CartAccount& account);
   void leave(CartAccount& account);
   void receive(const node::Receive& receipt);
   void read(Random random);

@@ -40,6 +40,16 @@ std::vector<Place> RouterWays::places(const std::vector<std::size_t>& nodes) con
   return all;
 }
 
+std::vector<Place> RouterWays::places_to(const ScenarioEvent& event) const {
+  std::vector<Place> to = places(event.to);
+  if (!event.to_others) return to;
+  std::erase_if(to, [&](Place place) { return is_a_router(place); });
+  const std::vector<Place> from = places(event.from);
+  for (Place router = 0; router < routers_; ++router)
+    if (std::find(from.begin(), from.end(), router) == from.end()) to.push_back(router);
+  return to;
+}
+
 void RouterWays::schedule(Time begin) {
   for (const ScenarioEvent& event : scenario_.events) {
     if (!is_of_ways(event.kind) || event.kind == EventKind::loss) continue;
@@ -59,13 +69,8 @@ void RouterWays::mend_all() {
 }
 
 void RouterWays::apply(const ScenarioEvent& event, bool begins) {
-  for (const Place from : places(event.from)) {
-    for (const Place to : places(event.to)) {
-      if (is_a_router(from) == is_a_router(to)) continue;
-      change(event, from, to, begins);
-      if (event.both_ways) change(event, to, from, begins);
-    }
-  }
+  for (const auto& [from, to] : pairs_of(places(event.from), places_to(event), event.both_ways))
+    if (is_a_router(from) != is_a_router(to)) change(event, from, to, begins);
 }
 
 void RouterWays::change(const ScenarioEvent& event, Place from, Place to, bool begins) {

@@ -1,7 +1,8 @@
 #pragma once
 // The ways between routers and nodes in a scenario: latencies as between their regions, and the
 // faults of ways. A router is cut off, slowed down or clogged as its region is, if that is so in
-// every shard. Losses of frames are the network's below HTTP.
+// every shard; else it is one of the others, from which a node or shard may be cut off. Losses of
+// frames are the network's below HTTP.
 
 #include <vector>
 
@@ -22,8 +23,9 @@ class RouterWays {
   void change(const ScenarioEvent& event, Place from, Place to, bool begins);
   bool is_a_router(Place place) const { return place < routers_; }
   std::size_t region_of(Place place) const;
-  // Of the event's side: its nodes, and the routers of regions that it has whole.
+  // Of an event's side: its nodes, and the routers of regions that it has whole.
   std::vector<Place> places(const std::vector<std::size_t>& nodes) const;
+  std::vector<Place> places_to(const ScenarioEvent& event) const;
 
   Events& events_;
   RouterCalls& calls_;

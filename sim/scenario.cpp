@@ -89,7 +89,7 @@ std::optional<ScenarioEvent> Scenario::part_of(const ScenarioEvent& event,
 
 Scenario Scenario::of_shard(std::size_t shard) const {
   Scenario one = *this;
-  one.demand.orders.clear();
+  one.demand.orders.reset();
   one.shards = {};
   one.events.clear();
   for (const ScenarioEvent& event : events)

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -109,7 +110,8 @@ struct ScenarioDemand {
   Time timeout = 5 * kSecond;                    // a customer who has no answer by then has gone
   // kind == orders
   std::optional<OrdersSource> source;
-  std::vector<OrderCart> orders;    // ascending by time; filled by add_orders
+  // Ascending by time; filled by add_orders. There may be millions: copies share them.
+  std::shared_ptr<const std::vector<OrderCart>> orders;
   std::size_t orders_outside = 0;   // of the days asked for, but not between start and end
   std::size_t orders_not_sold = 0;  // cancellations and losses: they take nothing from stock
   std::size_t orders_broken = 0;    // lines of the file that are left out: skip_broken
@@ -166,11 +168,12 @@ struct ScenarioEvent {
   Time end = 0;             // of a fault; without an end: the scenario's; a moment's own time
   bool open_ended = false;  // the file gives it no end (a crash lasts until a restart)
   std::vector<std::size_t> from, to;  // nodes, ascending: cut, slow, loss, clog
+  bool to_others = false;             // `to` is all that `from` is not, routers as well
   bool both_ways = true;
-  std::vector<std::size_t> nodes;  // ascending: faults of nodes
+  std::vector<std::size_t> nodes;      // ascending: faults of nodes
   std::vector<std::size_t> routers;    // ascending: router_crash
   std::vector<std::uint32_t> weights;  // by shard: reshard
-  Time copied = 0;                 // disk_put_back
+  Time copied = 0;                     // disk_put_back
   double factor = 1;
   Time extra = 0;  // slow, drain
   double share = 0;
@@ -227,7 +230,7 @@ struct Scenario {
   bool routed() const { return shards.routers > 0; }
   bool joins_later(std::size_t node) const;
   std::size_t nodes_of_shard() const;
-  std::size_t node_count() const;  // of all shards
+  std::size_t node_count() const;                    // of all shards
   std::size_t first_node(std::size_t region) const;  // of the first shard
   std::size_t region_of_node(std::size_t node) const;
   std::size_t shard_of_node(std::size_t node) const { return node / nodes_of_shard(); }

@@ -192,6 +192,9 @@ class EventReader {
     needs_shards();
     table_.require("weights");
     event_.weights = read_weights(table_, scenario_.shards.count());
+    if (scenario_.stock.allowance_units > 0 || scenario_.stock.allowance_share > 0)
+      table_.note("kind",
+                  "\"reshard\" moves no SKU that has an allowance: leave stock.allowance_* out");
     for (const std::uint32_t weight : event_.weights) event_.label += " " + std::to_string(weight);
   }
 
@@ -213,14 +216,25 @@ class EventReader {
     event_.to = to     ? named("to", event_.both_ways ? " <> " : " > ")
                 : from ? without(all, event_.from)
                        : all;
+    event_.to_others = from && !to;
     lasts();
     if (to && !from) table_.require("from");
+    if (from && to && !meet_in_a_shard())
+      table_.note("to", "names nodes of other shards than from: these never speak to each other");
     if (from && without(event_.to, event_.from).size() != event_.to.size()) {
       table_.note("to", "names a node that from names too");
     }
     if (!event_.from.empty() && event_.to.empty() && !to) {
       table_.note("from", "names every node: nothing is left on the other side");
     }
+  }
+
+  bool meet_in_a_shard() const {
+    return std::any_of(event_.from.begin(), event_.from.end(), [&](std::size_t a) {
+      return std::any_of(event_.to.begin(), event_.to.end(), [&](std::size_t b) {
+        return scenario_.shard_of_node(a) == scenario_.shard_of_node(b);
+      });
+    });
   }
 
   void slowness() {
@@ -278,6 +292,9 @@ class EventReader {
     event_.by = region("by").value_or(0);
     if (table_.has("node") && table_.has("successor") && event_.successor == event_.nodes.front())
       table_.note("successor", "must be another node than node");
+    else if (scenario_.node_count() > 0 && scenario_.shard_of_node(event_.successor) !=
+                                               scenario_.shard_of_node(event_.nodes.front()))
+      table_.note("successor", "must be a node of the same shard as node");
   }
 
   std::string scenario_name(std::size_t region) const {

@@ -68,6 +68,12 @@ class CartMaker {
     }
     if (!cart.lines.empty()) add_copies(invoice, cart, "");
   }
+  // Ascending by time.
+  std::vector<OrderCart> take() {
+    std::stable_sort(carts_.begin(), carts_.end(),
+                     [](const OrderCart& a, const OrderCart& b) { return a.at < b.at; });
+    return std::move(carts_);
+  }
 
  private:
   void add_copies(const api::Invoice& invoice, OrderCart cart, const std::string& suffix) {
@@ -80,7 +86,7 @@ class CartMaker {
       if (!demand.source->shares.empty()) cart.region = drawn_region();
       cart.id = invoice.number + suffix + (copy == 1 ? "" : "." + std::to_string(copy));
       if (cart.at >= 0 && cart.at < scenario_.duration) {
-        demand.orders.push_back(cart);
+        carts_.push_back(cart);
       } else {
         ++demand.orders_outside;
       }
@@ -96,6 +102,7 @@ class CartMaker {
   }
 
   Scenario& scenario_;
+  std::vector<OrderCart> carts_;
   const api::CountryMap& countries_;
   std::int64_t begin_s_;
   Random random_, regions_;
@@ -178,15 +185,14 @@ absl::Status add_orders(Scenario& scenario, std::string_view csv, const std::str
   const std::int64_t first_s = invoices->front()->time_s;
   CartMaker maker(scenario, *countries, first_s - first_s % kDaySeconds);
   for (const api::Invoice* invoice : *invoices) maker.add(*invoice);
-  auto& carts = scenario.demand.orders;
-  std::stable_sort(carts.begin(), carts.end(),
-                   [](const OrderCart& a, const OrderCart& b) { return a.at < b.at; });
+  std::vector<OrderCart> carts = maker.take();
   if (carts.empty()) {
     return at_file(scenario,
                    "has no order between start and the end of duration; the first is of " +
                        day_text(first_s) + ", " + span_text(first_s % kDaySeconds * kSecond) +
                        " after midnight");
   }
+  scenario.demand.orders = std::make_shared<const std::vector<OrderCart>>(std::move(carts));
   return check_events(scenario);
 }
 

@@ -170,11 +170,11 @@ void read_shards(TableReader& root, Scenario& scenario) {
   table->integer("routers", routers, {1, 16});
   scenario.shards = {read_weights(*table, static_cast<std::size_t>(count)),
                      static_cast<std::size_t>(routers)};
-  const auto names = region_names(scenario);
-  for (std::size_t shard = 0; shard < scenario.shards.count(); ++shard)
-    if (std::find(names.begin(), names.end(), shard_name(shard)) != names.end())
-      table->note("count",
-                  "\"" + shard_name(shard) + "\" would be a shard and a region: rename the region");
+  for (std::size_t shard = 0; count > 1 && shard < scenario.shards.count(); ++shard)
+    for (const std::string& region : region_names(scenario))
+      if (region == shard_name(shard) || region.starts_with(shard_name(shard) + "."))
+        table->note("count", "\"" + region + "\" would be a region and in the shard " +
+                                 shard_name(shard) + ": rename the region");
   if (scenario.regions.size() > 0 && scenario.node_count() > 100)
     table->note("count", "makes " + std::to_string(scenario.node_count()) +
                              " nodes of all shards; at most 100 are simulated");
@@ -467,6 +467,9 @@ void read_expectations(TableReader& root, Scenario& scenario) {
   milliseconds(*table, "p50_ms_max", expect.p50_ms_max);
   milliseconds(*table, "p99_ms_max", expect.p99_ms_max);
   percent(*table, "fetched_max_percent", expect.fetched_max);
+  if (expect.fetched_max && scenario.shards.count() > 1)
+    table->note("fetched_max_percent",
+                "is of carts, and of several shards their parts are counted: leave it out");
   table->flag("within_bound", expect.within_bound);
   table->flag("decrees_closed", expect.decrees_closed);
   if (table->has("spent_unseen_min")) {

@@ -22,6 +22,18 @@ bool is_of_ways(EventKind kind) {
          kind == EventKind::clog;
 }
 
+std::set<std::pair<Place, Place>> pairs_of(const std::vector<Place>& from,
+                                           const std::vector<Place>& to, bool both_ways) {
+  std::set<std::pair<Place, Place>> pairs;
+  for (const Place a : from)
+    for (const Place b : to) {
+      if (a == b) continue;
+      pairs.emplace(a, b);
+      if (both_ways) pairs.emplace(b, a);
+    }
+  return pairs;
+}
+
 Time more_latency(const ScenarioEvent& event, Time healthy) {
   return static_cast<Time>(static_cast<double>(healthy) * (event.factor - 1)) + event.extra;
 }
@@ -144,13 +156,8 @@ std::vector<Place> FaultTimeline::places(const std::vector<std::size_t>& nodes) 
 }
 
 void FaultTimeline::change_ways(const ScenarioEvent& event, bool begins) {
-  for (const Place from : places(event.from)) {
-    for (const Place to : places(event.to)) {
-      if (from == to) continue;
-      change_way(event, from, to, begins);
-      if (event.both_ways) change_way(event, to, from, begins);
-    }
-  }
+  for (const auto& [from, to] : pairs_of(places(event.from), places(event.to), event.both_ways))
+    change_way(event, from, to, begins);
 }
 
 void FaultTimeline::change_way(const ScenarioEvent& event, Place from, Place to, bool begins) {

@@ -2,6 +2,7 @@
 // A scenario's regions, network and timeline of faults, as a World has them.
 
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace holdfast::sim {
 
 bool puts_disks_back(const Scenario& scenario);
 bool is_of_ways(EventKind kind);
+// Every directed pair of an event's two sides, each once; the sides may overlap.
+std::set<std::pair<Place, Place>> pairs_of(const std::vector<Place>& from,
+                                           const std::vector<Place>& to, bool both_ways);
 // What an event of kind slow adds to this latency.
 Time more_latency(const ScenarioEvent& event, Time healthy);
 WorldOptions world_of(const Scenario& scenario);

@@ -127,18 +127,19 @@ void RoutedShop::reserve(const Cart& cart, OnShopAnswer done) {
   for (const OrderLineOfSku& line : cart.lines) in.insert(map_.shard_of(scenario_.skus[line.sku]));
   const std::string body =
       shards_.front().shop->words_of(cart);  // they are the same in front of every shard
-  call(std::make_shared<Call>(
-      Call{cart.region,
-           {"PUT", "/v1/reservations/" + cart.id, body, ""},
-           events_.now() + scenario_.demand.timeout,
-           [this, spread = in.size() > 1, done = std::move(done)](const api::Response& response) {
-             if (response.status >= 300)
-               return done(
-                   {response.status == 409 ? ShopAnswer::Kind::refused : ShopAnswer::Kind::failed,
-                    code_of(response)});
-             spread_ += spread ? 1 : 0;
-             done({ShopAnswer::Kind::held, ""});
-           }}));
+  call(std::make_shared<Call>(Call{cart.region,
+                                   {"PUT", "/v1/reservations/" + cart.id, body, ""},
+                                   events_.now() + scenario_.demand.timeout,
+                                   [this, spread = in.size() > 1 && cart.at >= scenario_.warm_up,
+                                    done = std::move(done)](const api::Response& response) {
+                                     if (response.status >= 300)
+                                       return done({response.status == 409
+                                                        ? ShopAnswer::Kind::refused
+                                                        : ShopAnswer::Kind::failed,
+                                                    code_of(response)});
+                                     spread_ += spread ? 1 : 0;
+                                     done({ShopAnswer::Kind::held, ""});
+                                   }}));
 }
 
 void RoutedShop::verb(const Cart& cart, const char* what, OnShopDone done) {

@@ -56,7 +56,7 @@ class RoutedShop final : public Shop {
   // ── what is told of it ──
   std::uint64_t wan_bytes(std::size_t region) const;  // that routers and nodes sent each other
   bool moving() const { return map_.moving(); }
-  std::uint64_t spread_carts() const { return spread_; }  // that were held in several shards
+  std::uint64_t spread_carts() const { return spread_; }  // held in several shards, warmed up
   struct Moved {
     std::size_t skus = 0;
     std::optional<Time> took;  // none: it has not ended

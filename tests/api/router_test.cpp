@@ -356,6 +356,23 @@ TEST_SUITE("router") {
     all.check_all(0, 0);
   }
 
+  TEST_CASE(
+      "while a node is away a cart over several shards is refused, or held in part, as ever") {
+    Shards all(2, 2);
+    all.map.shards[0].nodes = {"http://a-0"};
+    all.clusters[0]->cut(0, 1);
+    all.down.insert({0, 1});
+    all.run_for(4'000);  // it is known to be away, and might know of a cart that nobody else does
+    CHECK(all.call(all.all_skus("r", 20)).code == Code::insufficient_stock);
+    Reserve partial = all.all_skus("p", 20);
+    partial.partial = true;
+    CHECK(all.call(partial).code == Code::created);
+    CHECK(all.call(partial).code == Code::ok);
+    all.clusters[0]->heal(0, 1);
+    all.down.clear();
+    all.run_for(5'000);
+  }
+
   // Sweeps look at carts that are held: this one is not any more when the router is back.
   TEST_CASE(
       "a router ends half-way through a commit of lines, and the record expires: none is sold") {

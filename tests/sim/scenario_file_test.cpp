@@ -107,7 +107,7 @@ TEST_SUITE("scenario file") {
     folder.write("orders.csv", header + "1,A,Lamp,4,2010-12-01 08:30:00,1,7,France\n");
     const auto scenario = sim::load_scenario(path);
     REQUIRE(scenario.ok());
-    CHECK(scenario->demand.orders.size() == 1);
+    CHECK(scenario->demand.orders->size() == 1);
     folder.write("orders.csv", std::string("\x1f\x8b\x08\0\0\0\0\0\0\3garbage", 17));
     CHECK(message(path).find("is cut or damaged") != std::string::npos);
   }

@@ -420,3 +420,53 @@ TEST_CASE("scenario run: a region that is cut off: its routers ask its own nodes
   CHECK(report.totals.carts_failed == 0);
   CHECK(report.totals.carts_refused() == 0);
 }
+
+TEST_CASE("scenario run: a shard that is cut off is away for all routers, and only that one") {
+  const auto failed = [](const std::string& from) {
+    return report_of({.policy = "proportional",
+                      .cut = false,
+                      .more = "[shards]\ncount = 2\n[[event]]\nat = \"3m\"\nfor = \"2m\"\n"
+                              "kind = \"cut\"\nfrom = \"" +
+                              from + "\"\n"})
+        .totals.carts_failed;
+  };
+  CHECK(failed("s1") + failed("s2") > 50);
+  CHECK(failed("eu") == 0);
+}
+
+TEST_CASE("scenario run: a link that is slowed down for all is slowed down once") {
+  const auto p50 = [](const std::string& more) {
+    return report_of({.policy = "central", .cut = false, .more = more})
+        .regions[kEu]
+        .totals.latency->p50_ms;
+  };
+  const std::string slow = "[[event]]\nat = \"0s\"\nkind = \"slow\"\nextra_ms = 100\n";
+  CHECK(p50(slow) - p50("") == doctest::Approx(200).epsilon(0.1));  // there and back
+}
+
+TEST_CASE("scenario run: a move that is refused, as another is under way, has not ended in time") {
+  const std::string reshard = "kind = \"reshard\"\nweights = ";
+  const Report report =
+      report_of({.policy = "proportional",
+                 .cut = false,
+                 .more = "[shards]\ncount = 2\nweights = [100, 0]\n[[event]]\nat = \"3m\"\n" +
+                         reshard + "[0, 100]\n[[event]]\nat = \"3m1s\"\n" + reshard +
+                         "[100, 0]\n[expect]\nmoved_within = \"90s\"\n"});
+  REQUIRE(check_of(report, "SKUs have moved") != nullptr);
+  CHECK_FALSE(check_of(report, "SKUs have moved")->passed);
+  CHECK(report.faults[1].answer == "refused: SKUs move already");
+}
+
+TEST_CASE("scenario run: a region is lost in every shard, and each shard's decree is told") {
+  const Report report = report_of(
+      {.policy = "proportional",
+       .cut = false,
+       .more = "[shards]\ncount = 2\n[[event]]\nat = \"3m\"\nkind = \"crash\"\nnodes = \"us\"\n"
+               "[[event]]\nat = \"4m\"\nkind = \"failover\"\nregion = \"us\"\nby = \"eu\"\n"
+               "[expect]\nwithin_bound = true\n"});
+  CHECK(report.passed());
+  REQUIRE(report.decrees);
+  CHECK(report.decrees->issued == 2);
+  CHECK(report.faults[1].answer.starts_with("2 done: s1: seized "));
+  CHECK(report.faults[1].answer.find("; s2: seized ") != std::string::npos);
+}

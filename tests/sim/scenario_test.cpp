@@ -268,6 +268,19 @@ TEST_SUITE("scenario") {
          "there is no region \"mars\"");
     says("[shards]\ncount = 2\n" + event("at = \"1m\"\nkind = \"pause\"\nnodes = \"s3\""),
          "s1.us-1 in one shard alone");
+    const std::string two = "[shards]\ncount = 2\n";
+    says(two + event("at = \"1m\"\nkind = \"cut\"\nfrom = \"s1\"\nto = \"s2\""),
+         "never speak to each other");
+    says(two + event("at = \"1m\"\nkind = \"retire\"\nby = \"eu\"\nnode = \"s1.us-1\"\n"
+                     "successor = \"s2.us-2\""),
+         "must be a node of the same shard");
+    says(two + "[expect]\nfetched_max_percent = 1\n", "their parts are counted");
+    CHECK(message(
+              {.regions = "[[region]]\nname = \"us\"\n[[region]]\nname = \"s2.us\"\n", .more = two})
+              .find("would be a region and in the shard s2") != std::string::npos);
+    CHECK(message({.stock = "[stock]\nunits_per_sku = 10\nallowance_units = 1\n",
+                   .more = two + event("at = \"1m\"\nkind = \"reshard\"\nweights = [1, 2]")})
+              .find("moves no SKU that has an allowance") != std::string::npos);
     says("[shards]\n[expect]\nmoved_within = \"1m\"\n", "needs an event of kind \"reshard\"");
     const std::string crash = "kind = \"router_crash\"\nregions = \"us\"\nfor = \"5m\"";
     says("[shards]\n" + event("at = \"1m\"\n" + crash) + event("at = \"2m\"\n" + crash),
@@ -631,7 +644,7 @@ TEST_SUITE("scenario: orders") {
     auto scenario = good(with_orders("days = \"2010-12-01\"\nmap = { France = \"us\" }\n"));
     REQUIRE(sim::add_orders(scenario, kOrders, "orders.csv").ok());
     CHECK(scenario.skus == std::vector<std::string>{"A", "BOX"});
-    const auto& carts = scenario.demand.orders;
+    const auto& carts = *scenario.demand.orders;
     REQUIRE(carts.size() == 2);
     CHECK(carts[0].id == "1");
     CHECK(carts[0].at == 15 * sim::kMinute);
@@ -649,7 +662,7 @@ TEST_SUITE("scenario: orders") {
   TEST_CASE("faster, and several times") {
     auto scenario = good(with_orders("speed = 30\nrepeat = 3\n"));
     REQUIRE(sim::add_orders(scenario, kOrders, "orders.csv").ok());
-    const auto& carts = scenario.demand.orders;
+    const auto& carts = *scenario.demand.orders;
     REQUIRE(carts.size() == 12);  // both days: 24 h in 48 min
     CHECK(carts[0].at == sim::kMinute / 2);
     for (std::size_t i = 1; i < carts.size(); ++i) CHECK(carts[i - 1].at <= carts[i].at);
