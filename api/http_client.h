@@ -16,10 +16,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "api/http_call.h"
 
 namespace holdfast::api {
 
@@ -32,21 +31,6 @@ struct HttpUrl {
 // Errors: kInvalidArgument, unless it is http://HOST[:PORT] with nothing (or "/") behind.
 absl::StatusOr<HttpUrl> parse_http_url(std::string_view url);
 std::string to_string(const HttpUrl& url);  // http://HOST:PORT
-
-struct HttpCall {
-  std::string method = "GET";
-  std::string target;  // path and query, percent-encoded
-  std::string body;    // empty: none is sent, unless the method is POST or PUT
-  std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
-  bool repeatable = false;  // GET, PUT and DELETE always are
-};
-
-struct HttpAnswer {
-  unsigned status = 0;
-  std::string body;
-  bool ok() const { return status >= 200 && status < 300; }
-};
 
 struct HttpTimeouts {
   std::chrono::milliseconds connect{2'000};
@@ -72,8 +56,5 @@ class HttpClient {
   HttpTimeouts timeouts_;
   std::unique_ptr<Connection> connection_;  // null: none is open
 };
-
-// One path segment or query value: everything but A–Z a–z 0–9 - . _ ~ : is percent-encoded.
-std::string percent_encoded(std::string_view text);
 
 }  // namespace holdfast::api

@@ -5,7 +5,7 @@
 // What the router must understand is read (reservations, shortages, availability, lists, the
 // cluster); any other answer is passed on as it is worded (node::Worded).
 
-#include "api/http_client.h"
+#include "api/http_call.h"
 #include "node/command.h"
 
 namespace holdfast::api {
