@@ -419,21 +419,19 @@ std::optional<Outcome> Router::refusal(const std::string& cart, const std::vecto
       if (answers[i].code == Code::replica_retired) add_to(gone, line.sku);
       if (answers[i].succeeded()) add_to(returned.now, line.sku);
     }
-  if (!gone.empty()) {
-    std::string detail = "of reservation '" + cart + "' the units of " + gone +
-                         " were sold by a node that has left for good, and nobody takes them "
-                         "back: book them as a receipt where they have come in";
-    if (!returned.now.empty())
-      detail += "; what this call has returned is " + returned.now;
-    else if (!returned.before.empty())
-      detail += "; an earlier call with this key may have returned " + returned.before;
-    else
-      detail += "; nothing has been returned: return the others without them";
-    return refused(Code::replica_retired, std::move(detail));
-  }
+  // What is not clear first: who repeats the call learns the rest.
   for (const Outcome& one : answers)
-    if (!one.succeeded()) return refused(one.code, one.detail);
-  return std::nullopt;
+    if (!one.succeeded() && one.code != Code::replica_retired) return refused(one.code, one.detail);
+  if (gone.empty()) return std::nullopt;
+  std::string detail = "of reservation '" + cart + "' the units of " + gone +
+                       " were sold by a node that has left for good, and nobody takes them back: "
+                       "book them as a receipt where they have come in";
+  if (!returned.now.empty()) detail += "; what this call has returned is " + returned.now;
+  if (!returned.before.empty())
+    detail += "; earlier calls, perhaps with this key, have returned as many of " + returned.before;
+  if (returned.now.empty() && returned.before.empty())
+    detail += "; nothing has been returned: return the others without them";
+  return refused(Code::replica_retired, std::move(detail));
 }
 
 Task<Outcome> Router::give_back(node::Return command, Cart cart) {
@@ -447,12 +445,13 @@ Task<Outcome> Router::give_back(node::Return command, Cart cart) {
   std::size_t placed = 0;
   for (std::size_t i = 0; i < whole.parts.size(); ++i) {
     Share share{whole.parts[i], node::Return{.id = whole.parts[i].id, .key = command.key}};
-    bool fits = !has_left(whole.parts[i].shard, whole.views[i].home);
+    const bool left = has_left(whole.parts[i].shard, whole.views[i].home);
+    bool fits = !left;
     for (const Line& line : command.lines)
       for (const crdt::HoldLine& sold : whole.views[i].lines) {
         if (sold.sku != line.sku || line.quantity > sold.committed) continue;
         fits = fits && line.quantity <= sold.committed - sold.returned;
-        if (line.quantity <= sold.returned) add_to(returned.before, line.sku);
+        if (!left && line.quantity <= sold.returned) add_to(returned.before, line.sku);
         share.back.lines.push_back(line);
       }
     placed += share.back.lines.size();

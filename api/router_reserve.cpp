@@ -98,9 +98,8 @@ Task<Outcome> Router::reserve_where_it_is(node::Reserve cart) {
   co_return outcome;
 }
 
-// The cart as its record stands, if there is one: the answer to a repetition. A node that cannot be
-// reached may know of one that no other has heard of: nodes make carts, or refuse them, all the
-// same, and so do routers. Else every refusal would be a 503 for as long as a node is down.
+// The cart as its record stands, if there is one: the answer to a repetition. 503 if a node that
+// cannot be reached may know of one that no other has heard of.
 Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
                                               std::vector<std::size_t> shards) {
   for (const std::size_t shard : shards) {
@@ -110,7 +109,7 @@ Task<std::optional<Outcome>> Router::standing(const node::Reserve& cart,
     Outcome read = co_await at_shard(shard, reading(cart.id), std::move(hint));
     const ReservationView* record = view_of(read);
     if (record == nullptr) {
-      if (read.code == Code::unknown_reservation || read.code == Code::home_unreachable) continue;
+      if (read.code == Code::unknown_reservation) continue;
       co_return std::optional<Outcome>(std::move(read));
     }
     const auto row = cart_row(record->metadata);
@@ -221,7 +220,11 @@ Task<Outcome> Router::reserve_in_parts(node::Reserve cart, std::vector<std::size
     if (cart.partial && outcome.code == Code::insufficient_stock && !held.parts.empty()) break;
     co_await release_all(held.parts);
     std::optional<Outcome> known = co_await standing(cart, only_first);
-    if (known) co_return *std::move(known);
+    // Nodes refuse what they lack, whatever one that is away may know, and so do routers: else each
+    // refusal would be a 503 for as long as a node is down. Nothing is made.
+    const bool perhaps = known && known->code == Code::home_unreachable &&
+                         outcome.code == Code::insufficient_stock && !carts_.contains(cart.id);
+    if (known && !perhaps) co_return *std::move(known);
     if (outcome.code == Code::reservation_conflict)  // a moment ago, and cannot be read yet
       co_return refused(Code::outcome_unknown,
                         "reservation '" + cart.id +

@@ -110,6 +110,8 @@ class EventReader {
         return slowness();
       case EventKind::loss:
         links();
+        if (!event_.from.empty() && !event_.to.empty() && !meet_in_a_shard())
+          table_.note("from", "is a whole shard: frames pass only between its own nodes");
         return loss();
       case EventKind::crash:
       case EventKind::pause:

@@ -425,12 +425,22 @@ TEST_CASE("scenario run: a shard that is cut off is away for all routers, and on
   const auto failed = [](const std::string& from) {
     return report_of({.policy = "proportional",
                       .cut = false,
-                      .more = "[shards]\ncount = 2\n[[event]]\nat = \"3m\"\nfor = \"2m\"\n"
+                      .more = "[shards]\ncount = 4\n[[event]]\nat = \"3m\"\nfor = \"2m\"\n"
                               "kind = \"cut\"\nfrom = \"" +
                               from + "\"\n"})
         .totals.carts_failed;
   };
-  CHECK(failed("s1") + failed("s2") > 50);
+  // About 120 carts come meanwhile, for one or two of three SKUs.
+  std::uint64_t sum = 0, shards = 0;
+  for (const char* shard : {"s1", "s2", "s3", "s4"}) {
+    const std::uint64_t count = failed(shard);
+    CAPTURE(shard);
+    CHECK(count < 110);
+    sum += count;
+    shards += count > 20 ? 1 : 0;
+  }
+  CHECK(shards > 1);
+  CHECK(sum > 110);
   CHECK(failed("eu") == 0);
 }
 
@@ -442,6 +452,11 @@ TEST_CASE("scenario run: a link that is slowed down for all is slowed down once"
   };
   const std::string slow = "[[event]]\nat = \"0s\"\nkind = \"slow\"\nextra_ms = 100\n";
   CHECK(p50(slow) - p50("") == doctest::Approx(200).epsilon(0.1));  // there and back
+  const auto routed = [](const std::string& more) {
+    return report_of({.policy = "proportional", .cut = false, .more = "[shards]\n" + more})
+        .totals.latency->p50_ms;
+  };
+  CHECK(routed(slow) - routed("") == doctest::Approx(200).epsilon(0.1));
 }
 
 TEST_CASE("scenario run: a move that is refused, as another is under way, has not ended in time") {

@@ -274,6 +274,8 @@ TEST_SUITE("scenario") {
     says(two + event("at = \"1m\"\nkind = \"retire\"\nby = \"eu\"\nnode = \"s1.us-1\"\n"
                      "successor = \"s2.us-2\""),
          "must be a node of the same shard");
+    says(two + event("at = \"1m\"\nkind = \"loss\"\nfrom = \"s1\"\npercent = 9"),
+         "frames pass only between its own nodes");
     says(two + "[expect]\nfetched_max_percent = 1\n", "their parts are counted");
     CHECK(message(
               {.regions = "[[region]]\nname = \"us\"\n[[region]]\nname = \"s2.us\"\n", .more = two})
