@@ -261,15 +261,19 @@ void Machine::close(gossip::LinkId link, const std::string&) { network_.close(pl
 
 // ── clients ─────────────────────────────────────────────────────────────────────────────────────
 
+api::Parsed parsed_as_json(const HttpCall& call, api::JsonReader& reader) {
+  return api::parse_request({.method = call.method,
+                             .target = call.target,
+                             .content_type = "application/json",
+                             .idempotency_key = call.key,
+                             .has_idempotency_key = !call.key.empty(),
+                             .body = call.body},
+                            reader);
+}
+
 void Machine::http(const HttpCall& call, OnResponse done) {
   Process& process = *process_;
-  api::Parsed parsed = api::parse_request({.method = call.method,
-                                           .target = call.target,
-                                           .content_type = "application/json",
-                                           .idempotency_key = call.key,
-                                           .has_idempotency_key = !call.key.empty(),
-                                           .body = call.body},
-                                          reader_);
+  api::Parsed parsed = parsed_as_json(call, reader_);
   if (const auto* response = std::get_if<api::Response>(&parsed)) return done(*response);
   auto& ready = std::get<api::Call>(parsed);
   if (process.requests.size() >= options_.inbox_max)

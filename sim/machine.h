@@ -60,6 +60,8 @@ struct HttpCall {
   std::string key;  // Idempotency-Key; empty: none
 };
 using OnResponse = std::function<void(const api::Response& response)>;
+// As an HTTP server would read it from the wire.
+api::Parsed parsed_as_json(const HttpCall& call, api::JsonReader& reader);
 
 class Machine;
 

@@ -65,7 +65,6 @@ void RoutedBreaker::mend_all() {
 
 void RoutedBreaker::apply(const PlannedRoutedFault& fault) {
   Machine& node = world_.shard(fault.shard).node(fault.node);
-  if (node.was_retired()) return;
   const Time until = until_of(fault, world_);
   switch (fault.kind) {
     case RoutedFault::router_ends:

@@ -1,6 +1,7 @@
 #include "sim/router_ways.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/scenario_world.h"
 
@@ -70,23 +71,20 @@ void RouterWays::mend_all() {
 
 void RouterWays::apply(const ScenarioEvent& event, bool begins) {
   for (const auto& [from, to] : pairs_of(places(event.from), places_to(event), event.both_ways))
-    if (is_a_router(from) != is_a_router(to)) change(event, from, to, begins);
+    if (is_a_router(from) != is_a_router(to))
+      change_way(calls_.ways(), event, scenario_.link(region_of(from), region_of(to)), from, to,
+                 begins, events_.now());
 }
 
-void RouterWays::change(const ScenarioEvent& event, Place from, Place to, bool begins) {
-  Network& ways = calls_.ways();
-  switch (event.kind) {
-    case EventKind::cut:
-      return begins ? ways.cut(from, to) : ways.mend(from, to);
-    case EventKind::slow: {
-      const Time more = more_latency(event, scenario_.link(region_of(from), region_of(to)).one_way);
-      Time& latency = ways.pair(from, to).latency;
-      latency = std::max<Time>(1, latency + (begins ? more : -more));
-      return;
-    }
-    default:
-      if (begins) ways.clog(from, to, events_.now() + event.end - event.at);
+std::uint64_t RouterWays::wan_bytes(std::size_t region) const {
+  const std::size_t all = routers_ + scenario_.node_count();
+  std::uint64_t bytes = 0;
+  for (Place from = 0; from < all; ++from) {
+    if (region_of(from) != region) continue;
+    for (Place to = 0; to < all; ++to)
+      if (region_of(to) != region) bytes += calls_.ways().bytes_sent(from, to);
   }
+  return bytes;
 }
 
 }  // namespace holdfast::sim

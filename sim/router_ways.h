@@ -4,6 +4,7 @@
 // every shard; else it is one of the others, from which a node or shard may be cut off. Losses of
 // frames are the network's below HTTP.
 
+#include <cstdint>
 #include <vector>
 
 #include "sim/router_calls.h"
@@ -17,10 +18,10 @@ class RouterWays {
 
   void schedule(Time begin);
   void mend_all();
+  std::uint64_t wan_bytes(std::size_t region) const;  // from there to elsewhere, so far
 
  private:
   void apply(const ScenarioEvent& event, bool begins);
-  void change(const ScenarioEvent& event, Place from, Place to, bool begins);
   bool is_a_router(Place place) const { return place < routers_; }
   std::size_t region_of(Place place) const;
   // Of an event's side: its nodes, and the routers of regions that it has whole.

@@ -106,7 +106,8 @@ class ScenarioRun {
     }
     HoldfastShopOptions options{.wait_ms = policy.wait_ms};
     if (policy.name == "central") options.central_region = policy.central_region;
-    const auto skus = skus_by_shard(scenario_);
+    std::vector<std::vector<bool>> skus;
+    if (scenario_.routed()) skus = skus_by_shard(scenario_);
     std::vector<RoutedShop::Shard> shards;
     for (Group& group : groups_) {
       if (scenario_.routed()) options.opens_with = skus[shards.size()];
@@ -128,7 +129,7 @@ class ScenarioRun {
 
   // What leaves a region: gossip and calls of its nodes and routers, and its customers' own abroad.
   std::uint64_t wan_bytes(std::size_t region) const {
-    std::uint64_t bytes = routed_ == nullptr ? 0 : routed_->wan_bytes(region);
+    std::uint64_t bytes = router_ways_ ? router_ways_->wan_bytes(region) : 0;
     for (const Group& group : groups_)
       for (std::size_t other = 0; other < scenario_.regions.size(); ++other)
         if (other != region) bytes += group.world.bytes_between(region, other);
@@ -322,10 +323,7 @@ class ScenarioRun {
     if (router_ways_) router_ways_->mend_all();
     if (routed_ != nullptr) routed_->start_routers();
     const Time from = events_.now();
-    const auto quiet = [this] { return shop().converged(); };
-    // Asked once every tenth of a second: an answer costs a look at every node.
-    while (!quiet() && events_.now() < from + kSettleLimit) run_to(events_.now() + kSecond / 10);
-    if (quiet()) converged_after_ = events_.now() - from;
+    if (converges_by(from + kSettleLimit)) converged_after_ = events_.now() - from;
     run_to(events_.now() + scenario_.demand.timeout + kSecond);  // the last answers
     // Whoever thinks still, or was not heard, ends what is held.
     run_until([this] { return open_ == 0; },
@@ -336,7 +334,13 @@ class ScenarioRun {
     if (routed_ != nullptr)
       run_until([this] { return !routed_->moving(); },
                 events_.now() + scenario_.demand.ttl + kSettleLimit);
-    if (!run_until(quiet, events_.now() + kEndLimit)) converged_after_.reset();  // not for good
+    if (!converges_by(events_.now() + kEndLimit)) converged_after_.reset();  // not for good
+  }
+
+  // Asked once every tenth of a second: an answer costs a look at every node.
+  bool converges_by(Time limit) {
+    while (!shop().converged() && events_.now() < limit) run_to(events_.now() + kSecond / 10);
+    return shop().converged();
   }
 
   bool decrees_open() const {

@@ -15,6 +15,10 @@ constexpr std::uint64_t kInboxMin = 16;
 constexpr Time kLateIsCheaper =
     16;  // what is refused unread costs so much less than what is served
 
+Time more_latency(const ScenarioEvent& event, Time healthy) {
+  return static_cast<Time>(static_cast<double>(healthy) * (event.factor - 1)) + event.extra;
+}
+
 }  // namespace
 
 bool is_of_ways(EventKind kind) {
@@ -34,8 +38,23 @@ std::set<std::pair<Place, Place>> pairs_of(const std::vector<Place>& from,
   return pairs;
 }
 
-Time more_latency(const ScenarioEvent& event, Time healthy) {
-  return static_cast<Time>(static_cast<double>(healthy) * (event.factor - 1)) + event.extra;
+void change_way(Network& network, const ScenarioEvent& event, const ScenarioLink& healthy,
+                Place from, Place to, bool begins, Time now) {
+  Pair& pair = network.pair(from, to);
+  switch (event.kind) {
+    case EventKind::cut:
+      return begins ? network.cut(from, to) : network.mend(from, to);
+    case EventKind::slow: {
+      const Time more = more_latency(event, healthy.one_way);
+      pair.latency = std::max<Time>(1, pair.latency + (begins ? more : -more));
+      return;
+    }
+    case EventKind::loss:
+      pair.loss = begins ? event.share : healthy.loss;
+      return;
+    default:
+      if (begins) network.clog(from, to, now + event.end - event.at);
+  }
 }
 
 bool puts_disks_back(const Scenario& scenario) {
@@ -156,31 +175,12 @@ std::vector<Place> FaultTimeline::places(const std::vector<std::size_t>& nodes) 
 }
 
 void FaultTimeline::change_ways(const ScenarioEvent& event, bool begins) {
-  for (const auto& [from, to] : pairs_of(places(event.from), places(event.to), event.both_ways))
-    change_way(event, from, to, begins);
-}
-
-void FaultTimeline::change_way(const ScenarioEvent& event, Place from, Place to, bool begins) {
-  Network& network = world_.network();
-  Pair& pair = network.pair(from, to);
   const auto region_of = [&](Place place) {
     return place < world_.nodes() ? world_.region_of(place) : place - world_.nodes();
   };
-  const ScenarioLink& healthy = scenario_.link(region_of(from), region_of(to));
-  switch (event.kind) {
-    case EventKind::cut:
-      return begins ? network.cut(from, to) : network.mend(from, to);
-    case EventKind::slow: {
-      const Time more = more_latency(event, healthy.one_way);
-      pair.latency = std::max<Time>(1, pair.latency + (begins ? more : -more));
-      return;
-    }
-    case EventKind::loss:
-      pair.loss = begins ? event.share : healthy.loss;
-      return;
-    default:
-      if (begins) network.clog(from, to, world_.now() + event.end - event.at);
-  }
+  for (const auto& [from, to] : pairs_of(places(event.from), places(event.to), event.both_ways))
+    change_way(world_.network(), event, scenario_.link(region_of(from), region_of(to)), from, to,
+               begins, world_.now());
 }
 
 void FaultTimeline::change_nodes(const ScenarioEvent& event, bool begins) {

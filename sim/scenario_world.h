@@ -18,8 +18,9 @@ bool is_of_ways(EventKind kind);
 // Every directed pair of an event's two sides, each once; the sides may overlap.
 std::set<std::pair<Place, Place>> pairs_of(const std::vector<Place>& from,
                                            const std::vector<Place>& to, bool both_ways);
-// What an event of kind slow adds to this latency.
-Time more_latency(const ScenarioEvent& event, Time healthy);
+// Begins or ends an event of ways on one directed way; `healthy`: how it is else.
+void change_way(Network& network, const ScenarioEvent& event, const ScenarioLink& healthy,
+                Place from, Place to, bool begins, Time now);
 WorldOptions world_of(const Scenario& scenario);
 // Latencies, jitter, loss and bandwidth of every pair of places.
 void set_links(World& world, const Scenario& scenario);
@@ -37,7 +38,6 @@ class FaultTimeline {
   void apply(const ScenarioEvent& event, bool begins);
   void restart_forks();
   void change_ways(const ScenarioEvent& event, bool begins);
-  void change_way(const ScenarioEvent& event, Place from, Place to, bool begins);
   void change_nodes(const ScenarioEvent& event, bool begins);
   // The places of an event's side: its nodes, and the customers of regions that it has whole.
   std::vector<Place> places(const std::vector<std::size_t>& nodes) const;

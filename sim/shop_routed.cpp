@@ -98,13 +98,7 @@ void RoutedShop::call(std::shared_ptr<Call> call) {
   if (router == nullptr) return call_again(call);
   events_.after(scenario_.customers_one_way, [this, call, router] {
     if (!router->lives()) return call_again(call);
-    api::Parsed parsed = api::parse_request({.method = call->http.method,
-                                             .target = call->http.target,
-                                             .content_type = "application/json",
-                                             .idempotency_key = call->http.key,
-                                             .has_idempotency_key = !call->http.key.empty(),
-                                             .body = call->http.body},
-                                            reader_);
+    api::Parsed parsed = parsed_as_json(call->http, reader_);
     if (const auto* response = std::get_if<api::Response>(&parsed)) return call->done(*response);
     auto ready = std::make_shared<api::Call>(std::move(std::get<api::Call>(parsed)));
     node::Command command = ready->command;
@@ -283,20 +277,6 @@ Units RoutedShop::decreed() const {
   Units all = 0;
   for (const Shard& shard : shards_) all += shard.shop->decreed();
   return all;
-}
-
-std::size_t RoutedShop::region_of_place(Place place) const {
-  return place < routers_.size() ? place / scenario_.shards.routers
-                                 : scenario_.region_of_node(place - routers_.size());
-}
-
-std::uint64_t RoutedShop::wan_bytes(std::size_t region) const {
-  const std::size_t places = routers_.size() + scenario_.node_count();
-  std::uint64_t bytes = 0;
-  for (Place from = 0; from < places; ++from)
-    for (Place to = 0; region_of_place(from) == region && to < places; ++to)
-      if (region_of_place(to) != region) bytes += calls_->ways().bytes_sent(from, to);
-  return bytes;
 }
 
 }  // namespace holdfast::sim

@@ -5,8 +5,8 @@
 
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,7 +54,6 @@ class RoutedShop final : public Shop {
   RouterCalls& calls() { return *calls_; }
 
   // ── what is told of it ──
-  std::uint64_t wan_bytes(std::size_t region) const;  // that routers and nodes sent each other
   bool moving() const { return map_.moving(); }
   std::uint64_t spread_carts() const { return spread_; }  // held in several shards, warmed up
   struct Moved {
@@ -79,7 +78,6 @@ class RoutedShop final : public Shop {
   void use(api::ShardMap map);
   void watch_move();
   bool has_to_move(const std::string& sku) const;
-  std::size_t region_of_place(Place place) const;
 
   Events& events_;
   const Scenario& scenario_;
