@@ -200,7 +200,9 @@ void Engine::start(Now now) {
 // ── events ──────────────────────────────────────────────────────────────────────────────────────
 
 Times Engine::times(Now now) const {
-  return {.life_ms = life_before_ms_ + (now.instant - started_).count(), .wall_ms = wall_ms(now)};
+  return {.life_ms = life_before_ms_ + (now.instant - started_).count(),
+          .wall_ms = wall_ms(now),
+          .instant = now.instant};
 }
 
 void Engine::finish(const Caller& caller, Outcome&& outcome) {
@@ -519,7 +521,7 @@ void Engine::tick(Now now) {
       ledger_.expire(at, kExpiriesAtOnce, [&](const crdt::Hold& hold) { offer_freed(hold, at); });
   counted_.expiries += ended;
   if (ended == kExpiriesAtOnce) wake(now.instant);
-  rights_.tick(now.instant, at);
+  rights_.tick(at);
   check_calls(now);
   deliver_served(now);
   replace_successor(now);

@@ -57,7 +57,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
       return mesh_.reject(in.link, std::string(status.message()));
   const bool replaces = in.delta.full() && state_.head(origin) > 0;
   const auto present = replaces ? in.delta.hold_ids() : crdt::State::HoldIds();
-  std::vector<crdt::Product*> gained;
+  std::vector<crdt::Product*> changed;  // that carts may wait for
   bool void_boots = false;
   JournalPart& part = merged_[origin];
   part.origin = origin;
@@ -89,11 +89,11 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
     auto& cell = static_cast<crdt::StockCell&>(**merged);
     rebalancer_.changed(*cell.product);
     decrees_.merged(*cell.product, origin, before);
+    if (rights_.size() > 0) changed.push_back(cell.product);
     const crdt::PeerTotals* mine = cell.row.find(state_.self());
     if (mine == nullptr || mine->granted == before.granted) continue;
     ++counted_.grants_received;
     counted_.units_received_by_grant += mine->granted - before.granted;
-    gained.push_back(cell.product);
   }
   state_.advance(origin, in.delta.to);
   if (replaces)
@@ -106,7 +106,7 @@ void Engine::on_delta(Now now, gossip::DeltaIn&& in) {
   mesh_.merged(in.link, origin, in.delta.to);
   if (void_boots) drop_void_rows();
   if (!taken_anew_.empty()) look_for_what_is_gone(origin);
-  for (crdt::Product* product : gained) rights_.gained(*product, times(now));
+  for (crdt::Product* product : changed) rights_.gained(*product, times(now));
 }
 
 // Not known before its delta came; nullptr: nor now. (One SKU may come twice in one delta.)

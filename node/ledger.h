@@ -24,9 +24,11 @@
 
 namespace holdfast::node {
 
+// Now, by each clock.
 struct Times {
   std::int64_t life_ms = 0;
   std::int64_t wall_ms = 0;
+  crdt::Instant instant{};
 };
 
 // A reservation's request, checked against the catalogue: lines summed and sorted.
@@ -43,7 +45,7 @@ enum class RowEffect : std::uint8_t {
   adjusted = 2,
   allowed = 3,
   granted = 4,
-  returned = 5,  // `sku` is the reservation
+  returned = 5,       // `sku` is the reservation
   returned_apart = 6  // of a former self's sale, in the totals alone (reissue.h)
 };
 

@@ -26,7 +26,7 @@ Outcome short_of_stock(const Cart& cart, const std::vector<Units>& had) {
                    std::to_string(had.size()) + " SKUs; nothing is held, the id may be tried again";
   if (elsewhere)
     outcome.detail +=
-        "; other regions have units that did not come in time: raise wait_ms, or try there";
+        "; other nodes have units that did not come in time: raise wait_ms, or try again";
   return outcome;
 }
 
@@ -138,8 +138,9 @@ void Rights::ask_peers(Product& product) {
   std::vector<std::pair<Units, ReplicaId>> candidates;  // richest first, then nearest
   for (const ReplicaId peer : peers_()) {
     const auto asked = queue.asked.find(peer);
-    if (asked == queue.asked.end() || (asked->second.call == 0 && !asked->second.none &&
-                                       on_its_way(product, peer, asked->second) == 0))
+    if (asked == queue.asked.end() ||
+        (asked->second.call == 0 && !says_none(product, peer, asked->second) &&
+         on_its_way(product, peer, asked->second) == 0))
       candidates.emplace_back(product.stock.rights(peer), peer);
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -159,6 +160,8 @@ void Rights::ask_peers(Product& product) {
     asked.call = call;
     asked.amount = amount;
     asked.seen = granted;
+    asked.none = false;
+    asked.had = seems;
     calls_[call] = {&product, peer};
     lacking -= amount;
   }
@@ -189,22 +192,61 @@ void Rights::call_ended(std::uint64_t call, Times now, Note&& note) {
   Asked& asked = queue->second.asked[peer];
   asked.call = 0;
   note(asked);
+  if (!asked.none) queue->second.pause = kAskAgainFirst;
   touched_.push_back(product);
   settle(now);
 }
 
 // ── ends of waiting ─────────────────────────────────────────────────────────────────────────────
 
-// Nothing is in flight or on its way from a reachable peer, and none is left to ask.
+// It has no more, unless it has been given some since.
+bool Rights::says_none(const Product& product, ReplicaId peer, const Asked& asked) {
+  return asked.none && product.stock.rights(peer) <= asked.had;
+}
+
+// Nothing is in flight or on its way from a reachable peer, and none is left to ask now.
 bool Rights::exhausted(const Product& product) const {
   const Queue& queue = queues_.at(&product);
   for (const ReplicaId peer : peers_()) {
     const auto at = queue.asked.find(peer);
     if (at == queue.asked.end()) return false;
     const Asked& asked = at->second;
-    if (asked.call != 0 || !asked.none || on_its_way(product, peer, asked) > 0) return false;
+    if (asked.call != 0 || !says_none(product, peer, asked) || on_its_way(product, peer, asked) > 0)
+      return false;
   }
   return true;
+}
+
+bool Rights::some_show_any(const Product& product) const {
+  const std::vector<ReplicaId> peers = peers_();
+  return std::any_of(peers.begin(), peers.end(),
+                     [&](ReplicaId peer) { return product.stock.rights(peer) > 0; });
+}
+
+void Rights::ask_again_later(const Product& product, Times now) {
+  Queue& queue = queues_.at(&product);
+  if (queue.again != Instant::max()) return;
+  queue.again = now.instant + queue.pause;
+  queue.pause = std::min(queue.pause * 2, kAskAgainLast);
+  again_.emplace(queue.again, product.sku);
+}
+
+void Rights::ask_again(std::string_view sku, Times now) {
+  Product* product = state_.product(sku);
+  Queue& queue = queues_.at(product);
+  again_.erase({queue.again, sku});
+  queue.again = Instant::max();
+  for (auto& [peer, asked] : queue.asked)
+    if (product->stock.rights(peer) > 0) asked.none = false;
+  touched_.push_back(product);
+  settle(now);
+}
+
+// Nobody waits for it any more.
+void Rights::forget(const Product& product) {
+  const auto at = queues_.find(&product);
+  again_.erase({at->second.again, product.sku});
+  queues_.erase(at);
 }
 
 bool Rights::try_hold(Waiting& waiting, Times now) {
@@ -288,6 +330,10 @@ void Rights::settle(Times now) {
         }
     }
     if (!at->second.waiting.empty() && exhausted(*product)) {
+      if (some_show_any(*product)) {
+        ask_again_later(*product, now);
+        continue;
+      }
       for (Waiting* waiting : std::vector<Waiting*>(at->second.waiting)) {
         const Lack* lack = lack_of(*waiting, product);
         if (lack != nullptr && lack->aside < lack->need) {
@@ -297,7 +343,7 @@ void Rights::settle(Times now) {
         }
       }
     }
-    if (at->second.waiting.empty()) queues_.erase(at);
+    if (at->second.waiting.empty()) forget(*product);
   }
 }
 
@@ -309,17 +355,21 @@ void Rights::refuse_all(const Outcome& why) {
   }
   touched_.clear();
   queues_.clear();
+  again_.clear();
 }
 
-void Rights::tick(Instant instant, Times now) {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= instant) {
+void Rights::tick(Times now) {
+  while (!again_.empty() && again_.begin()->first <= now.instant)
+    ask_again(again_.begin()->second, now);
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now.instant) {
     give_up(*carts_.at(deadlines_.begin()->second), now);
     settle(now);
   }
 }
 
 Instant Rights::wake_at() const {
-  return deadlines_.empty() ? Instant::max() : deadlines_.begin()->first;
+  return std::min(deadlines_.empty() ? Instant::max() : deadlines_.begin()->first,
+                  again_.empty() ? Instant::max() : again_.begin()->first);
 }
 
 }  // namespace holdfast::node

@@ -4,12 +4,14 @@
 // First come, first served per SKU: rights that arrive go to the cart that has waited longest. A
 // cart sets aside rights only of the SKUs that it lacks; its other lines are checked again at the
 // end, and join the wait if they are gone. It ends at its deadline, or once nothing more can come:
-// every reachable peer has answered none and nothing is on its way.
+// every reachable peer has answered none and shows none, and nothing is on its way.
 //
 // Asking: the peers that look richest first, among equals the nearest; one request in flight per
 // SKU and peer. A request carries the granted total that is known here; the peer acts only if it is
 // its own, so a repeated request is never granted twice. What an answer's total exceeds our rows by
-// is on its way: it is subtracted before anybody is asked again.
+// is on its way: it is subtracted before anybody is asked again. A peer that gave nothing is asked
+// again as soon as it shows more rights, and after a while if it still shows any: units that move
+// between two others are for a moment with neither.
 //
 // Waiting carts live in memory only: a crash forgets them (nothing was acknowledged), and rights
 // that arrive later stay here.
@@ -58,12 +60,13 @@ class Rights {
 
   // Rights of this product were taken away: nothing of it is set aside any more.
   void lost(crdt::Product& product, Times now);
-  void gained(crdt::Product& product, Times now);  // rights of this product may have come
+  // Rights of this product may have come, here or elsewhere: a row of it has changed.
+  void gained(crdt::Product& product, Times now);
   void answered(std::uint64_t call, const Granted& granted, Times now);
   void lost(std::uint64_t call, Times now);  // no answer will come
   bool owns(std::uint64_t call) const { return calls_.contains(call); }
   void refuse_all(const Outcome& why);  // this replica holds nothing any more
-  void tick(crdt::Instant instant, Times now);
+  void tick(Times now);
   crdt::Instant wake_at() const;
   std::vector<Served> take_served() { return std::exchange(served_, {}); }
   std::size_t size() const { return carts_.size(); }
@@ -89,12 +92,16 @@ class Rights {
     Units seen = 0;          // the granted total that it named
     Units promised = 0;      // the granted total that its last answer named
     bool none = false;       // it gave nothing, or less than was asked
+    Units had = 0;           // the rights that it showed then
   };
   struct Queue {
     std::vector<Waiting*> waiting;  // in order of arrival
     Units aside = 0;
     std::map<ReplicaId, Asked> asked;
+    crdt::Instant again = crdt::Instant::max();  // when those who gave none are asked again
+    crdt::Millis pause = kAskAgainFirst;
   };
+  static constexpr crdt::Millis kAskAgainFirst{20}, kAskAgainLast{320};
   using Carts = std::map<std::uint64_t, std::unique_ptr<Waiting>>;  // by order of arrival
 
   static Lack* lack_of(Waiting& waiting, const crdt::Product* product);
@@ -104,7 +111,12 @@ class Rights {
   template <typename Note>
   void call_ended(std::uint64_t call, Times now, Note&& note);
   Units on_its_way(const crdt::Product& product, ReplicaId peer, const Asked& asked) const;
+  static bool says_none(const crdt::Product& product, ReplicaId peer, const Asked& asked);
   bool exhausted(const crdt::Product& product) const;
+  bool some_show_any(const crdt::Product& product) const;
+  void ask_again_later(const crdt::Product& product, Times now);
+  void ask_again(std::string_view sku, Times now);
+  void forget(const crdt::Product& product);
   bool try_hold(Waiting& waiting, Times now);
   void give_up(Waiting& waiting, Times now);
   void settle(Times now);
@@ -120,7 +132,8 @@ class Rights {
   std::set<std::pair<crdt::Instant, std::uint64_t>> deadlines_;  // of carts_, by order
   std::uint64_t arrivals_ = 0;
   std::map<std::string, std::uint64_t, std::less<>> by_id_;
-  std::map<const crdt::Product*, Queue> queues_;  // found by address, never walked
+  std::map<const crdt::Product*, Queue> queues_;                // found by address, never walked
+  std::set<std::pair<crdt::Instant, std::string_view>> again_;  // of queues_, by SKU
   std::map<std::uint64_t, std::pair<crdt::Product*, ReplicaId>> calls_;
   std::vector<crdt::Product*> touched_;  // products whose queue may move
   std::vector<Served> served_;

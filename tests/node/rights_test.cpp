@@ -110,6 +110,21 @@ TEST_SUITE("rights on demand") {
     CHECK(market.reserve("r", {{"a", 6}}, 0).code == Code::created);  // the id was never taken
   }
 
+  TEST_CASE("units on their way between two others are with neither: they are waited for") {
+    Market market({0, 10, 0});
+    market.cluster.cut(1, 2);
+    CHECK(market.cluster.call(1, GrantTo{.sku = "a", .to = "node-2", .quantity = 10}).succeeded());
+    const std::int64_t began = market.cluster.now_ms();
+    const auto waits = market.cluster.submit(0, Market::cart("r", {{"a", 4}}));
+    market.cluster.run_for(200);
+    CHECK_FALSE(market.cluster.answered(waits));
+    market.cluster.heal(1, 2);
+    CHECK(market.cluster.run_until([&] { return market.cluster.answered(waits); }, 2'000));
+    CHECK(market.cluster.take(waits).code == Code::created);
+    CHECK(market.cluster.now_ms() - began < 2'000);
+    CHECK(market.cluster.stats(0).rights_requests_sent < 20);
+  }
+
   TEST_CASE("it is refused at the end of its wait if a peer says nothing") {
     Market market({0, 10});
     market.cluster.hold_disk(1);  // alive, but nothing leaves it
@@ -338,6 +353,10 @@ struct Bench {
   using Asked = std::pair<ReplicaId, AskRights>;
   static constexpr ReplicaId self{1}, left{2}, right{3};
   static constexpr Times at{.life_ms = 1, .wall_ms = 1};
+  static Times later(std::int64_t ms) {
+    return {
+        .life_ms = 1, .wall_ms = 1, .instant = holdfast::crdt::Instant(holdfast::crdt::Millis(ms))};
+  }
 
   Bench() {
     rights.serve_from(ledger);
@@ -354,6 +373,13 @@ struct Bench {
   void row(ReplicaId from, Units received, Units granted) {
     holdfast::crdt::StockRow stock{.received = received};
     if (granted > 0) stock.at(self).granted = granted;
+    merge(from, stock);
+  }
+  void sold_out(ReplicaId from, Units received) {
+    merge(from,
+          {.received = received, .withdrawn = received, .peers = {}, .moves = {}, .extra = {}});
+  }
+  void merge(ReplicaId from, const holdfast::crdt::StockRow& stock) {
     holdfast::crdt::DecodedRow row{
         .kind = holdfast::crdt::RowKind::stock, .key = "a", .sequence = ++sequence};
     row.payload = stock;
@@ -431,6 +457,7 @@ TEST_SUITE("rights, step by step") {
     bench.wait("r", 4);
     bench.rights.answered(1, {.given = 0, .total = 1}, Bench::at);
     CHECK(bench.asked.size() == 1);
+    bench.rights.tick(Bench::later(1000));
     CHECK(bench.rights.take_served().size() == 1);
   }
 
@@ -440,12 +467,45 @@ TEST_SUITE("rights, step by step") {
     bench.wait("r", 4);
     bench.rights.lost(1, Bench::at);
     CHECK_FALSE(bench.rights.owns(1));
+    bench.rights.tick(Bench::later(1000));
     REQUIRE(bench.rights.take_served().size() == 1);
     bench.rights.answered(1, {.given = 4, .total = 4}, Bench::at);
     bench.rights.answered(7, {.given = 4, .total = 4}, Bench::at);
     bench.rights.lost(1, Bench::at);
     CHECK(bench.rights.size() == 0);
     CHECK(bench.ledger.free(*bench.state.product("a")) == 0);
+  }
+
+  TEST_CASE("a peer that gave none is asked again when it shows more, or after a while") {
+    Bench bench;
+    bench.row(Bench::left, 10, 0);
+    bench.wait("r", 4);
+    bench.rights.answered(1, {.given = 0, .total = 0}, Bench::at);
+    CHECK(bench.rights.take_served().empty());  // it shows ten
+    bench.rights.tick(Bench::later(5));
+    CHECK(bench.asked.size() == 1);
+    bench.row(Bench::left, 12, 0);
+    REQUIRE(bench.asked.size() == 2);
+    bench.rights.answered(2, {.given = 0, .total = 0}, Bench::at);
+    CHECK(bench.asked.size() == 2);
+    REQUIRE(bench.rights.wake_at() < Bench::later(100).instant);
+    bench.rights.tick({.instant = bench.rights.wake_at()});
+    REQUIRE(bench.asked.size() == 3);
+    bench.rights.answered(3, {.given = 4, .total = 4}, Bench::at);
+    bench.row(Bench::left, 12, 4);
+    CHECK(bench.rights.take_served().size() == 1);
+    CHECK(bench.rights.wake_at() == holdfast::crdt::Instant::max());
+  }
+
+  TEST_CASE("who gave none, and shows none by now, has none") {
+    Bench bench;
+    bench.row(Bench::left, 10, 0);
+    bench.wait("r", 4);
+    bench.rights.answered(1, {.given = 0, .total = 0}, Bench::at);
+    CHECK(bench.rights.take_served().empty());
+    bench.sold_out(Bench::left, 10);
+    REQUIRE(bench.rights.take_served().size() == 1);
+    CHECK(bench.rights.wake_at() == holdfast::crdt::Instant::max());
   }
 
   TEST_CASE("among peers that look alike the nearest is asked; a second one for the rest") {
@@ -471,7 +531,7 @@ TEST_SUITE("rights, step by step") {
     CHECK(bench.rights.aside(product) == 5);
     CHECK(bench.ledger.free(product) == 0);
     CHECK(bench.ledger.grant_on_request({.sku = "a", .need = 5}, 0, Bench::right).given == 0);
-    bench.rights.tick(holdfast::crdt::Instant(holdfast::crdt::Millis(1000)), Bench::at);
+    bench.rights.tick(Bench::later(1000));
     CHECK(bench.rights.take_served().size() == 1);
     CHECK(bench.rights.aside(product) == 0);
     CHECK(bench.ledger.free(product) == 5);
