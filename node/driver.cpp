@@ -8,7 +8,8 @@ namespace holdfast::node {
 using crdt::Instant;
 using crdt::Now;
 
-Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events) {
+Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events,
+                     bool submits) {
   const Now now = ports_.clock.now();
   engine_.set_store_takes_slice(ports_.store.takes_slice());
   engine_.set_storage_full(ports_.store.free_bytes() < options_.min_free_bytes);
@@ -35,7 +36,7 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   if (!late.empty()) ports_.deliver(std::move(late));
   if (std::vector<Reply> reads = engine_.take_reads(); !reads.empty())
     ports_.deliver(std::move(reads));
-  owes_batch_ = !takes_batch();
+  owes_batch_ = !submits || !takes_batch();
   if (!owes_batch_ && !engine_.gathers(now)) submit(now);
   return engine_.wake_at();
 }

@@ -48,15 +48,16 @@ class Driver {
   Driver(Engine& engine, DriverPorts ports, DriverOptions options)
       : engine_(engine), ports_(std::move(ports)), options_(options) {}
 
-  // Carries out one turn. The instant by which the next one is due.
-  crdt::Instant turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events);
+  // Carries out one turn. `submits`: it may end with a batch for the store; else what it has for
+  // one waits for a later turn. The instant by which the next one is due.
+  crdt::Instant turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events,
+                     bool submits = true);
 
   // A turn may end with a batch for the store. Else what arrives may wait for the one that is being
   // written.
   bool takes_batch() const { return ports_.store.pending() < kBatchesInHand; }
-  // A turn found the store busy, or a checkpoint goes on: there is something to seal as soon as it
-  // is free.
-  bool owes_batch() const { return owes_batch_ || engine_.checkpoint_active(); }
+  // A turn did not submit, or found the store busy: there may be something to seal.
+  bool owes_batch() const { return owes_batch_; }
   // That the store was given so far.
   std::uint64_t batches() const { return batches_; }
 

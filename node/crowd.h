@@ -1,0 +1,58 @@
+#pragma once
+// Crowd: when the engine takes a turn, and which turns end with a batch for the store. Pure.
+//
+// A batch costs as much as some ten writes, whatever is in it (a write, an fsync, three wake-ups).
+// Once so many writes went into one, the next waits for as many, and peers' frames with it, but at
+// most kPace after the store is free. Meanwhile turns without a batch decide what has come, by
+// sixteen, so that little is left to do when the last one comes. Who writes alone, or beside two
+// others, waits for nobody, and a read never does.
+//
+// While the store writes a batch no other can follow, so that fewer writes than sixteen, or bytes
+// from peers, are not worth a wake-up.
+//
+// Threads  none of its own: its owner's lock. Cost  O(1).
+
+#include <chrono>
+#include <cstddef>
+
+namespace holdfast::node {
+
+class Crowd {
+ public:
+  using Instant = std::chrono::steady_clock::time_point;
+  static constexpr std::size_t kWorthATurn = 16;
+  static constexpr std::size_t kBytesWorthATurn = 64u << 10;
+  static constexpr std::size_t kLeast = 4;  // writes in a batch that are a crowd
+  static constexpr std::chrono::milliseconds kPace{2};
+
+  void came(std::size_t writes, bool reads);
+  void came_from_peers(std::size_t bytes);  // in frames; 0: something else of a link
+  void store_is_free(Instant now);
+
+  bool worth_a_turn(Instant now) const;
+  // Until then no turn is worth it unless something is told; maximum: for ever.
+  Instant look_again_at(Instant now) const;
+  // A turn takes all that has come. True: it may end with a batch.
+  bool begin_turn(Instant now);
+  // What it has come to.
+  struct Turn {
+    bool submitted = false;    // it ended with a batch
+    bool busy = false;         // the store writes one
+    bool owes = false;         // it left something for the next
+    bool checkpoints = false;  // a slice of a checkpoint goes with each batch: none waits
+  };
+  void end_turn(const Turn& turn);
+
+ private:
+  bool is_here(Instant now) const;
+
+  std::size_t writes_ = 0, bytes_ = 0;   // that have come for the next turn
+  bool reads_ = false, events_ = false;  // likewise
+  std::size_t gathered_ = 0;             // writes in turns since the last batch
+  std::size_t crowd_ = 1;                // the next batch waits for so many
+  Instant pace_at_ = Instant::min();     // till then
+  Turn last_;
+  bool freed_ = false;  // the store, since that turn
+};
+
+}  // namespace holdfast::node
