@@ -1,5 +1,7 @@
 #include "node/crowd.h"
 
+#include <algorithm>
+
 namespace holdfast::node {
 
 void Crowd::came(std::size_t writes, bool reads) {
@@ -22,7 +24,7 @@ bool Crowd::is_here(Instant now) const {
 }
 
 bool Crowd::worth_a_turn(Instant now) const {
-  if (reads_ || writes_ >= kWorthATurn || bytes_ >= kBytesWorthATurn) return true;
+  if (reads_ || writes_ >= worth_a_turn_ || bytes_ >= kBytesWorthATurn) return true;
   if (last_.busy && !freed_) return false;
   const bool some = last_.owes || writes_ > 0 || events_ || (last_.checkpoints && freed_);
   return some && is_here(now);
@@ -45,7 +47,8 @@ bool Crowd::begin_turn(Instant now) {
 void Crowd::end_turn(const Turn& turn) {
   last_ = turn;
   if (!turn.submitted) return;
-  crowd_ = gathered_ >= kLeast ? gathered_ : 1;
+  worth_a_turn_ = std::max(kWorthATurn, gathered_ / 4);
+  crowd_ = gathered_ >= kLeast ? std::min(gathered_, kEnough) : 1;
   gathered_ = 0;
 }
 

@@ -2,10 +2,10 @@
 // Crowd: when the engine takes a turn, and which turns end with a batch for the store. Pure.
 //
 // A batch costs as much as some ten writes, whatever is in it (a write, an fsync, three wake-ups).
-// Once so many writes went into one, the next waits for as many, and peers' frames with it, but at
-// most kPace after the store is free. Meanwhile turns without a batch decide what has come, by
-// sixteen, so that little is left to do when the last one comes. Who writes alone, or beside two
-// others, waits for nobody, and a read never does.
+// Once so many writes went into one, the next waits for as many (64 do), and peers' frames with it,
+// but at most kPace after the store is free. Meanwhile turns without a batch decide what has come,
+// by a quarter of a batch, so that little is left to do when the last one comes. Who writes alone,
+// or beside two others, waits for nobody, and a read never does.
 //
 // While the store writes a batch no other can follow, so that fewer writes than sixteen, or bytes
 // from peers, are not worth a wake-up.
@@ -22,7 +22,8 @@ class Crowd {
   using Instant = std::chrono::steady_clock::time_point;
   static constexpr std::size_t kWorthATurn = 16;
   static constexpr std::size_t kBytesWorthATurn = 64u << 10;
-  static constexpr std::size_t kLeast = 4;  // writes in a batch that are a crowd
+  static constexpr std::size_t kLeast = 4;    // writes in a batch that are a crowd
+  static constexpr std::size_t kEnough = 64;  // more gain nothing
   static constexpr std::chrono::milliseconds kPace{2};
 
   void came(std::size_t writes, bool reads);
@@ -48,9 +49,10 @@ class Crowd {
 
   std::size_t writes_ = 0, bytes_ = 0;   // that have come for the next turn
   bool reads_ = false, events_ = false;  // likewise
-  std::size_t gathered_ = 0;             // writes in turns since the last batch
-  std::size_t crowd_ = 1;                // the next batch waits for so many
-  Instant pace_at_ = Instant::min();     // till then
+  std::size_t worth_a_turn_ = kWorthATurn;
+  std::size_t gathered_ = 0;          // writes in turns since the last batch
+  std::size_t crowd_ = 1;             // the next batch waits for so many
+  Instant pace_at_ = Instant::min();  // till then
   Turn last_;
   bool freed_ = false;  // the store, since that turn
 };

@@ -65,6 +65,31 @@ TEST_SUITE("crowd") {
     }
   }
 
+  TEST_CASE("large batches wait for no more than 64, and are decided by the quarter") {
+    Crowd crowd;
+    batch_of(crowd, 1'000, 0us);
+    crowd.came(63, false);
+    CHECK_FALSE(crowd.worth_a_turn(at(150us)));
+    crowd.came(1, false);
+    CHECK(crowd.worth_a_turn(at(150us)));
+    CHECK(crowd.begin_turn(at(150us)));
+    crowd.end_turn({.submitted = true, .busy = true});
+    crowd.came(15, false);
+    CHECK_FALSE(crowd.worth_a_turn(at(160us)));
+    crowd.came(1, false);
+    CHECK(crowd.worth_a_turn(at(160us)));
+
+    Crowd large;
+    batch_of(large, 1'000, 0us);
+    large.came(1'000, false);
+    CHECK(large.begin_turn(at(150us)));
+    large.end_turn({.submitted = true, .busy = true});
+    large.came(249, false);
+    CHECK_FALSE(large.worth_a_turn(at(160us)));
+    large.came(1, false);
+    CHECK(large.worth_a_turn(at(160us)));
+  }
+
   TEST_CASE("a read never waits, and takes nobody else's batch along") {
     Crowd crowd;
     batch_of(crowd, 40, 0us);
