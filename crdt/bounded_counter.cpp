@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "crdt/prefetch.h"
+
 namespace holdfast::crdt {
 
 namespace {
@@ -23,8 +25,8 @@ const Move* StockRow::move_with(ReplicaId peer) const {
 }
 
 Move& StockRow::move_at(ReplicaId peer) {
-  const auto at = std::find_if(moves.begin(), moves.end(),
-                               [&](const Move& move) { return move.peer >= peer; });
+  const auto at =
+      std::find_if(moves.begin(), moves.end(), [&](const Move& move) { return move.peer >= peer; });
   if (at != moves.end() && at->peer == peer) return *at;
   return *moves.insert(at, {.peer = peer});
 }
@@ -33,6 +35,16 @@ PeerTotals& StockRow::at(ReplicaId peer) {
   const auto at = std::lower_bound(peers.begin(), peers.end(), peer, peer_less);
   if (at != peers.end() && at->peer == peer) return *at;
   return *peers.insert(at, PeerTotals{.peer = peer});
+}
+
+void BoundedCounter::expect_arrays() const {
+  if (!cells_.empty()) prefetch(cells_.data(), sizeof(CellOf));
+  if (!standings_.empty()) prefetch(standings_.data(), sizeof(Standing));
+}
+
+void BoundedCounter::expect_cell(ReplicaId origin) const {
+  const auto at = std::lower_bound(cells_.begin(), cells_.end(), origin, cell_less);
+  if (at != cells_.end()) prefetch(at->get(), sizeof(StockCell));
 }
 
 const StockCell* BoundedCounter::find(ReplicaId origin) const {

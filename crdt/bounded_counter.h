@@ -94,6 +94,10 @@ class BoundedCounter {
   Units sold() const { return sold_; }  // less what was voided
   Units returned() const { return returned_; }
 
+  // Into the cache (State::expect_product): the arrays, and the cell that they name.
+  void expect_arrays() const;
+  void expect_cell(ReplicaId origin) const;
+
   Units rights(ReplicaId replica) const;
   // Of a retired replica nothing is unseen: it will not sell again.
   Units unseen(ReplicaId target, const ReplicaSet& retired = {}) const;

@@ -7,6 +7,7 @@
 #include "crdt/boots.h"
 #include "crdt/check.h"
 #include "crdt/digest.h"
+#include "crdt/prefetch.h"
 
 namespace holdfast::crdt {
 
@@ -258,7 +259,7 @@ Product& State::make_product(std::string_view sku) {
   auto made = std::make_unique<Product>();
   made->sku = sku;
   Product& product = *made;
-  products_.emplace(product.sku, std::move(made));
+  products_.emplace(std::string_view(product.sku), std::move(made));
   catalogue_.emplace(product.sku, &product);
   return product;
 }
@@ -297,7 +298,7 @@ Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
   made->id = std::move(id);
   made->row = std::move(row);
   Hold& hold = *made;
-  const auto [at, first] = holds_.try_emplace(hold.id);
+  const auto [at, first] = holds_.try_emplace(std::string_view(hold.id));
   if (first) {
     at->second = std::move(made);
   } else {
@@ -326,7 +327,7 @@ Key& State::insert_key(std::string key, ReplicaId origin, KeyRow row) {
   made->key = std::move(key);
   made->row = std::move(row);
   Key& inserted = *made;
-  const auto [at, first] = keys_.try_emplace(inserted.key);
+  const auto [at, first] = keys_.try_emplace(std::string_view(inserted.key));
   if (first) {
     at->second = std::move(made);
   } else {
@@ -476,7 +477,10 @@ void State::mark_unsaved(FeedItem& item) {
 }
 
 void State::seal(std::string& out) {
-  for (FeedItem* item : dirty_) {
+  constexpr std::size_t kAhead = 8;
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    if (i + kAhead < dirty_.size()) prefetch(dirty_[i + kAhead], sizeof(Hold));
+    FeedItem* item = dirty_[i];
     item->dirty = false;
     item->format = kRowFormat;
     HOLDFAST_CHECK(place(*item, own_->head + 1));
@@ -486,6 +490,28 @@ void State::seal(std::string& out) {
   }
   dirty_.clear();
   vector_.raise(self_, own_->head);
+}
+
+// ── ahead of a request ──────────────────────────────────────────────────────────────────────────
+
+void State::expect_hold(std::string_view id, Ahead step) const {
+  if (step == Ahead::tables) return holds_.prefetch(Named(id));
+  if (step != Ahead::items) return;
+  if (const Hold* hold = glance(holds_, id)) prefetch(hold, sizeof(Hold));
+}
+
+const Product* State::expect_product(std::string_view sku, Ahead step) const {
+  if (step == Ahead::tables) {
+    products_.prefetch(Named(sku));
+    return nullptr;
+  }
+  const Product* product = glance(products_, sku);
+  if (product == nullptr) return nullptr;
+  if (step == Ahead::arrays) product->stock.expect_arrays();
+  if (step == Ahead::cells) product->stock.expect_cell(self_);
+  if (step != Ahead::items) return nullptr;
+  prefetch(product, sizeof(Product));
+  return product;
 }
 
 // ── merging ─────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@
 #include "crdt/bounded_counter.h"
 #include "crdt/codec.h"
 #include "crdt/feed.h"
+#include "crdt/named.h"
 #include "crdt/rows.h"
 #include "crdt/version_vector.h"
 
@@ -203,6 +204,15 @@ class State {
   // Stamps the own rows touched since the last seal; appends them to `out` in order of sequence.
   void seal(std::string& out);
 
+  // ── ahead of a request ──
+  // It comes a few requests from now: fetches into the cache what it will touch, one pointer
+  // further with each step. So memory that is far away is waited for while others are decided.
+  // Changes nothing, and touches nothing that is not near yet.
+  enum class Ahead { tables, items, arrays, cells };
+  void expect_hold(std::string_view id, Ahead step) const;
+  // Step `items`: which product it will be, most likely; else nullptr.
+  const Product* expect_product(std::string_view sku, Ahead step) const;
+
   // ── merging ──
   // Whether a row is one that `origin` could have written, given what is here. Changes nothing.
   // `known`: is set to what a stock row would replace, if that is here, for merge().
@@ -289,12 +299,12 @@ class State {
   absl::btree_map<ReplicaId, std::unique_ptr<Origin>> origins_;
   Origin* own_ = nullptr;
   VersionVector vector_;  // the origins' heads
-  absl::flat_hash_map<std::string_view, std::unique_ptr<Product>> products_;
+  ByName<Product> products_;
   absl::btree_map<std::string_view, Product*> catalogue_;
-  absl::flat_hash_map<std::string_view, std::unique_ptr<Hold>> holds_;
+  ByName<Hold> holds_;
   HoldIndex holds_by_number_;
   std::uint64_t last_number_ = 0;
-  absl::flat_hash_map<std::string_view, std::unique_ptr<Key>> keys_;
+  ByName<Key> keys_;
   absl::btree_multimap<std::int64_t, Key*> keys_by_age_;
   absl::btree_map<ReplicaId, std::unique_ptr<Member>> members_;
   DecreeIndex decrees_;

@@ -20,7 +20,9 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
     engine_.on_net(now, std::move(event));
   }
   std::vector<Reply> late;
-  for (Arrived& arrived : requests) {
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Arrived& arrived = requests[i];
+    expect_after(requests, i);
     if (now.instant - arrived.at > options_.inbox_delay_max &&
         std::holds_alternative<Reserve>(arrived.request.command)) {
       late.push_back(
@@ -39,6 +41,17 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   owes_batch_ = !submits || !takes_batch();
   if (!owes_batch_ && !engine_.gathers(now)) submit(now);
   return engine_.wake_at();
+}
+
+// Of those that come after the i-th, each at its step.
+void Driver::expect_after(const std::vector<Arrived>& requests, std::size_t i) const {
+  using Ahead = crdt::State::Ahead;
+  constexpr std::size_t kApart = 4;
+  for (const Ahead step : {Ahead::cells, Ahead::arrays, Ahead::items, Ahead::tables}) {
+    i += kApart;
+    if (i >= requests.size()) return;
+    engine_.expect(requests[i].request.command, step);
+  }
 }
 
 void Driver::submit(Now now) {

@@ -23,6 +23,7 @@ constexpr std::size_t kKeysDroppedAtOnce = 2000;
 constexpr std::size_t kExpiriesAtOnce = 5000;
 constexpr std::size_t kSliceRows = 2000;
 constexpr Millis kSliceEvery{1};
+constexpr std::size_t kLinesAhead = 4;  // of a cart: more would push each other out of the cache
 
 const std::string kWithoutDirectory =
     "bring back a copy of it with `holdfast restore`, as a new replica, or start this node with an "
@@ -334,6 +335,17 @@ void Engine::run(Now now, const Caller& caller, Command&& command) {
   if (auto refusal = refuse_write(command)) return finish(caller, *std::move(refusal));
   std::visit([&](auto&& alternative) { on(now, caller, std::move(alternative)); },
              std::move(command));
+}
+
+void Engine::expect(const Command& command, crdt::State::Ahead step) const {
+  if (const auto* commit = std::get_if<Commit>(&command)) state_.expect_hold(commit->id, step);
+  if (const auto* release = std::get_if<Release>(&command)) state_.expect_hold(release->id, step);
+  const auto* made = std::get_if<Reserve>(&command);
+  if (made == nullptr) return;
+  if (step == crdt::State::Ahead::tables) state_.expect_hold(made->id, step);
+  for (std::size_t i = 0; i < std::min(made->lines.size(), kLinesAhead); ++i)
+    if (const crdt::Product* product = state_.expect_product(made->lines[i].sku, step))
+      rebalancer_.expect(*product);
 }
 
 void Engine::on_request(Now now, Request&& request) {

@@ -90,6 +90,8 @@ class Engine {
   void start(crdt::Now now);
 
   // ── events ──
+  // The command comes a few requests from now (State::Ahead). Changes nothing.
+  void expect(const Command& command, crdt::State::Ahead step) const;
   void on_request(crdt::Now now, Request&& request);
   void on_net(crdt::Now now, gossip::NetEvent&& event);
   void tick(crdt::Now now);

@@ -46,6 +46,23 @@ void receive(State& state, const std::string& sku, Units units) {
 }
 
 TEST_SUITE("state") {
+  TEST_CASE("what is expected need not be there, and nothing changes") {
+    State state(replica(0));
+    receive(state, "sku", 5);
+    seal(state);
+    REQUIRE(state.merge(replica(1), stock_row(1, {.received = 2}, "theirs")).ok());
+    REQUIRE(state.merge(replica(1), hold_row(2, "cart", HoldState::held)).ok());
+    const std::string before = fingerprint(state, kOrigins);
+    using Ahead = State::Ahead;
+    for (const Ahead step : {Ahead::tables, Ahead::items, Ahead::arrays, Ahead::cells})
+      for (const char* name : {"sku", "theirs", "cart", "nobody's", ""}) {
+        state.expect_hold(name, step);
+        const Product* product = state.expect_product(name, step);
+        CHECK((product == nullptr || (step == Ahead::items && product == state.product(name))));
+      }
+    CHECK(fingerprint(state, kOrigins) == before);
+  }
+
   // ── merging ──
 
   TEST_CASE("merge refuses what one writer can't have written, and changes nothing") {
