@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Sourced by versus: what it prints, from the *.runs and steps.json in $work.
+# Sourced by versus: what it prints, from the *.runs and steps_*.json in $work.
 
 names=(redis_c64 redis_c256 redis_p16 postgres_uniform postgres_hot nginx_static beast_c64 beast_c256
   beast_reads holdfast_c64 holdfast_c256 holdfast_hot gossip_c64 holdfast_batch64 holdfast_batch1000
@@ -7,8 +7,8 @@ names=(redis_c64 redis_c256 redis_p16 postgres_uniform postgres_hot nginx_static
 titles=("redis, 64 connections" "redis, 256" "redis, 64, pipelined by 16" "postgres, 64"
   "postgres, 64, one hot SKU" "nginx, a static file, 64" "bare Beast + JSON, 64"
   "bare Beast + JSON, 256" "bare Beast + JSON, reads, 64" "holdfast, 64" "holdfast, 256"
-  "holdfast, 64, one hot SKU" "holdfast, 64, three nodes" "holdfast, batches of 64 lines"
-  "holdfast, batches of 1,000" "holdfast, /availability, 64" "holdfast, /stock, 64")
+  "holdfast, 64, one hot SKU" "holdfast, 64, three nodes" "holdfast, batches of 64 lines, 64"
+  "holdfast, batches of 1,000, 16" "holdfast, /availability, 64" "holdfast, /stock, 64")
 
 # column NAME N: "median min max" of that column of the runs
 column() { awk -v c="$2" '{ print $c }' "$work/$1.runs" | spread; }
@@ -61,26 +61,16 @@ judge_runs() {
   judged "/stock / bare Beast, reads" "$(over holdfast_stock beast_reads 1)" ">=" 0.9
 }
 
-# of_phases PATTERN: what it finds in steps.json, a line a phase: capacity, unloaded, 1x, 3x, 10x, recovery
-of_phases() { grep -oE "$1" "$work/steps.json"; }
 judge_steps() {
-  local peak unloaded names_of=(1x 3x 10x) i goodput accepted refused back
-  peak=$(of_phases '"accepted_per_second":[^,]*' | sed -n '1s/.*://p')
-  unloaded=$(of_phases '"accepted":\{"count"[^}]*' | sed -n 2p | field p99)
+  local names_of=(1x 3x 10x) i
   for i in 0 1 2; do
-    goodput=$(of_phases '"accepted_per_second":[^,]*' | sed -n "$((i + 3))s/.*://p")
-    # From sending: what came due while all connections were busy waited in the load generator.
-    accepted=$(of_phases '"from_sending":\{"count"[^}]*' | sed -n "$((i + 2))p" | field p99)
-    refused=$(of_phases '"refused":\{"count"[^}]*' | sed -n "$((i + 3))p" | field p99)
-    judged "${names_of[i]}: goodput / peak" "$(ratio "$goodput" "$peak")" ">=" 0.9
-    judged "${names_of[i]}: accepted p99 from sending / unloaded" "$(ratio "$accepted" "$unloaded")" "<=" 3
-    judged "${names_of[i]}: p99 of refusals, 0 if none" "$refused $refused $refused" "<=" 5 ms
+    judged "${names_of[i]}: goodput / peak" "$(column steps_c64 $((3 * i + 1)))" ">=" 0.9
+    judged "${names_of[i]}: accepted p99 from sending / unloaded" \
+      "$(column steps_c64 $((3 * i + 2)))" "<=" 3
+    judged "${names_of[i]}: p99 of refusals, 0 if none" "$(column steps_c64 $((3 * i + 3)))" "<=" 5 ms
   done
-  back=$(field back_to_normal_seconds <"$work/steps.json")
-  [ "$back" != null ] || back=999
-  judged "back to normal within" "$back $back $back" "<=" 5 s
+  judged "back to normal within" "$(column steps_c64 10)" "<=" 5 s
 }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { r = b > 0 ? a / b : 0; print r, r, r }'; }
 
 json_of_runs() {
   local i
@@ -101,7 +91,8 @@ json_of_runs() {
     "\"max\":%s,\"relation\":\"%s\",\"target\":%s,\"met\":%s}", (NR > 1 ? "," : ""), $1, $2, $3, $4,
     $5, $6, $8 == "met" ? "true" : "false" }'
   printf ']'
-  [ -z "$steps" ] || printf ',"steps":%s' "$(cat "$work/steps.json")"
+  [ -z "$steps" ] || printf ',"steps":%s,"steps_of_1024_connections":%s' \
+    "$(cat "$work/steps_c64.json")" "$(cat "$work/steps_c1024.json")"
   printf '}\n'
 }
 
@@ -124,8 +115,13 @@ printf '\nthree nodes: %.0f bytes sent a reservation and peer, %.2f rows merged,
 awk -v skus="$skus" 'BEGIN { bits = 64 + log(skus) / log(2) + 10
   printf "floor by entropy: %.0f bytes a reservation (64 bits of id, %.1f of SKU, 10 of time)\n",
     bits / 8, bits - 74 }'
-[ -z "$steps" ] || printf 'overload: resident memory %s MiB before, %s MiB after\n' \
-  "$memory_before" "$memory_after"
+if [ -n "$steps" ]; then
+  printf 'overload, 64 connections, first round: resident memory %s MiB before, %s MiB after\n' \
+    "$memory_before" "$memory_after"
+  awk '{ printf "overload, 1,024 connections: goodput / peak %.2f %.2f %.2f at 1x 3x 10x; "\
+    "accepted p99 / unloaded %.1f %.1f %.1f; back to normal after %s s\n",
+    $1, $4, $7, $2, $5, $8, ($10 > 900 ? "more than 8" : $10) }' "$work/steps_c1024.runs"
+fi
 printf '\n%-42s %9s %19s %12s\n' "" "" "min–max" "target"
 printf '%s\n' "${rows[@]}" | awk -F'|' '{ gsub(/>=/, "≥", $5); gsub(/<=/, "≤", $5)
   printf "%-42s %9s %17s %10s %s %s\n", $1, $2, $3 "–" $4, $5 " " $6, $7, $8 }'
