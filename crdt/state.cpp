@@ -115,16 +115,11 @@ State::Origin& State::origin(ReplicaId id) {
 
 // ── reading ─────────────────────────────────────────────────────────────────────────────────────
 
-Product* State::product(std::string_view sku) const {
-  const auto at = products_.find(sku);
-  return at == products_.end() ? nullptr : at->second.get();
-}
+Product* State::product(std::string_view sku) const { return products_.find(sku); }
 
 Hold* State::hold(std::string_view id) const {
-  const auto at = holds_.find(id);
-  if (at == holds_.end()) return nullptr;
-  Hold* best = at->second.get();
-  if (!best->next_copy) return best;
+  Hold* best = first_copy(id);
+  if (best == nullptr || !best->next_copy) return best;
   // Two that were retired in favour of each other may each end the other's: then one of them
   // stands.
   for (Hold* copy = best->next_copy.get(); copy != nullptr; copy = copy->next_copy.get())
@@ -151,17 +146,12 @@ bool State::superseded(const Hold& copy) const {
 }
 
 Hold* State::hold_of(std::string_view id, ReplicaId origin) const {
-  const auto at = holds_.find(id);
-  if (at == holds_.end()) return nullptr;
-  Hold* copy = at->second.get();
+  Hold* copy = first_copy(id);
   while (copy != nullptr && copy->origin != origin) copy = copy->next_copy.get();
   return copy;
 }
 
-Hold* State::first_copy(std::string_view id) const {
-  const auto at = holds_.find(id);
-  return at == holds_.end() ? nullptr : at->second.get();
-}
+Hold* State::first_copy(std::string_view id) const { return holds_.find(id); }
 
 Hold* State::own_hold(std::string_view id) const { return hold_of(id, self_); }
 
@@ -172,10 +162,7 @@ Key* State::key(std::string_view key) const {
   return best;
 }
 
-Key* State::first_key(std::string_view key) const {
-  const auto at = keys_.find(key);
-  return at == keys_.end() ? nullptr : at->second.get();
-}
+Key* State::first_key(std::string_view key) const { return keys_.find(key); }
 
 Key* State::key_of(std::string_view key, ReplicaId origin) const {
   Key* copy = first_key(key);
@@ -259,7 +246,7 @@ Product& State::make_product(std::string_view sku) {
   auto made = std::make_unique<Product>();
   made->sku = sku;
   Product& product = *made;
-  products_.emplace(std::string_view(product.sku), std::move(made));
+  products_.owner(product.sku) = std::move(made);
   catalogue_.emplace(product.sku, &product);
   return product;
 }
@@ -298,13 +285,13 @@ Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
   made->id = std::move(id);
   made->row = std::move(row);
   Hold& hold = *made;
-  const auto [at, first] = holds_.try_emplace(std::string_view(hold.id));
-  if (first) {
-    at->second = std::move(made);
+  std::unique_ptr<Hold>& first = holds_.owner(hold.id);
+  if (!first) {
+    first = std::move(made);
   } else {
-    hold.next_copy = std::move(at->second->next_copy);
-    at->second->next_copy = std::move(made);
-    at->second->copied = hold.copied = true;
+    hold.next_copy = std::move(first->next_copy);
+    first->next_copy = std::move(made);
+    first->copied = hold.copied = true;
   }
   holds_by_number_.emplace(std::pair(origin, hold.row.number), &hold);
   if (origin == self_) last_number_ = std::max(last_number_, hold.row.number);
@@ -327,12 +314,12 @@ Key& State::insert_key(std::string key, ReplicaId origin, KeyRow row) {
   made->key = std::move(key);
   made->row = std::move(row);
   Key& inserted = *made;
-  const auto [at, first] = keys_.try_emplace(std::string_view(inserted.key));
-  if (first) {
-    at->second = std::move(made);
+  std::unique_ptr<Key>& first = keys_.owner(inserted.key);
+  if (!first) {
+    first = std::move(made);
   } else {
-    inserted.next_copy = std::move(at->second->next_copy);
-    at->second->next_copy = std::move(made);
+    inserted.next_copy = std::move(first->next_copy);
+    first->next_copy = std::move(made);
   }
   keys_by_age_.emplace(inserted.row.created_at, &inserted);
   note_undone(inserted);
@@ -495,17 +482,17 @@ void State::seal(std::string& out) {
 // ── ahead of a request ──────────────────────────────────────────────────────────────────────────
 
 void State::expect_hold(std::string_view id, Ahead step) const {
-  if (step == Ahead::tables) return holds_.prefetch(Named(id));
+  if (step == Ahead::tables) return holds_.prefetch(id);
   if (step != Ahead::items) return;
-  if (const Hold* hold = glance(holds_, id)) prefetch(hold, sizeof(Hold));
+  if (const Hold* hold = holds_.glance(id)) prefetch(hold, sizeof(Hold));
 }
 
 const Product* State::expect_product(std::string_view sku, Ahead step) const {
   if (step == Ahead::tables) {
-    products_.prefetch(Named(sku));
+    products_.prefetch(sku);
     return nullptr;
   }
-  const Product* product = glance(products_, sku);
+  const Product* product = products_.glance(sku);
   if (product == nullptr) return nullptr;
   if (step == Ahead::arrays) product->stock.expect_arrays();
   if (step == Ahead::cells) product->stock.expect_cell(self_);

@@ -12,24 +12,20 @@ namespace {
 
 // Takes `item` out of the chain of copies that `index` has under its name. Names live in the rows,
 // the index's in that of the first.
-template <typename Index, typename Item>
-std::unique_ptr<Item> unchain(Index& index, std::string_view name, Item& item) {
-  const auto at = index.find(name);
-  HOLDFAST_CHECK(at != index.end());
-  std::unique_ptr<Item> owned;
-  if (at->second.get() != &item) {
-    Item* before = at->second.get();
+template <typename Item>
+std::unique_ptr<Item> unchain(ByName<Item>& index, std::string_view name, Item& item) {
+  Item* before = index.find(name);
+  HOLDFAST_CHECK(before != nullptr);
+  if (before != &item) {
     while (before->next_copy.get() != &item) before = before->next_copy.get();
-    owned = std::move(before->next_copy);
+    std::unique_ptr<Item> owned = std::move(before->next_copy);
     before->next_copy = std::move(owned->next_copy);
     return owned;
   }
-  owned = std::move(at->second);
-  std::unique_ptr<Item> rest = std::move(owned->next_copy);
-  index.erase(at);
-  if (rest) {
-    const std::string_view other = row_key(*rest);
-    index.emplace(other, std::move(rest));
+  std::unique_ptr<Item> owned = index.take(name);
+  if (std::unique_ptr<Item> rest = std::move(owned->next_copy)) {
+    std::unique_ptr<Item>& first = index.owner(row_key(*rest));
+    first = std::move(rest);
   }
   return owned;
 }
