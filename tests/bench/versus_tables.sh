@@ -120,7 +120,7 @@ if [ -n "$steps" ]; then
     "$memory_before" "$memory_after"
   awk '{ printf "overload, 1,024 connections: goodput / peak %.2f %.2f %.2f at 1x 3x 10x; "\
     "accepted p99 / unloaded %.1f %.1f %.1f; back to normal after %s s\n",
-    $1, $4, $7, $2, $5, $8, ($10 > 900 ? "more than 8" : $10) }' "$work/steps_c1024.runs"
+    $1, $4, $7, $2, $5, $8, ($10 > 900 ? "more than 8" : $10 + 0) }' "$work/steps_c1024.runs"
 fi
 printf '\n%-42s %9s %19s %12s\n' "" "" "min–max" "target"
 printf '%s\n' "${rows[@]}" | awk -F'|' '{ gsub(/>=/, "≥", $5); gsub(/<=/, "≤", $5)
