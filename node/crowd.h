@@ -4,11 +4,11 @@
 // A batch costs as much as some ten writes, whatever is in it (a write, an fsync, three wake-ups).
 // Once so many writes went into one, the next waits for as many (64 do), and peers' frames with it,
 // but at most kPace after the store is free. Meanwhile turns without a batch decide what has come,
-// by a quarter of a batch, so that little is left to do when the last one comes. Who writes alone,
-// or beside two others, waits for nobody, and a read never does.
+// so that little is left to do when the last one comes. Who writes alone, or beside two others,
+// waits for nobody, and a read never does.
 //
-// While the store writes a batch no other can follow, so that fewer writes than sixteen, or bytes
-// from peers, are not worth a wake-up.
+// A turn that cannot end with a batch, because the crowd is not here or the store writes one, is
+// worth its wake-up for a quarter of the last batch, sixteen writes or more, or 64 KiB from peers.
 //
 // Threads  none of its own: its owner's lock. Cost  O(1).
 

@@ -13,13 +13,17 @@ constexpr Crowd::Instant at(std::chrono::microseconds since) {
   return Crowd::Instant(std::chrono::hours(1)) + since;
 }
 
-// A turn at that time that has taken `writes`, submitted them, and whose batch is durable 100 us
-// later.
-void batch_of(Crowd& crowd, std::size_t writes, std::chrono::microseconds since) {
+// A turn at that time that takes `writes` and submits them.
+void submit(Crowd& crowd, std::size_t writes, std::chrono::microseconds since) {
   crowd.came(writes, false);
   CHECK(crowd.worth_a_turn(at(since)));
   CHECK(crowd.begin_turn(at(since)));
   crowd.end_turn({.submitted = true, .busy = true});
+}
+
+// The same, and the batch is durable 100 us later.
+void batch_of(Crowd& crowd, std::size_t writes, std::chrono::microseconds since) {
+  submit(crowd, writes, since);
   crowd.store_is_free(at(since + 100us));
 }
 
@@ -81,9 +85,7 @@ TEST_SUITE("crowd") {
 
     Crowd large;
     batch_of(large, 1'000, 0us);
-    large.came(1'000, false);
-    CHECK(large.begin_turn(at(150us)));
-    large.end_turn({.submitted = true, .busy = true});
+    submit(large, 1'000, 150us);
     large.came(249, false);
     CHECK_FALSE(large.worth_a_turn(at(160us)));
     large.came(1, false);
@@ -103,9 +105,7 @@ TEST_SUITE("crowd") {
 
   TEST_CASE("while the store writes, a few writes or bytes are not worth a turn") {
     Crowd crowd;
-    crowd.came(1, false);
-    CHECK(crowd.begin_turn(at(0us)));
-    crowd.end_turn({.submitted = true, .busy = true});
+    submit(crowd, 1, 0us);
     crowd.came(15, false);
     crowd.came_from_peers(1'000);
     CHECK_FALSE(crowd.worth_a_turn(at(1'000'000us)));
@@ -125,9 +125,7 @@ TEST_SUITE("crowd") {
 
   TEST_CASE("what a turn left because the store was busy goes as soon as it is free") {
     Crowd crowd;
-    crowd.came(1, false);
-    CHECK(crowd.begin_turn(at(0us)));
-    crowd.end_turn({.submitted = true, .busy = true});
+    submit(crowd, 1, 0us);
     crowd.came(16, false);
     CHECK(crowd.begin_turn(at(20us)));
     crowd.end_turn({.busy = true, .owes = true});
@@ -162,5 +160,11 @@ TEST_SUITE("crowd") {
     CHECK(crowd.begin_turn(at(3'100us)));
     crowd.end_turn({.checkpoints = true});  // the slice is still being written: nothing to do
     CHECK_FALSE(crowd.worth_a_turn(at(3'200us)));
+    crowd.came(40, false);  // and a crowd that they make is not waited for
+    CHECK(crowd.begin_turn(at(3'300us)));
+    crowd.end_turn({.submitted = true, .busy = true, .checkpoints = true});
+    crowd.store_is_free(at(3'400us));
+    CHECK(crowd.worth_a_turn(at(3'400us)));
+    CHECK(crowd.begin_turn(at(3'400us)));
   }
 }

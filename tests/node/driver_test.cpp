@@ -101,6 +101,28 @@ TEST_SUITE("order contract") {
     CHECK(behind() == 0);
   }
 
+  TEST_CASE("what is decided while its batch waits for company is shown with that batch") {
+    Cluster cluster;
+    stock_up(cluster);
+    cluster.run_for(1'000);
+    const auto before = cluster.stats(0).batches;
+    cluster.keep_batches(0);
+    const auto one = reserve(cluster, "one");
+    cluster.run_for(10);
+    const auto other = reserve(cluster, "other");
+    cluster.run_for(10);
+    CHECK(stock(cluster.call(0, GetStock{"a"})).held == 2);  // decided, turn by turn
+    CHECK_FALSE(cluster.answered(one));
+    CHECK_FALSE(cluster.answered(other));
+    CHECK(cluster.stats(0).batches == before);
+    cluster.let_batches_go(0);
+    cluster.run_for(10);
+    CHECK(cluster.take(one).code == Code::created);
+    CHECK(cluster.take(other).code == Code::created);
+    CHECK(cluster.stats(0).batches == before + 1);
+    CHECK(cluster.complaints() == "");
+  }
+
   TEST_CASE("one batch in hand at most; what gathers meanwhile is one") {
     Cluster cluster;
     stock_up(cluster);

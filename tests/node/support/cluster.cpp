@@ -57,7 +57,7 @@ struct Cluster::Node {
   std::vector<gossip::NetEvent> events;
   std::uint64_t turns = 0;
   std::int64_t due_ms = 0;
-  bool disk_held = false, disk_busy = false, paused = false;
+  bool disk_held = false, disk_busy = false, paused = false, keeps_batches = false;
   std::string ended;
   bool runs() const { return driver && !paused; }
 };
@@ -106,6 +106,11 @@ const std::vector<std::string>& Cluster::warnings(std::size_t node) const {
 MemoryStore& Cluster::store(std::size_t node) { return *at(node).store; }
 MemoryDisk& Cluster::disk(std::size_t node) { return at(node).disk; }
 void Cluster::jump_wall_clock(std::size_t node, std::int64_t ms) { at(node).wall_offset_ms += ms; }
+void Cluster::keep_batches(std::size_t node) { at(node).keeps_batches = true; }
+void Cluster::let_batches_go(std::size_t node) {
+  at(node).keeps_batches = false;
+  at(node).due_ms = now_ms_;
+}
 void Cluster::pause(std::size_t node) { at(node).paused = true; }
 void Cluster::resume(std::size_t node) { at(node).paused = false; }
 void Cluster::hold_disk(std::size_t node) { at(node).disk_held = true; }
@@ -269,8 +274,8 @@ void Cluster::step() {
 
 void Cluster::take_turn(Node& node) {
   ++node.turns;
-  const crdt::Instant wake =
-      node.driver->turn(std::exchange(node.requests, {}), std::exchange(node.events, {}));
+  const crdt::Instant wake = node.driver->turn(std::exchange(node.requests, {}),
+                                               std::exchange(node.events, {}), !node.keeps_batches);
   const std::int64_t wake_ms = wake == crdt::Instant::max()
                                    ? now_ms_ + 3'600'000
                                    : wake.time_since_epoch().count() - node.instant_offset_ms;

@@ -121,6 +121,9 @@ class Cluster {
   // From now on the disk does nothing by itself.
   void hold_disk(std::size_t node);
   void free_disk(std::size_t node);
+  // Turns end without a batch, as while one waits for company (node/crowd.h).
+  void keep_batches(std::size_t node);
+  void let_batches_go(std::size_t node);
   // The engine's thread gets no turn; its inbox fills.
   void pause(std::size_t node);
   void resume(std::size_t node);
