@@ -102,6 +102,16 @@ void load(BoundedIn& ar, DecreeRow& r) {
   r.kind = static_cast<DecreeKind>(kind);
   serialize_tail(ar, r);
 }
+template <typename T>
+void save(CompactOut& ar, const Seldom<T>& value) {
+  ar(*value);
+}
+template <typename T>
+void load(BoundedIn& ar, Seldom<T>& value) {
+  T read;
+  ar(read);
+  value = std::move(read);
+}
 template <typename A>
 void serialize(A& ar, FreedHold& f) {
   ar(f.of, f.units);
@@ -185,11 +195,13 @@ void validate(const HoldRow& r) {
             "a line that ends more than it held");
     last = &line;
   }
-  for (std::size_t i = 0; i < r.freed.size(); ++i) {
-    require(i == 0 || r.freed[i - 1].of < r.freed[i].of, "freed holds out of order");
-    require(r.freed[i].units.size() == r.lines.size(), "freed units of other lines");
-    for (const std::uint32_t units : r.freed[i].units)
+  const FreedHold* before = nullptr;
+  for (const FreedHold& freed : r.freed) {
+    require(before == nullptr || before->of < freed.of, "freed holds out of order");
+    require(freed.units.size() == r.lines.size(), "freed units of other lines");
+    for (const std::uint32_t units : freed.units)
       require(units <= kLineUnitsMax, "freed units out of range");
+    before = &freed;
   }
   validate_undone(r);
 }
@@ -242,7 +254,7 @@ T parse(std::string_view bytes) {
   BoundedIn in(bytes);
   T row;
   in(row);
-  row.extra.assign(in.left());
+  row.extra = std::string(in.left());
   validate(row);
   return row;
 }
@@ -252,7 +264,7 @@ void append(const T& row, std::string& out) {
   thread_local CompactOut ar(out);
   ar.turn_to(out);
   ar(row);
-  ar.bytes(row.extra);
+  ar.bytes(static_cast<const std::string&>(row.extra));
 }
 
 DecodedRow take_row(BoundedIn& in) {

@@ -19,7 +19,7 @@ Piece cut_piece(const State& state, ReplicaId origin, Sequence from, Sequence af
   for (auto at = feed->begin_after(after); at != feed->end() && at->first <= piece.upto; ++at) {
     if (piece.rows.size() >= bytes_max) {
       piece.last = false;
-      piece.upto = std::prev(at)->first;
+      piece.upto = piece.last_row;
       break;
     }
     append_item(*at->second, piece.rows);

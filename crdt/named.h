@@ -1,7 +1,8 @@
 #pragma once
 // ByName: a table of items by name, for tables that grow by millions while customers wait. It is
 // many small ones, each of which grows by itself, so that none makes a request wait for all of
-// them to move; hashes are kept, so that growth reads no name.
+// them to move; hashes are kept, so that growth reads no name, and names are those of the items
+// (name_of(item), found beside its type).
 //
 // Cost  O(1); growth: at most a 256th of the items at once.
 
@@ -11,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "crdt/check.h"
 #include "crdt/digest.h"
 
@@ -32,21 +33,25 @@ class ByName {
   Item* find(const Named& named) const {  // nullptr: there is none
     const Table& table = table_of(named.hash);
     const auto at = table.find(named);
-    return at == table.end() ? nullptr : at->second.get();
+    return at == table.end() ? nullptr : at->item.get();
   }
-  // Its owner, empty if it is new. The name must be that of what is put there, and stay where it
-  // is.
+  // Its owner, empty if it is new: then something of that name must be put there before anything
+  // else is asked for.
   std::unique_ptr<Item>& owner(const Named& named) {
-    const auto [at, made] = tables_[index_of(named.hash)].try_emplace(named);
-    size_ += made ? 1 : 0;
-    return at->second;
+    return tables_[index_of(named.hash)]
+        .lazy_emplace(named,
+                      [&](const auto& make) {
+                        make(Slot{named.hash, nullptr});
+                        ++size_;
+                      })
+        ->item;
   }
   // Requires: it is there.
   std::unique_ptr<Item> take(const Named& named) {
     Table& table = tables_[index_of(named.hash)];
     const auto at = table.find(named);
     HOLDFAST_CHECK(at != table.end());
-    std::unique_ptr<Item> owned = std::move(at->second);
+    std::unique_ptr<Item> owned = std::move(at->item);
     table.erase(at);
     --size_;
     return owned;
@@ -59,26 +64,33 @@ class ByName {
   Item* glance(const Named& named) const {
     const Table& table = table_of(named.hash);
     const auto at = table.find(HashAlone{named.hash});
-    return at == table.end() ? nullptr : at->second.get();
+    return at == table.end() ? nullptr : at->item.get();
   }
 
  private:
+  struct Slot {
+    std::uint64_t hash;
+    mutable std::unique_ptr<Item> item;
+  };
   struct HashAlone {
     std::uint64_t hash;
   };
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(const Named& named) const { return named.hash; }
-    std::size_t operator()(HashAlone alone) const { return alone.hash; }
+    template <typename Hashed>
+    std::size_t operator()(const Hashed& hashed) const {
+      return hashed.hash;
+    }
   };
   struct Same {
     using is_transparent = void;
-    bool operator()(const Named& a, const Named& b) const {
-      return a.hash == b.hash && a.name == b.name;
+    bool operator()(const Slot& a, const Named& b) const {
+      return a.hash == b.hash && name_of(*a.item) == b.name;
     }
-    bool operator()(const Named& a, HashAlone b) const { return a.hash == b.hash; }
+    bool operator()(const Slot& a, HashAlone b) const { return a.hash == b.hash; }
+    bool operator()(const Slot& a, const Slot& b) const { return a.item == b.item; }
   };
-  using Table = absl::flat_hash_map<Named, std::unique_ptr<Item>, Hash, Same>;
+  using Table = absl::flat_hash_set<Slot, Hash, Same>;
   static constexpr std::size_t kTables = 256;
   static std::size_t index_of(std::uint64_t hash) { return hash >> 56; }  // tables use the others
   const Table& table_of(std::uint64_t hash) const { return tables_[index_of(hash)]; }

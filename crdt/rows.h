@@ -15,6 +15,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "crdt/ids.h"
+#include "crdt/seldom.h"
 #include "crdt/time.h"
 
 namespace holdfast::crdt {
@@ -97,6 +98,9 @@ struct UndoneEnd {
 struct HoldRow {
   std::uint64_t digest = 0;  // of the request: lines summed and sorted, defaults filled in
   HoldState state = HoldState::held;
+  // Another copy of the same id stands. This one counts no more: it was released, or, if it had
+  // been committed, voided.
+  bool overruled = false;
   absl::InlinedVector<HoldLine, 1> lines;  // ascending by sku
   std::uint64_t number = 0;     // the origin's holds in the order of their making, from 1
   std::int64_t deadline = 0;    // ms of the home's own life (see node/README.md)
@@ -104,19 +108,16 @@ struct HoldRow {
   std::int64_t created_at = 0;  // wall, ms
   std::int64_t ended_at = 0;    // wall, ms; 0 while held
   ReplicaId adopted_from;  // the origin of the copy that this one stands in for; none: the first
-  std::string metadata;    // JSON text, or empty
-  // Another copy of the same id stands. This one counts no more: it was released, or, if it had
-  // been committed, voided.
-  bool overruled = false;
+  Seldom<std::string> metadata;  // JSON text, or empty
   // The retired replica whose copy this one stands in for, at its heir, which ends that hold in its
   // own totals: the units are in the heir's `released`, `sold` and `returned`, and in the retired
   // one's `held`. None: it stands for itself.
   ReplicaId estate_of;
   // Of an heir that had a copy already: copies of retired replicas whose units it released beside.
-  std::vector<FreedHold> freed;  // ascending by `of`
+  Seldom<std::vector<FreedHold>> freed;  // ascending by `of`
   // Of an heir of replicas that were heirs: their ends of this id that others had come to, too.
-  std::vector<UndoneEnd> undone;  // ascending by (of, root)
-  std::string extra;
+  Seldom<std::vector<UndoneEnd>> undone;  // ascending by (of, root)
+  Seldom<std::string> extra;
   bool operator==(const HoldRow&) const = default;
 
   const HoldLine* find(std::string_view sku) const {  // nullptr: it has no such line

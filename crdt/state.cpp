@@ -29,12 +29,23 @@ bool counts_in_digest(RowKind kind) {
   return kind == RowKind::stock || kind == RowKind::hold || kind == RowKind::sku;
 }
 
-std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
-  const std::uint64_t seed = item.origin.value * 31 + static_cast<std::uint64_t>(item.kind);
-  std::uint64_t mixed = digest(row_key(item), seed) + sequence * 0x9e3779b97f4a7c15ull;
+namespace {
+
+std::uint64_t name_digest(const FeedItem& item) {
+  return digest(row_key(item), item.origin.value * 31 + static_cast<std::uint64_t>(item.kind));
+}
+
+std::uint64_t version_digest(std::uint64_t name, Sequence sequence) {
+  std::uint64_t mixed = name + sequence * 0x9e3779b97f4a7c15ull;
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ull;
   mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebull;
   return mixed ^ (mixed >> 31);
+}
+
+}  // namespace
+
+std::uint64_t row_digest(const FeedItem& item, Sequence sequence) {
+  return version_digest(name_digest(item), sequence);
 }
 
 const SkuCell* Product::description() const {
@@ -278,7 +289,7 @@ void State::recount(Hold& changed) {
     count_open(*copy, copy->row.state == HoldState::held && !superseded(*copy));
 }
 
-Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
+Hold& State::insert_hold(std::string&& id, ReplicaId origin, HoldRow&& row) {
   auto made = std::make_unique<Hold>();
   made->kind = RowKind::hold;
   made->origin = origin;
@@ -289,6 +300,8 @@ Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
   if (!first) {
     first = std::move(made);
   } else {
+    for (const Hold* copy = first.get(); copy != nullptr; copy = copy->next_copy.get())
+      HOLDFAST_CHECK(copy->origin != origin);
     hold.next_copy = std::move(first->next_copy);
     first->next_copy = std::move(made);
     first->copied = hold.copied = true;
@@ -299,8 +312,7 @@ Hold& State::insert_hold(std::string id, ReplicaId origin, HoldRow row) {
   return hold;
 }
 
-Hold& State::add_hold(std::string id, HoldRow row) {
-  HOLDFAST_CHECK(own_hold(id) == nullptr);
+Hold& State::add_hold(std::string id, HoldRow&& row) {
   row.number = last_number_ + 1;
   Hold& hold = insert_hold(std::move(id), self_, std::move(row));
   touch(hold);
@@ -436,10 +448,12 @@ ReplicaId State::least_named(ReplicaId of) const {
 
 bool State::place(FeedItem& item, Sequence sequence) {
   const Sequence before = item.sequence;
-  if (!origin(item.origin).feed.place(item, sequence)) return false;
+  Origin& of = item.origin == self_ ? *own_ : origin(item.origin);
+  if (!of.feed.place(item, sequence)) return false;
   if (counts_in_digest(item.kind)) {
-    if (before != 0) digest_ ^= row_digest(item, before);
-    digest_ ^= row_digest(item, sequence);
+    const std::uint64_t name = name_digest(item);
+    if (before != 0) digest_ ^= version_digest(name, before);
+    digest_ ^= version_digest(name, sequence);
   }
   mark_unsaved(item);
   return true;
@@ -467,6 +481,7 @@ void State::seal(std::string& out) {
   constexpr std::size_t kAhead = 8;
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     if (i + kAhead < dirty_.size()) prefetch(dirty_[i + kAhead], sizeof(Hold));
+    if (i + kAhead / 2 < dirty_.size()) own_->feed.expect(*dirty_[i + kAhead / 2]);
     FeedItem* item = dirty_[i];
     item->dirty = false;
     item->format = kRowFormat;
@@ -515,7 +530,7 @@ FeedItem& State::cell_for(ReplicaId from, DecodedRow& row, bool& made) {
     case RowKind::hold: {
       if (Hold* found = hold_of(row.key, from)) return *found;
       made = true;
-      return insert_hold(row.key, from, std::get<HoldRow>(std::move(row.payload)));
+      return insert_hold(std::string(row.key), from, std::get<HoldRow>(std::move(row.payload)));
     }
     case RowKind::key: {
       if (Key* found = key_of(row.key, from)) return *found;

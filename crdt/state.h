@@ -52,10 +52,10 @@ struct Product {
 };
 
 struct Hold : FeedItem {
+  bool copied = false;   // there is, or was, another copy of this id
+  bool counted = false;  // in open_holds()
   std::string id;
   HoldRow row;
-  bool copied = false;              // there is, or was, another copy of this id
-  bool counted = false;             // in open_holds()
   std::unique_ptr<Hold> next_copy;  // the same id at another origin
 };
 
@@ -78,6 +78,11 @@ struct Opaque : FeedItem {  // a row of a kind that this version does not know
   std::string key;
   std::string bytes;
 };
+
+// What tables of them find them by (named.h).
+inline const std::string& name_of(const Product& product) { return product.sku; }
+inline const std::string& name_of(const Hold& hold) { return hold.id; }
+inline const std::string& name_of(const Key& key) { return key.key; }
 
 // The row's own key, whatever its kind.
 std::string_view row_key(const FeedItem& item);
@@ -187,7 +192,7 @@ class State {
     touch(cell);
   }
   // Requires: no own hold of that id. Gives it its number.
-  Hold& add_hold(std::string id, HoldRow row);
+  Hold& add_hold(std::string id, HoldRow&& row);
   template <typename Edit>
   void change_hold(Hold& hold, Edit&& edit) {
     edit(hold.row);
@@ -278,7 +283,7 @@ class State {
   void count_open(Hold& hold, bool open);
   void recount(Hold& changed);
   void recount_stand_ins(ReplicaId retired);
-  Hold& insert_hold(std::string id, ReplicaId origin, HoldRow row);
+  Hold& insert_hold(std::string&& id, ReplicaId origin, HoldRow&& row);
   Key& insert_key(std::string key, ReplicaId origin, KeyRow row);
   void note_former_fork(const Member& member);
   void await_rows(ReplicaId origin, Sequence upto);

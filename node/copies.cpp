@@ -19,7 +19,7 @@ bool same_sale(const crdt::HoldRow& a, const crdt::HoldRow& b) {
       [](const HoldLine& x, const HoldLine& y) { return x.committed == y.committed; });
 }
 
-bool is_record(const Hold& hold) { return hold.row.metadata.starts_with(kRecordPrefix); }
+bool is_record(const Hold& hold) { return hold.row.metadata->starts_with(kRecordPrefix); }
 
 constexpr std::size_t kLooksAtOnce = 1'000;
 constexpr std::size_t kKeyBytesMax = 1'024;  // of a key row: peers take no longer one

@@ -621,6 +621,7 @@ Sealed Engine::seal(Now now) {
   mesh_.cut(now, state_, std::exchange(urgent_, false));
   wake(mesh_.wake_at());
   sealed.replies = std::exchange(replies_, {});
+  replies_.reserve(sealed.replies.size());  // the next batch is about as large: none moves
   sealed.net = mesh_.take_effects();
   for (gossip::Note& note : notes_) sealed.net.notes.push_back(std::move(note));
   notes_.clear();

@@ -60,25 +60,25 @@ void Engine::on_reservation(Now now, const Caller& caller, ReservationCommand&& 
     const std::string waited_for = id;
     return rights_.follow(waited_for, {hold_token(caller), widened(std::move(command))});
   }
+  if (state_.first_copy(id) == nullptr) {
+    if (auto* made = std::get_if<Reserve>(&command)) return reserve(now, caller, std::move(*made));
+    return search(now, caller, std::move(command));
+  }
   if (Hold* here = decided_here(id, std::holds_alternative<Reserve>(command)))
     return apply(now, caller, *here, std::move(command));
-  if (Hold* standing = state_.hold(id)) {
-    const ReplicaId home = state_.heir(standing->origin);
-    if (const auto* back = std::get_if<Return>(&command);
-        back != nullptr && home != standing->origin &&
-        (home == state_.self() || standing->row.state != crdt::HoldState::held))
-      return finish(caller,
-                    ledger_.give_back(*standing, *back, times(now)));  // refused, or repeated
-    const bool lost = state_.decreed(home) && !mesh_.reachable(home);
-    if (home == state_.self() || (lost && !std::holds_alternative<Return>(command)))
-      return without_home(now, caller, *standing, std::move(command));
-    const bool ended = standing->row.state != crdt::HoldState::held;
-    if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(home)))
-      return finish(caller, read_hold(readers(now), *standing, Code::ok));
-    return forward(now, caller, home, std::move(command));
-  }
-  if (auto* made = std::get_if<Reserve>(&command)) return reserve(now, caller, std::move(*made));
-  search(now, caller, std::move(command));
+  Hold& standing = *state_.hold(id);
+  const ReplicaId home = state_.heir(standing.origin);
+  if (const auto* back = std::get_if<Return>(&command);
+      back != nullptr && home != standing.origin &&
+      (home == state_.self() || standing.row.state != crdt::HoldState::held))
+    return finish(caller, ledger_.give_back(standing, *back, times(now)));  // refused, or repeated
+  const bool lost = state_.decreed(home) && !mesh_.reachable(home);
+  if (home == state_.self() || (lost && !std::holds_alternative<Return>(command)))
+    return without_home(now, caller, standing, std::move(command));
+  const bool ended = standing.row.state != crdt::HoldState::held;
+  if (is_read(command) && (ended || caller.link != 0 || !mesh_.reachable(home)))
+    return finish(caller, read_hold(readers(now), standing, Code::ok));
+  forward(now, caller, home, std::move(command));
 }
 
 // The own copy, if it is for this replica to decide on it: it stands, or stands in for that of a

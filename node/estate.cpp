@@ -20,8 +20,8 @@ void make_line(crdt::HoldRow& row, const std::string& sku) {
                                [&](const crdt::HoldLine& line) { return line.sku > sku; });
   const auto index = at - row.lines.begin();
   row.lines.insert(at, crdt::HoldLine{.sku = sku});
-  for (FreedHold& freed : row.freed) freed.units.insert(freed.units.begin() + index, 0);
-  for (UndoneEnd& undone : row.undone) {
+  for (FreedHold& freed : row.freed.edit()) freed.units.insert(freed.units.begin() + index, 0);
+  for (UndoneEnd& undone : row.undone.edit()) {
     undone.units.insert(undone.units.begin() + index, 0);
     undone.again.insert(undone.again.begin() + index, 0);
   }
@@ -172,9 +172,10 @@ void Estate::free_beside(const Hold& copy, Hold& own) {
       const crdt::HoldLine* there = copy.row.find(line.sku);
       freed.units.push_back(there == nullptr ? 0 : there->held);
     }
-    const auto at = std::find_if(row.freed.begin(), row.freed.end(),
+    std::vector<FreedHold>& all = row.freed.edit();
+    const auto at = std::find_if(all.begin(), all.end(),
                                  [&](const FreedHold& one) { return one.of > freed.of; });
-    row.freed.insert(at, std::move(freed));
+    all.insert(at, std::move(freed));
   });
 }
 
@@ -191,7 +192,7 @@ void Estate::take_back(Hold& own, ReplicaId root, Times now) {
   }
   state_.change_hold(own, [&](crdt::HoldRow& row) {
     if (row.estate_of == root) row.estate_of = {};
-    std::erase_if(row.freed, [&](const FreedHold& freed) { return freed.of == root; });
+    std::erase_if(row.freed.edit(), [&](const FreedHold& freed) { return freed.of == root; });
   });
   copies_.settle(own.id, now);
 }
@@ -273,10 +274,10 @@ Hold& Estate::change_undone(const Hold& copy, ReplicaId of, ReplicaId root, cons
   if (own == nullptr) {  // of no units, and never to be shown
     crdt::HoldRow row{.digest = copy.row.digest,
                       .state = HoldState::released,
+                      .overruled = true,
                       .expires_at = copy.row.expires_at,
                       .created_at = copy.row.created_at,
-                      .ended_at = now.wall_ms,
-                      .overruled = true};
+                      .ended_at = now.wall_ms};
     for (const crdt::HoldLine& line : copy.row.lines) row.lines.push_back({.sku = line.sku});
     own = &state_.add_hold(copy.id, std::move(row));
   }
@@ -296,12 +297,13 @@ Hold& Estate::change_undone(const Hold& copy, ReplicaId of, ReplicaId root, cons
   }
   state_.change_hold(*own, [&](crdt::HoldRow& row) {
     for (const auto& [sku, units] : more) make_line(row, sku);
-    auto at = std::find_if(row.undone.begin(), row.undone.end(), [&](const UndoneEnd& one) {
+    std::vector<UndoneEnd>& all = row.undone.edit();
+    auto at = std::find_if(all.begin(), all.end(), [&](const UndoneEnd& one) {
       return std::pair(one.of, one.root) >= std::pair(of, root);
     });
-    if (at == row.undone.end() || at->of != of || at->root != root) {
+    if (at == all.end() || at->of != of || at->root != root) {
       const std::vector<Units> none(row.lines.size());
-      at = row.undone.insert(at, {.of = of, .root = root, .units = none, .again = none});
+      at = all.insert(at, {.of = of, .root = root, .units = none, .again = none});
     }
     for (std::size_t i = 0; i < row.lines.size(); ++i) {
       const auto change = more.find(row.lines[i].sku);

@@ -63,7 +63,7 @@ class HoldsSince {
         rows_.emplace_back(&hold, std::move(row));
       return;
     }
-    std::erase_if(row.freed, [&](const crdt::FreedHold& freed) {
+    std::erase_if(row.freed.edit(), [&](const crdt::FreedHold& freed) {
       return std::any_of(before->row.freed.begin(), before->row.freed.end(),
                          [&](const crdt::FreedHold& known) { return known.of == freed.of; });
     });
@@ -129,7 +129,7 @@ class HoldsSince {
   }
   // Leaves in `row` what was undone since.
   static void undone_since(const HoldRow& before, HoldRow& row) {
-    for (crdt::UndoneEnd& undone : row.undone)
+    for (crdt::UndoneEnd& undone : row.undone.edit())
       for (const crdt::UndoneEnd& known : before.undone)
         if (known.of == undone.of && known.root == undone.root)
           for (std::size_t i = 0; i < row.lines.size(); ++i) {
@@ -141,7 +141,7 @@ class HoldsSince {
     const auto none = [](const std::vector<crdt::Units>& units) {
       return std::all_of(units.begin(), units.end(), [](crdt::Units one) { return one == 0; });
     };
-    std::erase_if(row.undone, [&](const crdt::UndoneEnd& undone) {
+    std::erase_if(row.undone.edit(), [&](const crdt::UndoneEnd& undone) {
       return none(undone.units) && none(undone.again);
     });
   }
@@ -165,10 +165,11 @@ class HoldsSince {
       }
       if (std::all_of(undone.units.begin(), undone.units.end(), [](Units n) { return n == 0; }))
         continue;
-      const auto after = std::find_if(row.undone.begin(), row.undone.end(), [&](const auto& one) {
+      std::vector<crdt::UndoneEnd>& all = row.undone.edit();
+      const auto after = std::find_if(all.begin(), all.end(), [&](const auto& one) {
         return std::pair(one.of, one.root) > std::pair(undone.of, undone.root);
       });
-      row.undone.insert(after, std::move(undone));
+      all.insert(after, std::move(undone));
     }
   }
   // Only what was freed or undone beside it counts; the heir may stand in by it.

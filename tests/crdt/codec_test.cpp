@@ -94,7 +94,8 @@ HoldRow any_hold() {
   const int undone = *rc::gen::inRange(0, 3);
   for (int i = 0; i < undone; ++i) {
     const auto units = [] { return static_cast<Units>(*rc::gen::inRange(0u, 1'000'000'000u)); };
-    UndoneEnd& one = row.undone.emplace_back(UndoneEnd{.of = replica(i), .root = replica(i + 9)});
+    UndoneEnd& one =
+        row.undone.edit().emplace_back(UndoneEnd{.of = replica(i), .root = replica(i + 9)});
     if (*rc::gen::arbitrary<bool>()) one.root = {};
     for (int line = 0; line < lines; ++line) {
       one.units.push_back(units());

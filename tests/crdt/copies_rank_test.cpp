@@ -167,9 +167,9 @@ TEST_SUITE("ranks of copies") {
       for (std::uint64_t at = 0; at < 3; ++at) {
         const bool adopted = *rc::gen::arbitrary<bool>(), estate = *rc::gen::arbitrary<bool>();
         copies.push_back(copy(at, HoldState(*rc::gen::inRange(0, 4)),
-                              {.expires_at = *rc::gen::inRange(0, 3),
+                              {.overruled = *rc::gen::arbitrary<bool>(),
+                               .expires_at = *rc::gen::inRange(0, 3),
                                .adopted_from = adopted ? replica(8) : ReplicaId{},
-                               .overruled = *rc::gen::arbitrary<bool>(),
                                .estate_of = estate ? replica(8) : ReplicaId{}}));
       }
       for (const auto& a : copies) {

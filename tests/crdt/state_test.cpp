@@ -191,8 +191,8 @@ TEST_SUITE("state") {
     State state(replica(0));
     HoldRow row;
     row.lines.push_back({.sku = "sku", .requested = 1, .held = 1});
-    Hold& own = state.add_hold("a", row);
-    state.add_hold("b", row);
+    Hold& own = state.add_hold("a", HoldRow(row));
+    state.add_hold("b", HoldRow(row));
     REQUIRE(state.merge(replica(1), hold_row(1, "a", HoldState::held)).ok());
     CHECK(state.open_holds() == 3);
     CHECK(state.own_open_holds() == 2);

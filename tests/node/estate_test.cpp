@@ -366,7 +366,7 @@ TEST_SUITE("estates") {
         CHECK(undone.of == shop.cluster.replica(1));
         CHECK(undone.units == std::vector<Units>{4});
       }
-      CHECK(mine.undone.back().root == shop.cluster.replica(2));
+      CHECK(mine.undone->back().root == shop.cluster.replica(2));
       check_whole(shop, 40 - sold, sold);
       for (const std::size_t node : {0u, 3u}) {
         check_audit(shop, node);
@@ -445,7 +445,7 @@ TEST_SUITE("estates") {
     CHECK(shop.retire(1, 2, 0) == Code::created);
     CHECK(shop.same());
     REQUIRE(own(shop, 0, "r").freed.size() == 1);
-    CHECK(own(shop, 0, "r").freed[0].of == shop.cluster.replica(2));
+    CHECK(own(shop, 0, "r").freed->front().of == shop.cluster.replica(2));
     CHECK(shop.truth().held == 4);
     CHECK(shop.commit(1, "r") == Code::ok);
     check_whole(shop, 26, 4);

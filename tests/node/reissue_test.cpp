@@ -170,8 +170,8 @@ TEST_SUITE("reissue") {
         row.voided += more.voided;
       });
       fork.state.change_hold(fork.own(id), [&](HoldRow& row) {
-        std::erase_if(row.undone, [&](const auto& known) { return known.root == one.root; });
-        row.undone.push_back(one);
+        std::erase_if(row.undone.edit(), [&](const auto& known) { return known.root == one.root; });
+        row.undone.edit().push_back(one);
       });
     };
     const UndoneEnd first{.of = gone, .root = root, .units = {3}, .again = {0}};

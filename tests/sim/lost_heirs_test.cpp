@@ -64,7 +64,7 @@ HoldRow row(HoldState state, ReplicaId estate_of = {}) {
 
 HoldRow freed(std::uint32_t units, ReplicaId of) {
   HoldRow beside = row(HoldState::released);
-  beside.freed.push_back({.of = of, .units = {units}});
+  beside.freed.edit().push_back({.of = of, .units = {units}});
   return beside;
 }
 
@@ -114,7 +114,7 @@ TEST_SUITE("sim lost heirs") {
     CHECK(retired.held({kHere, kOther}) == 0);
     CHECK(retired.held({kHere}) == 5);
     HoldRow undone = row(HoldState::released);
-    undone.undone.push_back({.of = kHeir, .root = kRoot, .units = {5}, .again = {0}});
+    undone.undone.edit().push_back({.of = kHeir, .root = kRoot, .units = {5}, .again = {0}});
     retired.hold(kOther, undone);
     CHECK(retired.held({kHere}) == 0);
   }
