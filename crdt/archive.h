@@ -2,10 +2,12 @@
 // Two cereal archives for bytes that cross a wire or a disk. Include from codecs only.
 //
 // CompactOut writes integers as LEB128 varints (signed ones zigzag), strings and containers with
-// their length before them. BoundedIn reads that and believes nothing: a count may not exceed the
-// bytes that are left (each element takes at least one), a varint must be the shortest form of its
-// value, a number must fit its type, a bool is 0 or 1. So equal values have equal bytes, both ways,
-// and what a frame can make us allocate is a small multiple of its own size.
+// their length before them; what it writes is in the string when it is flushed or destroyed, since
+// a string that grows by a byte at a time costs more than the bytes. BoundedIn reads that and
+// believes nothing: a count may not exceed the bytes that are left (each element takes at least
+// one), a varint must be the shortest form of its value, a number must fit its type, a bool is 0
+// or 1. So equal values have equal bytes, both ways, and what a frame can make us allocate is a
+// small multiple of its own size.
 //
 // Errors: BoundedIn throws Malformed (or what cereal and the standard library throw); the codec
 // that uses it catches std::exception and returns a Status.
@@ -15,6 +17,8 @@
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
 #include <cstdint>
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -27,28 +31,55 @@ struct Malformed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-inline void append_varint(std::string& out, std::uint64_t value) {
-  if (value < 0x80) return out.push_back(static_cast<char>(value));
-  char buffer[10];
-  int size = 0;
-  for (; value >= 0x80; value >>= 7) buffer[size++] = static_cast<char>(value | 0x80);
-  buffer[size++] = static_cast<char>(value);
-  out.append(buffer, static_cast<std::size_t>(size));
+constexpr std::size_t kVarintBytesMost = 10;
+
+// LEB128, at most 10 bytes. Behind the last of them.
+inline char* put_varint(char* at, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
 }
 
 class CompactOut : public cereal::OutputArchive<CompactOut, cereal::AllowEmptyClassElision> {
  public:
   explicit CompactOut(std::string& out) : OutputArchive(this), out_(&out) {}
+  ~CompactOut() { flush(); }
+  CompactOut(const CompactOut&) = delete;
+  CompactOut& operator=(const CompactOut&) = delete;
 
   // What follows goes to `out`. An archive costs some hundred instructions to make, since cereal
   // keeps tables of pointers in it: one that writes many small things is used again.
-  void turn_to(std::string& out) { out_ = &out; }
+  void turn_to(std::string& out) {
+    flush();
+    out_ = &out;
+  }
+  void flush() {
+    out_->append(buffer_, at_);
+    at_ = buffer_;
+  }
 
-  void varint(std::uint64_t value) { append_varint(*out_, value); }
-  void bytes(std::string_view text) { out_->append(text); }
+  void varint(std::uint64_t value) {
+    if (room() < kVarintBytesMost) flush();
+    at_ = put_varint(at_, value);
+  }
+  void bytes(std::string_view text) {
+    if (text.size() > room()) {
+      flush();
+      if (text.size() > room()) {
+        out_->append(text);
+        return;
+      }
+    }
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
 
  private:
+  std::size_t room() const { return static_cast<std::size_t>(std::end(buffer_) - at_); }
+
   std::string* out_;
+  char buffer_[256];
+  char* at_ = buffer_;
 };
 
 class BoundedIn : public cereal::InputArchive<BoundedIn, cereal::AllowEmptyClassElision> {

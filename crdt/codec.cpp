@@ -265,6 +265,7 @@ void append(const T& row, std::string& out) {
   ar.turn_to(out);
   ar(row);
   ar.bytes(static_cast<const std::string&>(row.extra));
+  ar.flush();
 }
 
 DecodedRow take_row(BoundedIn& in) {
@@ -325,12 +326,14 @@ void append_payload(const DecreeRow& row, std::string& out) { append(row, out); 
 
 void append_row(RowKind kind, std::string_view key, Sequence sequence, std::uint8_t format,
                 std::string_view payload, std::string& out) {
-  out.push_back(static_cast<char>(kind));
-  append_varint(out, key.size());
+  char before_key[1 + kVarintBytesMost], after_key[1 + 2 * kVarintBytesMost];
+  char* at = before_key;
+  *at++ = static_cast<char>(kind);
+  out.append(before_key, put_varint(at, key.size()));
   out.append(key);
-  append_varint(out, sequence);
-  out.push_back(static_cast<char>(format));
-  append_varint(out, payload.size());
+  at = put_varint(after_key, sequence);
+  *at++ = static_cast<char>(format);
+  out.append(after_key, put_varint(at, payload.size()));
   out.append(payload);
 }
 

@@ -145,6 +145,7 @@ std::string encode(const Frame& frame) {
   bytes[0] = static_cast<char>(frame.index());
   crdt::CompactOut out(bytes);
   std::visit([&](const auto& body) { out(body); }, frame);
+  out.flush();
   put_checksum(bytes);
   return bytes;
 }

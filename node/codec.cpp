@@ -201,8 +201,7 @@ auto guarded(const char* what, Read&& read) -> absl::StatusOr<decltype(read())> 
 template <typename T>
 std::string written(const T& value) {
   std::string bytes;
-  CompactOut out(bytes);
-  out(value);
+  CompactOut{bytes}(value);
   return bytes;
 }
 
@@ -288,6 +287,7 @@ std::string encode_call(const CallBody& body) {
   std::string bytes;
   CompactOut out(bytes);
   put_variant(out, body);
+  out.flush();
   return bytes;
 }
 absl::StatusOr<CallBody> decode_call(std::string_view bytes) {
@@ -303,6 +303,7 @@ std::string encode_answer(const AnswerBody& body) {
   std::string bytes;
   CompactOut out(bytes);
   put_variant(out, body);
+  out.flush();
   return bytes;
 }
 absl::StatusOr<AnswerBody> decode_answer(std::string_view bytes) {
@@ -324,9 +325,10 @@ namespace {
 template <typename... Fields>
 std::uint64_t digest_fields(const Fields&... fields) {
   thread_local std::string bytes;
+  thread_local CompactOut out(bytes);
   bytes.clear();
-  CompactOut out(bytes);
   out(fields...);
+  out.flush();
   return crdt::digest(bytes);
 }
 }  // namespace

@@ -1,5 +1,7 @@
 #include "node/driver.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 
@@ -20,6 +22,7 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
     engine_.on_net(now, std::move(event));
   }
   std::vector<Reply> late;
+  expect_first(requests);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     Arrived& arrived = requests[i];
     expect_after(requests, i);
@@ -43,14 +46,28 @@ Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEve
   return engine_.wake_at();
 }
 
+namespace {
+using Ahead = crdt::State::Ahead;
+constexpr std::array kSteps{Ahead::tables, Ahead::items, Ahead::arrays, Ahead::cells};
+constexpr std::size_t kApart = 4;  // requests from one step to the next
+}  // namespace
+
+// Of the first ones each step that comes before theirs in expect_after.
+void Driver::expect_first(const std::vector<Arrived>& requests) const {
+  std::size_t reach = kApart * kSteps.size();
+  for (const Ahead step : kSteps) {
+    for (std::size_t i = 0; i < std::min(reach, requests.size()); ++i)
+      engine_.expect(requests[i].request.command, step);
+    reach -= kApart;
+  }
+}
+
 // Of those that come after the i-th, each at its step.
 void Driver::expect_after(const std::vector<Arrived>& requests, std::size_t i) const {
-  using Ahead = crdt::State::Ahead;
-  constexpr std::size_t kApart = 4;
-  for (const Ahead step : {Ahead::cells, Ahead::arrays, Ahead::items, Ahead::tables}) {
+  for (auto step = kSteps.rbegin(); step != kSteps.rend(); ++step) {
     i += kApart;
     if (i >= requests.size()) return;
-    engine_.expect(requests[i].request.command, step);
+    engine_.expect(requests[i].request.command, *step);
   }
 }
 

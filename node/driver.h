@@ -62,6 +62,7 @@ class Driver {
   std::uint64_t batches() const { return batches_; }
 
  private:
+  void expect_first(const std::vector<Arrived>& requests) const;
   void expect_after(const std::vector<Arrived>& requests, std::size_t i) const;
   void submit(crdt::Now now);
 

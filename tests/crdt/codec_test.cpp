@@ -298,6 +298,7 @@ TEST_SUITE("row codec") {
           for (int i = 0; i < 9; ++i) out.varint(0);
         if (kind == RowKind::hold) out.bytes(std::string(2, '\0'));
         if (kind == RowKind::member) out.bytes(std::string(5, '\0'));
+        out.flush();
         payload += count + std::string(20, '\x01');
         std::string bytes;
         const std::string key = kind == RowKind::member ? to_string(replica(1)) : "sku";
@@ -387,6 +388,7 @@ TEST_SUITE("row codec") {
     CompactOut out(payload);
     for (int i = 0; i < 9; ++i) out.varint(0);
     out.varint(1'000'000);
+    out.flush();
     payload.append(1'000'000, '\x80');  // no number ends
     std::string bytes;
     append_row(RowKind::stock, "sku", 1, kRowFormat, payload, bytes);
@@ -407,6 +409,7 @@ TEST_SUITE("row codec") {
       for (int n = 0; n < 4; ++n) out.varint(0);
     }
     out.varint(0);
+    out.flush();
     std::string bytes;
     append_row(RowKind::stock, "sku", 1, kRowFormat, payload, bytes);
     const AllocationPeak peak;
@@ -537,8 +540,7 @@ TEST_SUITE("row codec") {
     }
     const auto signed_round_trip = [](auto value) {
       std::string bytes;
-      CompactOut out(bytes);
-      out(value);
+      CompactOut{bytes}(value);
       BoundedIn in(bytes);
       decltype(value) back{};
       in(back);
