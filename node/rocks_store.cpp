@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/memtablerep.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -38,10 +39,8 @@ constexpr std::size_t kRowKeyBytesMin = 9;
 
 // One WriteBatch of the journal holds at most about this much; RocksDB copies it once.
 constexpr std::size_t kGroupBytesMax = 16u << 20;
-// Slices are written in pieces of this size with a pause after each: the journal's next fsync
-// carries what was written since the last one, and shall not carry a whole slice. (Measured at 64
-// operations a batch with constant checkpoints: p99 of a batch 0.8 ms, without the pauses 3.0 ms.)
-// It holds a checkpoint to about 50 MB/s.
+// Slices are written in pieces of this size with a pause after each, since the journal waits for a
+// piece that RocksDB is about. It holds a checkpoint to about 50 MB/s.
 constexpr std::size_t kSlicePieceBytes = 64u << 10;
 constexpr std::chrono::milliseconds kSlicePause{1};
 constexpr std::chrono::seconds kMarkSyncInterval{1};
@@ -201,6 +200,7 @@ rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache
   options.max_open_files = 256;
   options.max_manifest_file_size = 16u << 20;
   options.enable_write_thread_adaptive_yield = false;  // would spin: the cores have work to do
+  options.allow_concurrent_memtable_write = false;     // rows_options
   options.skip_stats_update_on_db_open = true;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
@@ -224,6 +224,15 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   options.compression = compression;
   options.level0_slowdown_writes_trigger = 40;  // a checkpoint must not slow the journal down
   options.level0_stop_writes_trigger = 80;
+  return options;
+}
+
+// Rows are read when a store is opened and never else. So they need no order in memory but that of
+// a flush, and many files of them may lie beside each other before they are merged.
+rocksdb::ColumnFamilyOptions rows_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions options = family_options(cache, 24u << 20, rocksdb::kLZ4Compression);
+  options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
+  options.level0_file_num_compaction_trigger = 16;
   return options;
 }
 
@@ -291,7 +300,7 @@ absl::Status RocksStore::open_database() {
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
       {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
-      {"rows", family_options(cache, 24u << 20, rocksdb::kLZ4Compression)}};
+      {"rows", rows_options(cache)}};
   std::error_code error;
   const bool fresh = !fs::exists(options_.data_dir + "/mark", error);
   rocksdb::DB* db = nullptr;
@@ -318,12 +327,13 @@ absl::Status RocksStore::open_reader() {
   const auto cache = rocksdb::NewLRUCache(8u << 20);
   rocksdb::DBOptions options;
   options.max_open_files = -1;  // files that the writer drops meanwhile stay readable
+  options.allow_concurrent_memtable_write = false;
   options.info_log = std::make_shared<SilentLog>();
   options.paranoid_checks = true;
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
       {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
-      {"rows", family_options(cache, 24u << 20, rocksdb::kLZ4Compression)}};
+      {"rows", rows_options(cache)}};
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {  // files may go while it opens
@@ -605,7 +615,8 @@ void RocksStore::pause_checkpoint() {
 absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
   rocksdb::WriteBatch piece;
   rocksdb::WriteOptions unsynced;
-  unsynced.low_pri = true;  // waits, instead of the journal, when compaction is behind
+  unsynced.disableWAL = true;  // flushed before the record that counts on them
+  unsynced.low_pri = true;     // waits, instead of the journal, when compaction is behind
   const auto write_piece = [&](std::size_t bytes_min) -> absl::Status {
     if (piece.Count() == 0 || piece.GetDataSize() < bytes_min) return absl::OkStatus();
     const auto status = db_->Write(unsynced, &piece);
@@ -628,8 +639,12 @@ absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
   for (const RowAddress& address : slice.drop) piece.Delete(families_[kRows], row_key(address));
   if (!slice.journal_through) return write_piece(0);
 
-  // Syncing this record syncs the log before it, so all slices are durable when the prefix goes.
-  // Rows go with the record that no longer counts them.
+  // All slices are durable when the prefix goes. Rows go with the record that no longer counts
+  // them.
+  rocksdb::FlushOptions at_once;
+  at_once.allow_write_stall = true;
+  if (const auto status = db_->Flush(at_once, families_[kRows]); !status.ok())
+    return from_rocksdb(status, "cannot make a checkpoint durable in " + path_);
   rocksdb::WriteBatch& last = piece;
   const std::uint64_t through = *slice.journal_through;
   last.Put(families_[kDefault], kMetaKey,
