@@ -47,7 +47,7 @@ bool Crowd::begin_turn(Instant now) {
 void Crowd::end_turn(const Turn& turn) {
   last_ = turn;
   if (!turn.submitted) return;
-  worth_a_turn_ = std::max(kWorthATurn, gathered_ / 4);
+  worth_a_turn_ = std::max(kWorthATurn, gathered_ / 2);
   crowd_ = gathered_ >= kLeast ? std::min(gathered_, kEnough) : 1;
   gathered_ = 0;
 }

@@ -8,7 +8,8 @@
 // waits for nobody, and a read never does.
 //
 // A turn that cannot end with a batch, because the crowd is not here or the store writes one, is
-// worth its wake-up for a quarter of the last batch, sixteen writes or more, or 64 KiB from peers.
+// worth its wake-up for half of the last batch, sixteen writes or more, or 64 KiB from peers. (A
+// quarter: 5 % more CPU at 256 connections.)
 //
 // Threads  none of its own: its owner's lock. Cost  O(1).
 

@@ -69,7 +69,7 @@ TEST_SUITE("crowd") {
     }
   }
 
-  TEST_CASE("large batches wait for no more than 64, and are decided by the quarter") {
+  TEST_CASE("large batches wait for no more than 64, and are decided by the half") {
     Crowd crowd;
     batch_of(crowd, 1'000, 0us);
     crowd.came(63, false);
@@ -78,7 +78,7 @@ TEST_SUITE("crowd") {
     CHECK(crowd.worth_a_turn(at(150us)));
     CHECK(crowd.begin_turn(at(150us)));
     crowd.end_turn({.submitted = true, .busy = true});
-    crowd.came(15, false);
+    crowd.came(31, false);
     CHECK_FALSE(crowd.worth_a_turn(at(160us)));
     crowd.came(1, false);
     CHECK(crowd.worth_a_turn(at(160us)));
@@ -86,7 +86,7 @@ TEST_SUITE("crowd") {
     Crowd large;
     batch_of(large, 1'000, 0us);
     submit(large, 1'000, 150us);
-    large.came(249, false);
+    large.came(499, false);
     CHECK_FALSE(large.worth_a_turn(at(160us)));
     large.came(1, false);
     CHECK(large.worth_a_turn(at(160us)));
