@@ -49,11 +49,13 @@ class CompactOut : public cereal::OutputArchive<CompactOut, cereal::AllowEmptyCl
 
   // What follows goes to `out`. An archive costs some hundred instructions to make, since cereal
   // keeps tables of pointers in it: one that writes many small things is used again.
+  // The one before may be gone by then: all that was for it has been flushed.
   void turn_to(std::string& out) {
-    flush();
+    at_ = buffer_;
     out_ = &out;
   }
   void flush() {
+    if (at_ == buffer_) return;
     out_->append(buffer_, at_);
     at_ = buffer_;
   }

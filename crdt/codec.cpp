@@ -7,6 +7,9 @@ namespace holdfast::crdt {
 
 namespace {
 
+// No row has this sequence or a later one: so one more is a number, too.
+constexpr Sequence kSequencesEnd = Sequence{1} << 63;
+
 void require(bool condition, const char* what) {
   if (!condition) throw Malformed(what);
 }
@@ -277,7 +280,7 @@ DecodedRow take_row(BoundedIn& in) {
   row.format = static_cast<std::uint8_t>(in.bytes(1).front());
   const std::string_view payload = in.bytes(in.count());
   row.bytes = static_cast<std::uint32_t>(before - in.left().size());
-  require(row.sequence != 0, "a row without a sequence");
+  require(row.sequence != 0 && row.sequence < kSequencesEnd, "a sequence out of range");
   validate_key(row.kind, row.key);
   switch (row.kind) {
     case RowKind::stock:

@@ -36,6 +36,10 @@ void Feed::remove(FeedItem& item) {
   } else {
     slot(item.sequence) = nullptr;
     --in_ring_;
+    if (in_ring_ == 0 && ring_.size() > kSlotsLeast) {  // as of an origin whose rows are dropped
+      start_ = last_ + 1;
+      resize(kSlotsLeast);
+    }
   }
 }
 

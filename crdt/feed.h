@@ -11,7 +11,7 @@
 //             other one is in the tree. last_ − start_ < slots.
 // Cost        of a row in the ring: place and remove O(1); else O(log rows). Walking O(rows
 //             walked), and a look at each slot of the ring on the way. Room: of a ring that is full
-//             of rows 8 bytes each; at most kSlotsMost slots, of which an eighth or more is used.
+//             of rows 8 bytes each, of one as sparse as it gets 64; at most kSlotsMost slots.
 
 #include <algorithm>
 #include <utility>

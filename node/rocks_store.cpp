@@ -201,6 +201,7 @@ rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache
   options.max_manifest_file_size = 16u << 20;
   options.enable_write_thread_adaptive_yield = false;  // would spin: the cores have work to do
   options.allow_concurrent_memtable_write = false;     // rows_options
+  options.avoid_flush_during_shutdown = true;  // a checkpoint that was cut off counts for nothing
   options.skip_stats_update_on_db_open = true;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
@@ -250,6 +251,7 @@ rocksdb::ReadOptions scanning() {
 }
 
 constexpr int kReadAttempts = 5;
+constexpr int kLooksMost = 100;
 constexpr int kMarkWaits = 50;
 constexpr std::chrono::milliseconds kMarkWait{10};
 
@@ -324,10 +326,26 @@ absl::Status RocksStore::open_reader() {
   auto place = ReaderPlace::make(fs::temp_directory_path(error).string());
   if (!place.ok()) return place.status();
   reader_ = *std::move(place);
+  if (auto s = look_at_files(); !s.ok()) return s;
+  std::string format;
+  if (!db_->Get({}, families_[kDefault], kFormatKey, &format).ok() || format != kFormat)
+    return absl::FailedPreconditionError("data directory " + options_.data_dir +
+                                         " was made by another version of holdfast, or is not one");
+  if (auto s = settle_meta(); !s.ok()) return s;
+  if (auto s = find_last_batch(); !s.ok()) return s;
+  if (mark_seen_ > last_entry_)
+    return damaged("the store in " + options_.data_dir + " ends with batch " +
+                   std::to_string(last_entry_) + ", but batch " + std::to_string(mark_seen_) +
+                   " had been made durable: it was cut or rolled back");
+  return wait_until_durable();
+}
+
+absl::Status RocksStore::look_at_files() {
   const auto cache = rocksdb::NewLRUCache(8u << 20);
   rocksdb::DBOptions options;
   options.max_open_files = -1;  // files that the writer drops meanwhile stay readable
   options.allow_concurrent_memtable_write = false;
+  options.track_and_verify_wals_in_manifest = true;  // else it aborts over a writer's that does
   options.info_log = std::make_shared<SilentLog>();
   options.paranoid_checks = true;
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
@@ -336,6 +354,7 @@ absl::Status RocksStore::open_reader() {
       {"rows", rows_options(cache)}};
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
+  close_database();
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {  // files may go while it opens
     status =
         rocksdb::DB::OpenAsSecondary(options, path_, reader_.path(), families, &families_, &db);
@@ -348,17 +367,24 @@ absl::Status RocksStore::open_reader() {
   }
   if (!status.ok()) return open_error(status, options_.data_dir);
   db_.reset(db);
-  std::string format;
-  if (!db_->Get({}, families_[kDefault], kFormatKey, &format).ok() || format != kFormat)
-    return absl::FailedPreconditionError("data directory " + options_.data_dir +
-                                         " was made by another version of holdfast, or is not one");
+  return absl::OkStatus();
+}
+
+// A look finds the files that the manifest names, then what the logs say. Rows are in a file before
+// the meta record that counts on them is in a log: one that came between the two tells of rows that
+// this look has missed. The next has them all; so it is looked until two find the same record.
+// (TryCatchUpWithPrimary would be the next look, but loses the end of a log that was closed.)
+absl::Status RocksStore::settle_meta() {
   if (auto s = read_meta(); !s.ok()) return s;
-  if (auto s = find_last_batch(); !s.ok()) return s;
-  if (mark_seen_ > last_entry_)
-    return damaged("the store in " + options_.data_dir + " ends with batch " +
-                   std::to_string(last_entry_) + ", but batch " + std::to_string(mark_seen_) +
-                   " had been made durable: it was cut or rolled back");
-  return wait_until_durable();
+  for (int look = 0; look < kLooksMost; ++look) {
+    const std::uint64_t before = meta_through_;
+    if (auto s = look_at_files(); !s.ok()) return s;
+    if (auto s = read_meta(); !s.ok()) return s;
+    if (meta_through_ == before) return absl::OkStatus();
+  }
+  return absl::UnavailableError("the store in " + options_.data_dir +
+                                " is written to so fast that it cannot be read as it is at one "
+                                "moment; try again when its node has less to do");
 }
 
 // The writer's last batch may have been read before its fsync has returned. Where nobody writes,
@@ -697,13 +723,18 @@ void RocksStore::stop() {
   if (checkpointer_.joinable()) checkpointer_.join();
   if (!db_) return;
   if (mark_ && !failed_ && !mark_->sync().ok()) spdlog::warn("the high-water mark was not synced");
+  close_database();
+  reader_ = ReaderPlace();
+}
+
+void RocksStore::close_database() {
+  if (!db_) return;
   for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
   families_.clear();
   if (const auto status = db_->Close(); !status.ok()) {
     spdlog::warn("closing the store: {}", status.ToString());
   }
   db_.reset();
-  reader_ = ReaderPlace();
 }
 
 RocksStore::~RocksStore() { stop(); }

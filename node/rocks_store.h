@@ -104,6 +104,9 @@ class RocksStore final : public Store {
 
   absl::Status open_database();
   absl::Status open_reader();
+  absl::Status look_at_files();
+  void close_database();
+  absl::Status settle_meta();
   absl::Status wait_until_durable();
   absl::Status check_format();
   absl::Status read_meta();

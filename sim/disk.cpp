@@ -1,5 +1,6 @@
 #include "sim/disk.h"
 
+#include <iterator>
 #include <utility>
 
 #include <xxhash.h>
@@ -15,6 +16,7 @@ Disk::Disk(Events& events, Image& image, DiskOptions& options, std::uint64_t see
       image_(image),
       options_(options),
       random_(seed, "disk"),
+      rows_random_(seed, "disk rows"),
       hooks_(std::move(hooks)) {}
 
 Disk::~Disk() { *lives_ = false; }
@@ -112,6 +114,7 @@ void Disk::resume() { release(); }
 
 void Disk::lose_power(PowerLoss loss) {
   *lives_ = false;
+  flush(rows_random_.below(unflushed_.size() + 1));
   if (queue_.empty() || queue_.front().journal.empty() || written_) return;
   const node::Batch& batch = queue_.front();
   if (loss == PowerLoss::keeps) {
@@ -135,11 +138,20 @@ void Disk::start_slice() {
   });
 }
 
+void Disk::flush(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& [at, bytes] = unflushed_[i];
+    image_.rows[{at.origin, at.kind, at.key}] = std::move(bytes);
+  }
+  unflushed_.clear();
+}
+
 void Disk::finish_slice() {
   writing_slice_ = false;
-  const node::CheckpointSlice slice = std::move(slices_.front());
+  node::CheckpointSlice slice = std::move(slices_.front());
   slices_.pop_front();
-  for (const auto& [at, bytes] : slice.put) image_.rows[{at.origin, at.kind, at.key}] = bytes;
+  std::move(slice.put.begin(), slice.put.end(), std::back_inserter(unflushed_));
+  if (slice.journal_through) flush(unflushed_.size());
   for (const node::RowAddress& at : slice.drop) image_.rows.erase({at.origin, at.kind, at.key});
   if (slice.journal_through) {
     image_.meta = slice.meta;

@@ -3,8 +3,9 @@
 //
 // One batch is written at a time and takes a while; a loss of power forgets what was not finished,
 // and may leave the batch in hand half written. A half-written batch is found by its checksum when
-// the directory is opened, and cut off, as RocksDB does with the tail of its log. Checkpoint slices
-// are written beside it, whole or not at all.
+// the directory is opened, and cut off, as RocksDB does with the tail of its log. Rows of a
+// checkpoint are on disk, all of them, when its meta record is; of one that was cut off some of the
+// first are.
 
 #include <cstdint>
 #include <deque>
@@ -81,16 +82,18 @@ class Disk final : public node::Store {
   void release();
   void start_slice();
   void finish_slice();
+  void flush(std::size_t count);  // rows, the first ones; the others are gone
   void keep(const node::Batch& batch);
 
   Events& events_;
   Image& image_;
   DiskOptions& options_;
-  Random random_;
+  Random random_, rows_random_;
   Hooks hooks_;
   std::shared_ptr<bool> lives_ = std::make_shared<bool>(true);
   std::deque<node::Batch> queue_;
   std::deque<node::CheckpointSlice> slices_;
+  std::vector<std::pair<node::RowAddress, std::string>> unflushed_;
   bool writing_ = false, written_ = false, writing_slice_ = false, releasing_ = false;
 };
 

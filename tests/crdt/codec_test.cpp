@@ -470,7 +470,7 @@ TEST_SUITE("row codec") {
     DecodedRow key_units = named(RowKind::key, "k");
     std::get<KeyRow>(key_units.payload).units = -kUnitsMax - 1;
     const Refused cases[] = {
-        {"a row without a sequence", unstamped},
+        {"a sequence out of range", unstamped},
         {"a total out of range", stock_row({.received = -1})},
         {"a total out of range", stock_row({.voided = kUnitsMax + 1})},
         {"freed units of other lines", freed_row({{.of = replica(1), .units = {1, 1}}})},
