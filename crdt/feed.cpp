@@ -7,7 +7,7 @@ namespace holdfast::crdt {
 bool Feed::place(FeedItem& item, Sequence sequence) {
   if (sequence > last_) reach(sequence);
   if (!put(item, sequence)) return false;
-  if (item.sequence != sequence) remove(item);
+  if (item.sequence != 0 && item.sequence != sequence) remove(item);
   item.sequence = sequence;
   return true;
 }

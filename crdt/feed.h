@@ -5,7 +5,7 @@
 //
 // Most rows that are written again were written not long ago. So the latest sequence numbers have
 // each a slot of their own in a ring, and a row moves by two stores; what falls out of the ring is
-// in a tree, and has more room there when it is sparse.
+// in a tree. The ring grows where rows are dense, and shrinks where they are sparse.
 //
 // Invariants  A row whose sequence is at least start_ is in the ring, at slot sequence & mask; any
 //             other one is in the tree. last_ − start_ < slots.

@@ -300,8 +300,7 @@ Hold& State::insert_hold(std::string&& id, ReplicaId origin, HoldRow&& row) {
   if (!first) {
     first = std::move(made);
   } else {
-    for (const Hold* copy = first.get(); copy != nullptr; copy = copy->next_copy.get())
-      HOLDFAST_CHECK(copy->origin != origin);
+    HOLDFAST_CHECK(hold_of(hold.id, origin) == nullptr);
     hold.next_copy = std::move(first->next_copy);
     first->next_copy = std::move(made);
     first->copied = hold.copied = true;

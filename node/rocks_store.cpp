@@ -237,6 +237,15 @@ rocksdb::ColumnFamilyOptions rows_options(const std::shared_ptr<rocksdb::Cache>&
   return options;
 }
 
+// In the order of enum Family.
+std::vector<rocksdb::ColumnFamilyDescriptor> column_families(
+    const std::shared_ptr<rocksdb::Cache>& cache) {
+  return {
+      {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
+      {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
+      {"rows", rows_options(cache)}};
+}
+
 rocksdb::WriteOptions durable() {
   rocksdb::WriteOptions options;
   options.sync = true;
@@ -299,10 +308,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions o
 absl::Status RocksStore::open_database() {
   path_ = options_.data_dir + "/store";
   const auto cache = rocksdb::NewLRUCache(kMemoryBytesMax);
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
-      {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
-      {"rows", rows_options(cache)}};
+  const auto families = column_families(cache);
   std::error_code error;
   const bool fresh = !fs::exists(options_.data_dir + "/mark", error);
   rocksdb::DB* db = nullptr;
@@ -348,10 +354,7 @@ absl::Status RocksStore::look_at_files() {
   options.track_and_verify_wals_in_manifest = true;  // else it aborts over a writer's that does
   options.info_log = std::make_shared<SilentLog>();
   options.paranoid_checks = true;
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
-      {rocksdb::kDefaultColumnFamilyName, family_options(cache, 1u << 20, rocksdb::kNoCompression)},
-      {"journal", family_options(cache, 48u << 20, rocksdb::kNoCompression)},
-      {"rows", rows_options(cache)}};
+  const auto families = column_families(cache);
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
   close_database();

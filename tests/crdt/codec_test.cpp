@@ -461,6 +461,8 @@ TEST_SUITE("row codec") {
   TEST_CASE("rows that no writer of ours could have written") {
     DecodedRow unstamped = stock_row({});
     unstamped.sequence = 0;
+    DecodedRow last_of_all = stock_row({});
+    last_of_all.sequence = Sequence{1} << 63;
     DecodedRow vector = named(RowKind::member, to_string(replica(1)));
     std::get<MemberRow>(vector.payload).acknowledged = {{replica(2), 1, 0}, {replica(1), 1, 0}};
     DecodedRow boots = named(RowKind::member, to_string(replica(1)));
@@ -471,6 +473,7 @@ TEST_SUITE("row codec") {
     std::get<KeyRow>(key_units.payload).units = -kUnitsMax - 1;
     const Refused cases[] = {
         {"a sequence out of range", unstamped},
+        {"a sequence out of range", last_of_all},
         {"a total out of range", stock_row({.received = -1})},
         {"a total out of range", stock_row({.voided = kUnitsMax + 1})},
         {"freed units of other lines", freed_row({{.of = replica(1), .units = {1, 1}}})},

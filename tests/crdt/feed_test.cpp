@@ -99,6 +99,16 @@ TEST_SUITE("feed") {
     }
     CHECK(same(feed, model, 0));
     CHECK(feed.size() == count / 2);
+    for (std::size_t i = 1; i < count; i += 2) feed.remove(items[i]);
+    CHECK(feed.size() == 0);
+    CHECK(feed.begin_after(0) == feed.end());
+    FeedItem early, late, next;  // behind the last, in what is one slot of the least ring
+    CHECK(feed.place(early, last - 2 * Feed::kSlotsLeast));
+    CHECK(feed.place(late, last - Feed::kSlotsLeast));
+    CHECK(feed.place(next, last + 1));
+    CHECK(feed.at(early.sequence) == &early);
+    CHECK(feed.at(late.sequence) == &late);
+    CHECK(feed.at(last) == nullptr);
   }
 
   TEST_CASE("two rows cannot have one sequence") {
