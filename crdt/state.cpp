@@ -711,8 +711,12 @@ void State::begin_checkpoint() {
 }
 
 bool State::save(std::size_t rows_max, const SaveRow& put, const DropRow& drop) {
+  constexpr std::size_t kAhead = 8, kKeyBytes = 32;
   HOLDFAST_CHECK(dirty_.empty());
   for (; rows_max > 0 && !saving_.empty(); --rows_max) {
+    const std::size_t left = saving_.size();
+    if (left > kAhead) prefetch(saving_[left - 1 - kAhead], sizeof(Hold));
+    if (left > kAhead / 2) prefetch(row_key(*saving_[left - 1 - kAhead / 2]).data(), kKeyBytes);
     FeedItem& item = *saving_.back();
     saving_.pop_back();
     item.unsaved = false;

@@ -20,13 +20,13 @@ void Crowd::store_is_free(Instant now) {
 }
 
 bool Crowd::is_here(Instant now) const {
-  return crowd_ == 1 || gathered_ + writes_ >= crowd_ || last_.checkpoints || now >= pace_at_;
+  return crowd_ == 1 || gathered_ + writes_ >= crowd_ || now >= pace_at_;
 }
 
 bool Crowd::worth_a_turn(Instant now) const {
   if (reads_ || writes_ >= worth_a_turn_ || bytes_ >= kBytesWorthATurn) return true;
   if (last_.busy && !freed_) return false;
-  const bool some = last_.owes || writes_ > 0 || events_ || (last_.checkpoints && freed_);
+  const bool some = last_.owes || writes_ > 0 || events_;
   return some && is_here(now);
 }
 

@@ -38,10 +38,9 @@ class Crowd {
   bool begin_turn(Instant now);
   // What it has come to.
   struct Turn {
-    bool submitted = false;    // it ended with a batch
-    bool busy = false;         // the store writes one
-    bool owes = false;         // it left something for the next
-    bool checkpoints = false;  // a slice of a checkpoint goes with each batch: none waits
+    bool submitted = false;  // it ended with a batch
+    bool busy = false;       // the store writes one
+    bool owes = false;       // it left something for the next
   };
   void end_turn(const Turn& turn);
 

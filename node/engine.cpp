@@ -21,8 +21,9 @@ constexpr Millis kLeaveEvery{100};
 constexpr std::int64_t kKeyLifeMs = 24 * 3600 * 1000;
 constexpr std::size_t kKeysDroppedAtOnce = 2000;
 constexpr std::size_t kExpiriesAtOnce = 5000;
-constexpr std::size_t kSliceRows = 2000;
-constexpr Millis kSliceEvery{1};
+// Rows of a checkpoint's slice: by the clock, and by the journal (slice_rows). The most take 2 ms.
+constexpr std::size_t kSliceRows = 2000, kSliceRowsLeast = 256, kSliceRowsMost = 8000;
+constexpr Millis kSliceEvery{10}, kSliceEveryHurried{1};
 constexpr std::size_t kLinesAhead = 4;  // of a cart: more would push each other out of the cache
 
 const std::string kWithoutDirectory =
@@ -584,7 +585,7 @@ void Engine::refresh_member(Now now) {
 bool Engine::gathers(Now now) {
   const bool peers_rows_alone = !merged_.empty() && dropped_.empty() && replies_.empty() &&
                                 notes_.empty() && !state_.has_unsealed() && !mesh_.has_effects() &&
-                                !urgent_ && !checkpoint_active() && !fatal_;
+                                !urgent_ && !fatal_;
   if (!peers_rows_alone || now.instant >= sealed_at_ + kGather) return false;
   wake(sealed_at_ + kGather);
   return true;
@@ -626,14 +627,16 @@ Sealed Engine::seal(Now now) {
   for (gossip::Note& note : notes_) sealed.net.notes.push_back(std::move(note));
   notes_.clear();
   if (moved_since_member_ && !is_over()) wake(member_due_);
-  if (checkpointing_) wake(now.instant + kSliceEvery);
+  if (checkpointing_) wake(slice_due_);
   return sealed;
 }
 
 void Engine::begin_checkpoint(Now now) {
-  checkpoint_wanted_ = false;
+  checkpoint_hurries_ = std::exchange(checkpoint_wanted_, false);
   checkpointing_ = true;
   journal_since_checkpoint_ = 0;
+  rows_to_save_ = state_.unsaved();
+  rows_taken_ = 0;
   checkpoint_meta_ = {.self = state_.self(),
                       .batch = batch_,
                       .life_ms = times(now).life_ms,
@@ -644,15 +647,37 @@ void Engine::begin_checkpoint(Now now) {
   state_.begin_checkpoint();
 }
 
+// A checkpoint keeps pace with the journal, and is through when that has grown by half of what
+// brings the next one. So requests share its cost evenly; that of all rows at once would take a
+// fifth of the CPU for seconds. Where little is written, slices come by the clock.
+std::size_t Engine::slice_rows(Now now) const {
+  if (checkpoint_hurries_ || checkpoint_wanted_) return kSliceRows;
+  const double written = 2.0 * static_cast<double>(journal_since_checkpoint_) /
+                         static_cast<double>(config_.checkpoint_bytes);
+  const auto by_now =
+      static_cast<std::size_t>(static_cast<double>(rows_to_save_) * std::min(written, 1.0));
+  const std::size_t due = by_now - std::min(by_now, rows_taken_);
+  if (due >= kSliceRowsLeast || written >= 1)
+    return std::clamp(due, kSliceRowsLeast, kSliceRowsMost);
+  return now.instant >= slice_due_ ? kSliceRows : 0;
+}
+
 void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
-  if (!store_takes_slice_) return;
   if (!checkpointing_) {
     if (!checkpoint_wanted_ && journal_since_checkpoint_ < config_.checkpoint_bytes) return;
     begin_checkpoint(now);
+    slice_due_ = now.instant + kSliceEvery;
   }
+  const std::size_t rows = store_takes_slice_ ? slice_rows(now) : 0;
+  if (rows == 0 && now.instant < slice_due_) return;
+  slice_due_ =
+      now.instant + (checkpoint_hurries_ || checkpoint_wanted_ ? kSliceEveryHurried : kSliceEvery);
+  if (rows == 0) return;
+  rows_taken_ += rows;
   CheckpointSlice slice;
+  slice.put.reserve(rows);
   const bool last = state_.save(
-      kSliceRows,
+      rows,
       [&](const crdt::FeedItem& item, std::string_view key, std::string&& bytes) {
         slice.put.emplace_back(RowAddress{item.origin, item.kind, std::string(key)},
                                std::move(bytes));

@@ -31,8 +31,8 @@ struct RowAddress {
 };
 
 // Part of a checkpoint: rows as they are in the batch that carries the slice (a whole encoded
-// crdt::Row as `bytes`), and rows that are no longer there. All rows of a checkpoint are durable
-// when its meta record is; of one that was cut off any may be.
+// crdt::Row as `bytes`), and, with the last one, rows that are no longer there. All rows of a
+// checkpoint are durable when its meta record is; of one that was cut off any may be.
 struct CheckpointSlice {
   std::vector<std::pair<RowAddress, std::string>> put;
   std::vector<RowAddress> drop;

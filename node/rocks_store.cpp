@@ -4,7 +4,6 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/memtablerep.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -39,10 +38,6 @@ constexpr std::size_t kRowKeyBytesMin = 9;
 
 // One WriteBatch of the journal holds at most about this much; RocksDB copies it once.
 constexpr std::size_t kGroupBytesMax = 16u << 20;
-// Slices are written in pieces of this size with a pause after each, since the journal waits for a
-// piece that RocksDB is about. It holds a checkpoint to about 50 MB/s.
-constexpr std::size_t kSlicePieceBytes = 64u << 10;
-constexpr std::chrono::milliseconds kSlicePause{1};
 constexpr std::chrono::seconds kMarkSyncInterval{1};
 constexpr std::int64_t kFreeBytesAgeMsMax = 200;
 
@@ -200,7 +195,6 @@ rocksdb::DBOptions database_options(const std::shared_ptr<rocksdb::Cache>& cache
   options.max_open_files = 256;
   options.max_manifest_file_size = 16u << 20;
   options.enable_write_thread_adaptive_yield = false;  // would spin: the cores have work to do
-  options.allow_concurrent_memtable_write = false;     // rows_options
   options.avoid_flush_during_shutdown = true;  // a checkpoint that was cut off counts for nothing
   options.skip_stats_update_on_db_open = true;
   options.stats_dump_period_sec = 0;
@@ -228,11 +222,10 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   return options;
 }
 
-// Rows are read when a store is opened and never else. So they need no order in memory but that of
-// a flush, and many files of them may lie beside each other before they are merged.
+// Only what is dropped goes through memory (rows_file.h). Rows are read when a store is opened and
+// never else, so many files of them may lie beside each other before they are merged.
 rocksdb::ColumnFamilyOptions rows_options(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions options = family_options(cache, 24u << 20, rocksdb::kLZ4Compression);
-  options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
   options.level0_file_num_compaction_trigger = 16;
   return options;
 }
@@ -277,7 +270,8 @@ std::int64_t steady_ms() {
 
 }  // namespace
 
-RocksStore::RocksStore(RocksStoreOptions options) : options_(std::move(options)) {}
+RocksStore::RocksStore(RocksStoreOptions options)
+    : options_(std::move(options)), rows_file_(options_.data_dir + "/rows.new") {}
 
 // ── opening
 
@@ -350,7 +344,6 @@ absl::Status RocksStore::look_at_files() {
   const auto cache = rocksdb::NewLRUCache(8u << 20);
   rocksdb::DBOptions options;
   options.max_open_files = -1;  // files that the writer drops meanwhile stay readable
-  options.allow_concurrent_memtable_write = false;
   options.track_and_verify_wals_in_manifest = true;  // else it aborts over a writer's that does
   options.info_log = std::make_shared<SilentLog>();
   options.paranoid_checks = true;
@@ -636,50 +629,37 @@ void RocksStore::run_checkpointer() {
   }
 }
 
-void RocksStore::pause_checkpoint() {
-  std::unique_lock lock(slices_mutex_);
-  slices_changed_.wait_for(lock, kSlicePause, [this] { return slices_end_ || failed_; });
-}
-
 absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
-  rocksdb::WriteBatch piece;
-  rocksdb::WriteOptions unsynced;
-  unsynced.disableWAL = true;  // flushed before the record that counts on them
-  unsynced.low_pri = true;     // waits, instead of the journal, when compaction is behind
-  const auto write_piece = [&](std::size_t bytes_min) -> absl::Status {
-    if (piece.Count() == 0 || piece.GetDataSize() < bytes_min) return absl::OkStatus();
-    const auto status = db_->Write(unsynced, &piece);
-    piece.Clear();
-    if (status.ok()) pause_checkpoint();
-    return from_rocksdb(status, "cannot write a checkpoint to " + path_);
-  };
   for (const auto& [address, bytes] : slice.put) {
     const std::string key = row_key(address);
     std::string sum;
     append_little_endian(sum, checksum(key, bytes));
-    const rocksdb::Slice key_part(key);
-    const rocksdb::Slice value_parts[] = {sum, bytes};
-    const auto status = piece.Put(families_[kRows], rocksdb::SliceParts(&key_part, 1),
-                                  rocksdb::SliceParts(value_parts, 2));
-    if (!status.ok()) return from_rocksdb(status, "cannot write a row to " + path_);
-    if (auto s = write_piece(kSlicePieceBytes); !s.ok()) return s;
+    rows_file_.add(key, sum, bytes);
+    if (!rows_file_.has_enough()) continue;
+    if (auto s = hand_over_rows(); !s.ok()) return s;
   }
-  if (auto s = write_piece(0); !s.ok()) return s;
-  for (const RowAddress& address : slice.drop) piece.Delete(families_[kRows], row_key(address));
-  if (!slice.journal_through) return write_piece(0);
+  HOLDFAST_CHECK(slice.drop.empty() || slice.journal_through);
+  if (!slice.journal_through) return absl::OkStatus();
+  if (auto s = hand_over_rows(); !s.ok()) return s;
 
-  // All slices are durable when the prefix goes. Rows go with the record that no longer counts
-  // them.
-  rocksdb::FlushOptions at_once;
-  at_once.allow_write_stall = true;
-  if (const auto status = db_->Flush(at_once, families_[kRows]); !status.ok())
-    return from_rocksdb(status, "cannot make a checkpoint durable in " + path_);
-  rocksdb::WriteBatch& last = piece;
+  // All rows are durable when the prefix goes. Those that are dropped go with the record that no
+  // longer counts them.
+  rocksdb::WriteBatch last;
+  for (const RowAddress& address : slice.drop) last.Delete(families_[kRows], row_key(address));
   const std::uint64_t through = *slice.journal_through;
   last.Put(families_[kDefault], kMetaKey,
            numbered_header(kMetaKey, through, slice.meta) + slice.meta);
   last.DeleteRange(families_[kJournal], journal_key(0), journal_key(through + 1));
-  return write_durably(last, "a checkpoint");
+  if (auto s = write_durably(last, "a checkpoint"); !s.ok() || slice.drop.empty()) return s;
+  // Else the journal would wait for this when the next rows are handed over.
+  rocksdb::FlushOptions at_once;
+  at_once.allow_write_stall = true;
+  return from_rocksdb(db_->Flush(at_once, families_[kRows]), "cannot drop rows in " + path_);
+}
+
+absl::Status RocksStore::hand_over_rows() {
+  return from_rocksdb(rows_file_.hand_over(*db_, families_[kRows]),
+                      "cannot write a checkpoint to " + path_);
 }
 
 // ── the end

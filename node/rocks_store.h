@@ -26,8 +26,8 @@
 //   P4  A store that was cut, rolled back or damaged is not opened, or not read to its end:
 //   kDataLoss.
 //
-// Memory  at most about 192 MiB of RocksDB's (memtables and block cache together), and what is
-// queued.
+// Memory  at most about 192 MiB of RocksDB's (memtables and block cache together), a rows file
+//         (rows_file.h), and what is queued.
 //         Queued batches are the caller's to bound (pending()). One checkpoint slice outstanding at
 //         a time is the caller's promise; if more than kSlicesWaitingMax wait, later batches wait
 //         too.
@@ -51,6 +51,7 @@
 #include "node/high_water_mark.h"
 #include "node/ports.h"
 #include "node/reader_place.h"
+#include "node/rows_file.h"
 #include "node/zeroed_log.h"
 
 namespace rocksdb {
@@ -120,8 +121,8 @@ class RocksStore final : public Store {
   bool write_group(std::vector<Batch>& group);
   bool hand_over(CheckpointSlice&& slice);
   void run_checkpointer();
-  void pause_checkpoint();
   absl::Status write_slice(const CheckpointSlice& slice);
+  absl::Status hand_over_rows();
   void fail(const absl::Status& status);
 
   RocksStoreOptions options_;
@@ -148,6 +149,7 @@ class RocksStore final : public Store {
   std::condition_variable slices_changed_;
   std::deque<CheckpointSlice> slices_;
   bool slices_end_ = false;
+  RowsFile rows_file_;  // the checkpointer's
   std::atomic<bool> mark_moved_ = false;
 
   mutable std::atomic<std::int64_t> free_read_at_ms_ = 0;

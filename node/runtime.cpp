@@ -112,9 +112,7 @@ void Runtime::run(Driver& driver) {
     }
     const std::uint64_t batches = driver.batches();
     wake_at = driver.turn(std::move(requests), std::move(events), submits);
-    last = {.submitted = driver.batches() != batches,
-            .owes = driver.owes_batch(),
-            .checkpoints = engine_.checkpoint_active()};
+    last = {.submitted = driver.batches() != batches, .owes = driver.owes_batch()};
     confirmed_ = engine_.confirmed_by_all();
     has_left_ = engine_.has_left();
     may_leave_ = engine_.may_leave(clock_.now().instant);

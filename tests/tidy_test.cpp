@@ -118,8 +118,9 @@ const std::vector<Owner>& owners() {
   static const std::vector<Owner> table = {
       {"boost/asio", sockets},
       {"boost/beast", sockets},
+      {"boost/sort/", {"node/rows_file."}},
       {"boost/", {"api/", "sim/"}},
-      {"rocksdb/", {"node/rocks_store.", "node/zeroed_log."}},
+      {"rocksdb/", {"node/rocks_store.", "node/rows_file.", "node/zeroed_log."}},
       {"spdlog/",
        {"gossip/ws_transport.cpp", "node/rocks_store.cpp", "node/log.", "node/serve.",
         "node/runtime.", "node/main.cpp", "api/http_server.cpp", "api/router_process.cpp"}},
@@ -221,6 +222,7 @@ bool is_pure(const std::string& path) {
   static const std::vector<std::string> edges = {"gossip/ws_transport.",
                                                  "gossip/asio_impl.cpp",
                                                  "node/rocks_store.",
+                                                 "node/rows_file.",
                                                  "node/runtime.",
                                                  "node/serve.",
                                                  "node/log.",

@@ -148,23 +148,4 @@ TEST_SUITE("crowd") {
     crowd.came(1, false);
     CHECK(crowd.worth_a_turn(at(20us)));
   }
-
-  TEST_CASE("while a checkpoint goes on each durable batch is followed by another") {
-    Crowd crowd;
-    batch_of(crowd, 40, 0us);
-    CHECK(crowd.begin_turn(at(3'000us)));
-    crowd.end_turn({.submitted = true, .busy = true, .checkpoints = true});
-    CHECK_FALSE(crowd.worth_a_turn(at(3'050us)));
-    crowd.store_is_free(at(3'100us));
-    CHECK(crowd.worth_a_turn(at(3'100us)));
-    CHECK(crowd.begin_turn(at(3'100us)));
-    crowd.end_turn({.checkpoints = true});  // the slice is still being written: nothing to do
-    CHECK_FALSE(crowd.worth_a_turn(at(3'200us)));
-    crowd.came(40, false);  // and a crowd that they make is not waited for
-    CHECK(crowd.begin_turn(at(3'300us)));
-    crowd.end_turn({.submitted = true, .busy = true, .checkpoints = true});
-    crowd.store_is_free(at(3'400us));
-    CHECK(crowd.worth_a_turn(at(3'400us)));
-    CHECK(crowd.begin_turn(at(3'400us)));
-  }
 }

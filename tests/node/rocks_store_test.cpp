@@ -367,6 +367,66 @@ TEST_CASE("a checkpoint keeps rows and meta, and drops the journal that it cover
   CHECK(contents.journal.size() == 1);
 }
 
+TEST_CASE(
+    "of a row that a checkpoint has several times the last stays, in whatever order they are") {
+  Directory directory;
+  {
+    auto store = open_store(directory.path);
+    CheckpointSlice slice;
+    for (int i = 0; i < 2'000; ++i)  // keys that begin with one another, and share eight bytes
+      slice.put.emplace_back(address(1 + i % 2, std::string(1 + i * 7 % 40, 'k')),
+                             std::to_string(i));
+    store->write({.number = 1, .journal = "j1", .checkpoint = std::move(slice)});
+    CheckpointSlice last{.put = {{address(1, ""), "no key"}},
+                         .drop = {address(1, "k")},
+                         .journal_through = 1,
+                         .meta = "up to 1"};
+    store->write({.number = 2, .journal = "j2", .checkpoint = std::move(last)});
+    // The next one brings back what this one drops.
+    CheckpointSlice next{
+        .put = {{address(1, "k"), "back"}}, .journal_through = 2, .meta = "up to 2"};
+    store->write({.number = 3, .journal = "j3", .checkpoint = std::move(next)});
+    store->stop();
+  }
+  std::map<std::string, std::string> expected;
+  for (int i = 0; i < 2'000; ++i)
+    expected[std::to_string(1 + i % 2) + "/1/" + std::string(1 + i * 7 % 40, 'k')] =
+        std::to_string(i);
+  expected["1/1/"] = "no key";
+  expected["1/1/k"] = "back";
+  auto store = open_store(directory.path);
+  const Contents contents = read_all(*store);
+  REQUIRE(contents.status.ok());
+  CHECK(contents.rows == expected);
+}
+
+TEST_CASE("a rows file that was left behind is not written over: the store may have it, too") {
+  Directory directory;
+  const auto checkpoint = [&](std::uint64_t number, const std::string& key) {
+    auto store = open_store(directory.path);
+    CheckpointSlice slice{.put = {{address(1, key), key}},
+                          .journal_through = number,
+                          .meta = "up to " + std::to_string(number)};
+    store->write({.number = number, .journal = "j", .checkpoint = std::move(slice)});
+    store->stop();
+  };
+  checkpoint(1, "a");
+  // As a kill leaves it between its new name and the end of the old one.
+  int linked = 0;
+  for (const auto& file : fs::directory_iterator(directory.path + "/store")) {
+    if (file.path().extension() != ".sst") continue;
+    fs::create_hard_link(file.path(), directory.path + "/rows.new");
+    ++linked;
+  }
+  REQUIRE(linked == 1);
+  checkpoint(2, "b");
+  CHECK_FALSE(fs::exists(directory.path + "/rows.new"));
+  auto store = open_store(directory.path);
+  const Contents contents = read_all(*store);
+  REQUIRE(contents.status.ok());
+  CHECK(contents.rows == std::map<std::string, std::string>{{"1/1/a", "a"}, {"1/1/b", "b"}});
+}
+
 TEST_CASE("an error of a reader's callback ends the reading and comes back") {
   Directory directory;
   auto store = open_store(directory.path);
