@@ -585,7 +585,7 @@ void Engine::refresh_member(Now now) {
 bool Engine::gathers(Now now) {
   const bool peers_rows_alone = !merged_.empty() && dropped_.empty() && replies_.empty() &&
                                 notes_.empty() && !state_.has_unsealed() && !mesh_.has_effects() &&
-                                !urgent_ && !fatal_;
+                                !urgent_ && !checkpoint_hurries() && !fatal_;
   if (!peers_rows_alone || now.instant >= sealed_at_ + kGather) return false;
   wake(sealed_at_ + kGather);
   return true;
@@ -627,12 +627,16 @@ Sealed Engine::seal(Now now) {
   for (gossip::Note& note : notes_) sealed.net.notes.push_back(std::move(note));
   notes_.clear();
   if (moved_since_member_ && !is_over()) wake(member_due_);
-  if (checkpointing_) wake(slice_due_);
+  if (checkpoint_hurries()) {
+    wake(now.instant + kSliceEveryHurried);
+  } else if (checkpointing_) {
+    wake(slice_due_);
+  }
   return sealed;
 }
 
 void Engine::begin_checkpoint(Now now) {
-  checkpoint_hurries_ = std::exchange(checkpoint_wanted_, false);
+  checkpoint_is_wanted_ = std::exchange(checkpoint_wanted_, false);
   checkpointing_ = true;
   journal_since_checkpoint_ = 0;
   rows_to_save_ = state_.unsaved();
@@ -651,7 +655,7 @@ void Engine::begin_checkpoint(Now now) {
 // brings the next one. So requests share its cost evenly; that of all rows at once would take a
 // fifth of the CPU for seconds. Where little is written, slices come by the clock.
 std::size_t Engine::slice_rows(Now now) const {
-  if (checkpoint_hurries_ || checkpoint_wanted_) return kSliceRows;
+  if (checkpoint_hurries()) return kSliceRows;
   const double written = 2.0 * static_cast<double>(journal_since_checkpoint_) /
                          static_cast<double>(config_.checkpoint_bytes);
   const auto by_now =
@@ -670,8 +674,7 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
   }
   const std::size_t rows = store_takes_slice_ ? slice_rows(now) : 0;
   if (rows == 0 && now.instant < slice_due_) return;
-  slice_due_ =
-      now.instant + (checkpoint_hurries_ || checkpoint_wanted_ ? kSliceEveryHurried : kSliceEvery);
+  slice_due_ = now.instant + kSliceEvery;
   if (rows == 0) return;
   rows_taken_ += rows;
   CheckpointSlice slice;

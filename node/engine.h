@@ -262,6 +262,10 @@ class Engine {
   std::vector<crdt::VectorEntry> acknowledged() const;
   void refresh_member(crdt::Now now);
   void begin_checkpoint(crdt::Now now);
+  // Somebody waits for the one that runs, or for the next.
+  bool checkpoint_hurries() const {
+    return checkpoint_wanted_ || (checkpointing_ && checkpoint_is_wanted_);
+  }
   std::size_t slice_rows(crdt::Now now) const;
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
 
@@ -330,7 +334,7 @@ class Engine {
   std::uint64_t journal_since_checkpoint_ = 0;
   std::uint64_t rows_saved_ = 0;  // that the meta record promised
   bool checkpointing_ = false, checkpoint_wanted_ = false;
-  bool checkpoint_hurries_ = false;                // somebody waits for the one that runs
+  bool checkpoint_is_wanted_ = false;              // somebody waits for the one that runs
   std::size_t rows_to_save_ = 0, rows_taken_ = 0;  // of it
   crdt::Instant slice_due_{};                      // its next, by the clock
   Meta checkpoint_meta_;                           // of the one that runs; at recovery, the last

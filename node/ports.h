@@ -70,7 +70,7 @@ class Store {
   virtual void write(Batch&& batch) = 0;
   // Batches that have been queued and not yet released.
   virtual std::size_t pending() const = 0;
-  // Every checkpoint slice so far has been written: another may be handed over. Handing it over
+  // Every checkpoint slice so far has been taken in: another may be handed over. Handing it over
   // sooner would make later batches wait for it.
   virtual bool takes_slice() const = 0;
   // Bytes free for this user on the file system that holds the data.

@@ -400,6 +400,52 @@ TEST_CASE(
   CHECK(contents.rows == expected);
 }
 
+TEST_CASE("a checkpoint of several files of rows, and drops of all but a few of them") {
+  Directory directory;
+  const auto checkpoint = [&](RocksStore& store, std::uint64_t number, CheckpointSlice&& slice) {
+    slice.journal_through = number;
+    slice.meta = "up to " + std::to_string(number);
+    Released released;
+    store.write({.number = number,
+                 .journal = "j",
+                 .checkpoint = std::move(slice),
+                 .release = released.mark(number)});
+    REQUIRE(released.wait_for(1));
+  };
+  constexpr int kRows = 80'000;
+  const auto key = [](int i) { return "order-" + std::to_string(i * 7919 % kRows); };
+  const auto value = [](int i) { return std::string(1'000, 'v') + std::to_string(i); };
+  {
+    auto store = open_store(directory.path);
+    CheckpointSlice slice;
+    for (int i = 0; i < kRows; ++i) slice.put.emplace_back(address(1, key(i)), value(i));
+    // Of a key that is in the first file and in the last the latter stays.
+    slice.put.emplace_back(address(1, key(0)), "again");
+    checkpoint(*store, 1, std::move(slice));
+    store->stop();
+  }
+  {
+    auto store = open_store(directory.path);
+    const Contents contents = read_all(*store);
+    REQUIRE(contents.status.ok());
+    REQUIRE(contents.rows.size() == kRows);
+    CHECK(contents.rows.at("1/1/" + key(0)) == "again");
+    CHECK(contents.rows.at("1/1/" + key(1)) == value(1));
+    CHECK(contents.rows.at("1/1/" + key(kRows - 1)) == value(kRows - 1));
+    CheckpointSlice slice;
+    for (int i = 2; i < kRows; ++i) slice.drop.push_back(address(1, key(i)));
+    checkpoint(*store, 2, std::move(slice));
+    checkpoint(*store, 3, {.put = {{address(1, key(2)), "back"}}});
+    store->stop();
+  }
+  auto store = open_store(directory.path);
+  const Contents contents = read_all(*store);
+  REQUIRE(contents.status.ok());
+  CHECK(contents.rows == std::map<std::string, std::string>{{"1/1/" + key(0), "again"},
+                                                            {"1/1/" + key(1), value(1)},
+                                                            {"1/1/" + key(2), "back"}});
+}
+
 TEST_CASE("a rows file that was left behind is not written over: the store may have it, too") {
   Directory directory;
   const auto checkpoint = [&](std::uint64_t number, const std::string& key) {
@@ -419,8 +465,9 @@ TEST_CASE("a rows file that was left behind is not written over: the store may h
     ++linked;
   }
   REQUIRE(linked == 1);
-  checkpoint(2, "b");
+  open_store(directory.path)->stop();
   CHECK_FALSE(fs::exists(directory.path + "/rows.new"));
+  checkpoint(2, "b");
   auto store = open_store(directory.path);
   const Contents contents = read_all(*store);
   REQUIRE(contents.status.ok());
