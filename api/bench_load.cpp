@@ -13,6 +13,8 @@ constexpr double kSecond = 1e9;
 
 bool good(int status) { return status >= 200 && status < 300; }
 
+bool is_bad(const BenchTally::Window& window) { return window.bad * 100 > window.answers; }
+
 void note(BenchTally& tally, Nanos now, std::uint64_t bad) {
   if (tally.phase.good_latency == 0) return;
   const auto window =
@@ -36,10 +38,17 @@ std::uint64_t BenchTally::refused_total() const {
 }
 
 Nanos BenchTally::last_bad() const {
-  for (std::size_t i = windows.size(); i > 0; --i) {
-    if (windows[i - 1].bad * 100 > windows[i - 1].answers) {
-      return static_cast<Nanos>(i) * kBenchWindow;
+  constexpr std::size_t kSecondOf = 1'000'000'000 / kBenchWindow;
+  for (std::size_t end = windows.size(); end > 0; --end) {
+    const std::size_t begin = end - std::min(end, kSecondOf);
+    Window second;
+    for (std::size_t i = begin; i < end; ++i) {
+      second.answers += windows[i].answers;
+      second.bad += windows[i].bad;
     }
+    for (std::size_t i = end; is_bad(second) && i > begin; --i)
+      if (is_bad(windows[i - 1])) return static_cast<Nanos>(i) * kBenchWindow;
+    if (begin == 0) break;
   }
   return 0;
 }

@@ -63,7 +63,9 @@ struct BenchTally {
 
   std::uint64_t succeeded() const;
   std::uint64_t refused_total() const;
-  // From `begin` to the end of the last tenth of a second with more than 1 % of bad answers.
+  // From `begin` to the end of the last tenth of a second with more than 1 % of bad answers, in a
+  // second with more than 1 % of them. (A machine that stands still for some milliseconds, as
+  // virtual ones do, makes a tenth bad, but no second.)
   Nanos last_bad() const;
 };
 
