@@ -22,7 +22,7 @@ struct HttpServerOptions {
   std::uint32_t threads = 1;              // 1 … 64
   // 1 … 1,000,000; beyond: not accepted until one closes
   std::uint32_t connections_max = 10'000;
-  // Of bodies still arriving, all together; at least 16 MiB; beyond: 503.
+  // Of bodies that arrive or wait for their answer, all together; at least 16 MiB; beyond: 503.
   std::uint64_t body_bytes_max = 256u << 20;
   // Of answers that their clients have not yet taken, all together; at least 1 MiB; beyond: batch
   // results are told in short, and a client that lags behind its answer is hung up on.

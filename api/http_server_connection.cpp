@@ -158,10 +158,10 @@ Connection::Next Connection::dispatch() {
   return Next::wait;
 }
 
-// A large body is not kept for as long as its answer takes.
+// A large body is not kept for as long as its answer takes. It is charged for so long: what it
+// asks for is kept, and is about as large.
 void Connection::release_body() {
   if (incoming_.body.capacity() > kKeptBytes) std::string().swap(incoming_.body);
-  arriving_.set(0);
 }
 
 Connection::Next Connection::dispatch_batch(BatchCall&& call) {
@@ -224,6 +224,7 @@ void Connection::on_refused(const Token& token) {
 }
 
 Connection::Next Connection::respond(const Response& response) {
+  arriving_.set(0);
   last_ |= shard_.draining();
   const Framing framing{
       .close = last_, .old_client = incoming_.old_client, .head_only = incoming_.method == "HEAD"};

@@ -1,6 +1,8 @@
 #include "api/http_server_shard.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <iterator>
 
 #include "api/http_server_connection.h"
 
@@ -56,7 +58,20 @@ void Shard::collect(std::uint64_t token, node::Command&& command) {
 // What is refused is told later: the connection that gave the last call is still about it.
 void Shard::hand_over() {
   std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
-  if (submit(std::exchange(outbox_, {}))) return;
+  std::vector<node::Request> calls = std::exchange(outbox_, {});
+  if (submit(std::move(calls))) return;
+  // New reservations are refused first: the others may still fit without them.
+  const auto others =
+      std::stable_partition(calls.begin(), calls.end(), [](const node::Request& call) {
+        return std::holds_alternative<node::Reserve>(call.command);
+      });
+  std::vector<node::Request> rest(std::make_move_iterator(others),
+                                  std::make_move_iterator(calls.end()));
+  calls.erase(others, calls.end());
+  if (!rest.empty() && !calls.empty() && submit(std::move(rest))) {
+    tokens.clear();
+    for (const node::Request& call : calls) tokens.push_back(call.token);
+  }
   asio::post(context_, [this, tokens = std::move(tokens)] {
     for (const std::uint64_t bits : tokens) {
       const Token token = Token::unpacked(bits);

@@ -39,6 +39,10 @@ struct Arrived {
   crdt::Instant at;
 };
 
+// Whether these may join so many that wait for their turn. Where there is a new reservation among
+// them they may fill half of the inbox; the rest is for what ends reservations, and for reads.
+bool inbox_takes(std::size_t inbox_max, std::size_t waiting, const std::vector<Request>& more);
+
 class Driver {
  public:
   // Batches that the store may have in hand. One more, ready to follow at once, made each half as

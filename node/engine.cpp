@@ -654,15 +654,19 @@ void Engine::begin_checkpoint(Now now) {
 // A checkpoint keeps pace with the journal, and is through when that has grown by half of what
 // brings the next one. So requests share its cost evenly; that of all rows at once would take a
 // fifth of the CPU for seconds. Where little is written, slices come by the clock.
-std::size_t Engine::slice_rows(Now now) const {
+std::size_t Engine::slice_rows(Now now, std::size_t journal_bytes) const {
   if (checkpoint_hurries()) return kSliceRows;
   const double written = 2.0 * static_cast<double>(journal_since_checkpoint_) /
                          static_cast<double>(config_.checkpoint_bytes);
   const auto by_now =
       static_cast<std::size_t>(static_cast<double>(rows_to_save_) * std::min(written, 1.0));
   const std::size_t due = by_now - std::min(by_now, rows_taken_);
+  // A batch of thousands carries twice its own share, or it would outrun the checkpoint.
+  const auto own_share = static_cast<std::size_t>(static_cast<double>(rows_to_save_) * 2.0 *
+                                                  static_cast<double>(journal_bytes) /
+                                                  static_cast<double>(config_.checkpoint_bytes));
   if (due >= kSliceRowsLeast || written >= 1)
-    return std::clamp(due, kSliceRowsLeast, kSliceRowsMost);
+    return std::clamp(due, kSliceRowsLeast, std::max(kSliceRowsMost, 2 * own_share));
   return now.instant >= slice_due_ ? kSliceRows : 0;
 }
 
@@ -672,7 +676,7 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
     begin_checkpoint(now);
     slice_due_ = now.instant + kSliceEvery;
   }
-  const std::size_t rows = store_takes_slice_ ? slice_rows(now) : 0;
+  const std::size_t rows = store_takes_slice_ ? slice_rows(now, sealed.journal.size()) : 0;
   if (rows == 0 && now.instant < slice_due_) return;
   slice_due_ = now.instant + kSliceEvery;
   if (rows == 0) return;

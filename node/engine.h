@@ -266,7 +266,7 @@ class Engine {
   bool checkpoint_hurries() const {
     return checkpoint_wanted_ || (checkpointing_ && checkpoint_is_wanted_);
   }
-  std::size_t slice_rows(crdt::Now now) const;
+  std::size_t slice_rows(crdt::Now now, std::size_t journal_bytes) const;
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
 
   EngineConfig config_;

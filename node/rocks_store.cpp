@@ -223,7 +223,7 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   options.write_buffer_size = memtable_bytes;
   options.max_write_buffer_number = 3;
   options.compression = compression;
-  options.level0_slowdown_writes_trigger = 40;  // never comes to that: kRowsFilesMost
+  options.level0_slowdown_writes_trigger = 40;  // rows never come to that: kRowsFilesMost
   options.level0_stop_writes_trigger = 80;
   return options;
 }
@@ -291,13 +291,13 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions o
     return store;
   }
   if (auto s = make_directory(store->options_.data_dir); !s.ok()) return s;
-  if (auto s = store->rows_file_.remove(); !s.ok())
-    return from_rocksdb(s, "cannot remove " + store->options_.data_dir + "/rows.new");
   if (store->free_bytes() < kStartBytesMin)
     return absl::ResourceExhaustedError("the disk under data directory " +
                                         store->options_.data_dir +
                                         " is full: free at least 16 MiB and start again");
   if (auto s = store->open_database(); !s.ok()) return s;
+  if (auto s = store->rows_file_.remove(); !s.ok())
+    return from_rocksdb(s, "cannot remove " + store->options_.data_dir + "/rows.new");
   if (auto s = store->check_format(); !s.ok()) return s;
   if (auto s = store->read_meta(); !s.ok()) return s;
   if (auto s = store->find_last_batch(); !s.ok()) return s;
@@ -630,8 +630,8 @@ void RocksStore::run_checkpointer() {
     if (has_slice) {
       status = write_slice(slice);
       slices_unwritten_.fetch_sub(1, std::memory_order_relaxed);
-    } else if (mark_moved_.exchange(false, std::memory_order_relaxed)) {
-      status = mark_->sync();
+    } else {
+      status = sync_mark();
     }
     if (!status.ok()) {
       fail(status);
@@ -668,6 +668,11 @@ absl::Status RocksStore::write_slice(const CheckpointSlice& slice) {
   return from_rocksdb(db_->Flush(at_once, families_[kRows]), "cannot drop rows in " + path_);
 }
 
+absl::Status RocksStore::sync_mark() {
+  if (!mark_moved_.exchange(false, std::memory_order_relaxed)) return absl::OkStatus();
+  return mark_->sync();
+}
+
 // Waits while merging is behind: so no other slice is taken, and the checkpoint takes longer.
 absl::Status RocksStore::hand_over_rows() {
   const auto behind = [this] {
@@ -677,10 +682,12 @@ absl::Status RocksStore::hand_over_rows() {
                             &text) &&
            absl::SimpleAtoi(text, &files) && files >= kRowsFilesMost;
   };
-  while (!failed_ && behind()) {
+  while (behind()) {
     std::unique_lock lock(slices_mutex_);
     if (slices_changed_.wait_for(lock, kMergeWait, [this] { return slices_end_ || failed_; }))
       break;
+    lock.unlock();
+    if (auto s = sync_mark(); !s.ok()) return s;
   }
   return from_rocksdb(rows_file_.hand_over(*db_, families_[kRows]),
                       "cannot write a checkpoint to " + path_);

@@ -27,7 +27,7 @@
 //   kDataLoss.
 //
 // Memory  at most about 192 MiB of RocksDB's (memtables and block cache together), a rows file
-//         (rows_file.h), and what is queued.
+//         (rows_file.h), what is queued, and what a checkpoint drops, twice.
 //         Queued batches are the caller's to bound (pending()). One checkpoint slice outstanding at
 //         a time is the caller's promise; if more than kSlicesWaitingMax wait, later batches wait
 //         too.
@@ -123,6 +123,7 @@ class RocksStore final : public Store {
   void run_checkpointer();
   absl::Status write_slice(const CheckpointSlice& slice);
   absl::Status hand_over_rows();
+  absl::Status sync_mark();
   void fail(const absl::Status& status);
 
   RocksStoreOptions options_;

@@ -24,7 +24,8 @@ class Runtime {
   void stop();
 
   // Any thread; none blocks for longer than it takes to append.
-  bool submit(std::vector<Request>&& requests);  // false: full, or stopping
+  // False: full (inbox_takes), or stopping; nothing was taken, nor moved.
+  bool submit(std::vector<Request>&& requests);
   void on_net(std::vector<gossip::NetEvent>&& events);
   void released();
   // From the next turn on the node says that it is not ready.

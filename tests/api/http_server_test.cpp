@@ -138,11 +138,16 @@ class Client {
 // requests until it is told to; or refuses them.
 class ScriptedNode {
  public:
-  enum class Mode { answers, keeps, refuses };
+  enum class Mode { answers, keeps, refuses, refuses_reservations };
 
   bool submit(std::vector<node::Request>&& requests) {
     const std::lock_guard lock(mutex_);
     if (mode_ == Mode::refuses) return false;
+    if (mode_ == Mode::refuses_reservations &&
+        std::any_of(requests.begin(), requests.end(), [](const node::Request& request) {
+          return std::holds_alternative<node::Reserve>(request.command);
+        }))
+      return false;
     std::vector<node::Reply> replies;
     for (node::Request& request : requests) {
       seen_.push_back(name_of(request.command));
@@ -165,6 +170,8 @@ class ScriptedNode {
     const std::lock_guard lock(mutex_);
     mode_ = mode;
   }
+  // Whoever submits waits meanwhile.
+  std::unique_lock<std::mutex> freeze() { return std::unique_lock(mutex_); }
   void set_padding(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     padding_ = bytes;
@@ -729,6 +736,49 @@ TEST_SUITE("api/http_server: limits") {
     CHECK(goes_on.ask(std::string(3 * kMiB, '\n')).status == 200);
     Client third(served.port());
     CHECK(third.ask(head + std::string(15 * kMiB, '\n')).status == 200);
+  }
+
+  TEST_CASE("a body is charged for until its call is answered") {
+    Served served({.threads = 1, .body_bytes_max = 16 * kMiB});
+    const std::string large =
+        post("/v1/batch", "{\"op\":\"release\",\"id\":\"r\"}\n" + std::string(9 * kMiB, '\n'));
+    served.node.set(ScriptedNode::Mode::keeps);
+    Client waits(served.port());
+    CHECK(waits.send(large));
+    std::vector<node::Reply> kept = served.node.take_kept(1);
+    Client second(served.port());
+    CHECK(second.ask(large).status == 503);
+    served.server->deliver(std::move(kept));
+    CHECK(waits.read_answer().status == 200);
+    served.node.set(ScriptedNode::Mode::answers);
+    Client third(served.port());
+    CHECK(third.ask(large).status == 200);
+  }
+
+  TEST_CASE("while the node has no room for reservations, what ends them goes on") {
+    Served served({.threads = 1});
+    served.node.set(ScriptedNode::Mode::refuses_reservations);
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 40; ++i) {
+      clients.push_back(std::make_unique<Client>(served.port()));
+      CHECK(clients.back()->ask(get("a")).status == 200);  // it is accepted
+    }
+    auto frozen = served.node.freeze();  // what comes meanwhile is handed over together
+    for (int i = 0; i < 40; ++i) {
+      const std::string id = "/v1/reservations/r" + std::to_string(i);
+      const std::string body = R"({"lines":[{"sku":"a","quantity":1}]})";
+      const std::string put =
+          "PUT " + id + " HTTP/1.1\r\n" + kHost +
+          "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+          "\r\n\r\n" + body;
+      CHECK(clients[static_cast<std::size_t>(i)]->send(i % 2 == 0 ? put
+                                                                  : post(id + "/commit", "{}")));
+    }
+    frozen.unlock();
+    for (int i = 0; i < 40; ++i) {
+      CAPTURE(i);
+      CHECK(clients[static_cast<std::size_t>(i)]->read_answer().status == (i % 2 == 0 ? 503 : 200));
+    }
   }
 
   TEST_CASE("with many threads, a large batch still fits") {

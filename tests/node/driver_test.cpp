@@ -226,6 +226,23 @@ TEST_SUITE("limits") {
     CHECK(hold("n") == Code::created);
   }
 
+  TEST_CASE("new reservations may fill half of the inbox, the others all of it") {
+    const auto of = [](std::size_t reservations, std::size_t commits) {
+      std::vector<Request> requests;
+      for (; reservations > 0; --reservations) requests.push_back({.command = Reserve{}});
+      for (; commits > 0; --commits) requests.push_back({.command = Commit{}});
+      return requests;
+    };
+    CHECK(inbox_takes(100, 0, of(50, 0)));
+    CHECK_FALSE(inbox_takes(100, 0, of(51, 0)));
+    CHECK_FALSE(inbox_takes(100, 50, of(1, 0)));
+    CHECK_FALSE(inbox_takes(100, 0, of(1, 50)));
+    CHECK(inbox_takes(100, 0, of(0, 100)));
+    CHECK(inbox_takes(100, 99, of(0, 1)));
+    CHECK_FALSE(inbox_takes(100, 100, of(0, 1)));
+    CHECK(inbox_takes(1, 0, of(1, 0)));
+  }
+
   TEST_CASE("reservations that waited too long for their turn are refused; what ends one is not") {
     Cluster cluster({.inbox_delay_max = holdfast::crdt::Millis(1'000)});
     stock_up(cluster);

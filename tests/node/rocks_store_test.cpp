@@ -526,6 +526,12 @@ TEST_CASE("a directory has one process at a time") {
   CHECK(absl::IsFailedPrecondition(status));
   CHECK(std::string(status.message()).find("in use by another process") != std::string::npos);
   child.kill();
+  {
+    auto store = open_store(directory.path);
+    std::ofstream(directory.path + "/rows.new") << "of that process, which is about to take it";
+    CHECK_FALSE(open_status(directory.path).ok());
+    CHECK(fs::exists(directory.path + "/rows.new"));
+  }
   CHECK(open_status(directory.path).ok());
 }
 
