@@ -37,6 +37,12 @@ std::uint64_t BenchTally::refused_total() const {
   return sum;
 }
 
+Nanos BenchTally::last_bad_tenth() const {
+  for (std::size_t i = windows.size(); i > 0; --i)
+    if (is_bad(windows[i - 1])) return static_cast<Nanos>(i) * kBenchWindow;
+  return 0;
+}
+
 Nanos BenchTally::last_bad() const {
   constexpr std::size_t kSecondOf = 1'000'000'000 / kBenchWindow;
   for (std::size_t end = windows.size(); end > 0; --end) {

@@ -67,6 +67,8 @@ struct BenchTally {
   // second with more than 1 % of them. (A machine that stands still for some milliseconds, as
   // virtual ones do, makes a tenth bad, but no second.)
   Nanos last_bad() const;
+  // The same of any tenth, however good its second.
+  Nanos last_bad_tenth() const;
 };
 
 class BenchLoad {

@@ -185,10 +185,13 @@ std::string steps_text(const BenchReport& report, Style style) {
          figures.server_cpu < 0 ? "-" : number(micros_each(figures.server_cpu, operations(t)), 1)});
   }
   const Nanos back = back_to_normal(report);
-  return table.text(style) + "\nback to normal (answers within three times the unloaded p99): " +
+  return table.text(style) +
+         "\nback to normal (99 % of a second's answers within three times the unloaded p99): " +
          (back < 0
               ? "not within " + number(seconds(report.phases.back().tally.phase.length), 1) + " s"
               : number(seconds(back), 1) + " s after the last step") +
+         "; the last tenth of a second with over 1 % later than that: " +
+         number(seconds(report.phases.back().tally.last_bad_tenth()), 1) + " s" +
          "\nLatencies count from when a request was due, unless it says from sending. A step that "
          "was sent late\nby much, or less often than due, was more than this load generator and "
          "its "
@@ -273,6 +276,7 @@ json::object bench_json(const BenchReport& report) {
   if (report.steps) {
     const Nanos back = back_to_normal(report);
     object["back_to_normal_seconds"] = back < 0 ? json::value(nullptr) : json::value(seconds(back));
+    object["last_bad_tenth_seconds"] = seconds(report.phases.back().tally.last_bad_tenth());
   }
   return object;
 }

@@ -5,8 +5,8 @@
 //   1. At most one read or one write is pending, and at most one request in flight.
 //   2. The parser sees a header only when it is whole, at most kHeaderBytesMax long, without folds
 //      and without bare line feeds.
-//   3. What it may hold beyond a fixed size (a body that arrives, an answer that is not taken)
-//      counts against a budget that all connections share.
+//   3. What it may hold beyond a fixed size (a body until it is answered, an answer that is not
+//      taken) counts against a budget that all connections share.
 
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>

@@ -369,6 +369,7 @@ TEST_SUITE("bench") {
     recovery.windows.assign(80, {800, 0});
     recovery.windows[60] = {800, 80};  // 1 % of its second
     CHECK(back_to_normal(report) == 0);
+    CHECK(recovery.last_bad_tenth() == 6'100 * kMs);
     recovery.windows[60] = {800, 81};
     CHECK(back_to_normal(report) == 6'100 * kMs);
     recovery.windows[66] = {800, 9};  // not bad alone
