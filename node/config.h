@@ -37,7 +37,7 @@ struct Config {
   std::string secret;                // at least 16 bytes; or secret_file; shared by all nodes
   std::uint32_t heartbeat_ms = 500;  // 50 … 60,000
   std::uint32_t suspect_after_ms =
-      2500;                   // unreachable after this long without an echo; ≥ 3 heartbeats
+      2500;                    // unreachable after this long without an echo; ≥ 3 heartbeats
   std::uint32_t push_ms = 20;  // own rows are coalesced this long before they are pushed
   std::uint32_t relay_after_ms =
       500;  // others' rows are relayed to a peer that lacks them this long
@@ -45,7 +45,7 @@ struct Config {
   std::uint64_t min_free_bytes = 256ull << 20;   // less free space than this: writes get 507
   std::uint64_t checkpoint_bytes = 64ull << 20;  // journal written since the last checkpoint
   // [engine]
-  std::uint32_t inbox_max = 65'536;          // requests waiting for the engine; beyond: 503
+  std::uint32_t inbox_max = 131'072;  // requests waiting for the engine (inbox_takes); beyond: 503
   std::uint32_t inbox_delay_ms_max = 1'000;  // and in time
   std::uint32_t open_holds_max = 5'000'000;
   std::uint32_t durability_wait_ms = 1'000;  // for other nodes' disks; then 202

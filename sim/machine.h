@@ -38,7 +38,7 @@ struct SkewedClock {
 struct MachineOptions {
   std::string region, node;
   node::EngineConfig engine;  // what is the same in every life; self and boot are set here
-  std::uint64_t inbox_max = 65'536;
+  std::uint64_t inbox_max = 131'072;
   crdt::Millis inbox_delay_max{1000};
   Costs costs;
   DiskOptions disk;

@@ -8,10 +8,10 @@ namespace holdfast::sim {
 
 namespace {
 
-// The product's inbox of 65,536 requests is 1.3 s of work for a node that serves 50,000 in one;
+// The product's inbox of 131,072 requests is 2.6 s of work for a node that serves 50,000 in one;
 // that of a smaller one is as long in time.
-constexpr double kInboxSeconds = 65'536.0 / 50'000;
-constexpr std::uint64_t kInboxMin = 16;
+constexpr double kInboxSeconds = 131'072.0 / 50'000;
+constexpr std::uint64_t kInboxMin = 32;
 constexpr Time kLateIsCheaper =
     16;  // what is refused unread costs so much less than what is served
 

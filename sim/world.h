@@ -35,7 +35,7 @@ struct WorldOptions {
   Time client_latency = 200;  // from a customer to a node of the region
   crdt::Millis heartbeat{500}, suspect_after{2500}, push{5}, relay_after{500};
   crdt::Millis inbox_delay_max{1000};
-  std::uint64_t inbox_max = 65'536;
+  std::uint64_t inbox_max = 131'072;
   std::uint64_t checkpoint_bytes = 64ull << 20;
   std::size_t piece_bytes = 256 << 10, window_bytes = 1 << 20;
   std::uint32_t open_holds_max = 5'000'000;

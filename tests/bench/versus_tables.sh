@@ -110,7 +110,7 @@ read -r merge _ <<<"$(column gossip 2)"
 read -r merged _ <<<"$(column gossip 3)"
 printf '\nthree nodes: %.0f bytes sent a reservation and peer, %.2f rows merged, %.2f µs of CPU a merged row\n' \
   "$bytes" "$merged" "$merge"
-read -r one _ <<<"$(column gossip_c64 5)"
+read -r one _ <<<"$(column gossip_c64 4)"
 awk -v one="$one" -v merge="$merge" -v merged="$merged" 'BEGIN {
   printf "three nodes: %.1f µs of CPU a reservation where it is sold, %.1f with both peers\n",
     one, one + 2 * merged * merge }'
@@ -124,7 +124,7 @@ if [ -n "$steps" ]; then
     "$memory_before" "$memory_after" \
     $(((memory_after - memory_before) * 1048576 / memory_holds))
   read -r tenth lowest highest <<<"$(column steps_c64 11)"
-  printf 'last tenth of a second with over 1 %% of late answers, after the overload: %s s (%s–%s)\n' \
+  printf 'last tenth of a second with over 1 %% of late answers, after the overload: %.1f s (%.1f–%.1f)\n' \
     "$tenth" "$lowest" "$highest"
   awk '{ printf "overload, 1,024 connections: goodput / peak %.2f %.2f %.2f at 1x 3x 10x; "\
     "accepted p99 / unloaded %.1f %.1f %.1f; back to normal after %s s\n",
