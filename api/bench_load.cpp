@@ -15,6 +15,12 @@ bool good(int status) { return status >= 200 && status < 300; }
 
 bool is_bad(const BenchTally::Window& window) { return window.bad * 100 > window.answers; }
 
+// From the first window's begin to the end of the last bad one of the first `count`.
+Nanos last_bad_before(const std::vector<BenchTally::Window>& windows, std::size_t count) {
+  while (count > 0 && !is_bad(windows[count - 1])) --count;
+  return static_cast<Nanos>(count) * kBenchWindow;
+}
+
 void note(BenchTally& tally, Nanos now, std::uint64_t bad) {
   if (tally.phase.good_latency == 0) return;
   const auto window =
@@ -37,11 +43,7 @@ std::uint64_t BenchTally::refused_total() const {
   return sum;
 }
 
-Nanos BenchTally::last_bad_tenth() const {
-  for (std::size_t i = windows.size(); i > 0; --i)
-    if (is_bad(windows[i - 1])) return static_cast<Nanos>(i) * kBenchWindow;
-  return 0;
-}
+Nanos BenchTally::last_bad_tenth() const { return last_bad_before(windows, windows.size()); }
 
 Nanos BenchTally::last_bad() const {
   constexpr std::size_t kSecondOf = 1'000'000'000 / kBenchWindow;
@@ -52,8 +54,7 @@ Nanos BenchTally::last_bad() const {
       second.answers += windows[i].answers;
       second.bad += windows[i].bad;
     }
-    for (std::size_t i = end; is_bad(second) && i > begin; --i)
-      if (is_bad(windows[i - 1])) return static_cast<Nanos>(i) * kBenchWindow;
+    if (is_bad(second)) return last_bad_before(windows, end);  // then one of its tenths is
     if (begin == 0) break;
   }
   return 0;

@@ -147,6 +147,7 @@ Connection::Next Connection::dispatch() {
                         .has_idempotency_key = incoming_.has_key,
                         .body = incoming_.body};
   Parsed parsed = parse_request(request, shard_.reader());
+  arriving_.set(incoming_.body.size());
   release_body();
   if (const auto* response = std::get_if<Response>(&parsed)) return respond(*response);
   phase_ = Phase::waiting;

@@ -46,7 +46,6 @@ void Shard::tell_drained() {
 
 void Shard::collect(std::uint64_t token, node::Command&& command) {
   outbox_.push_back({token, std::move(command)});
-  outbox_tokens_.push_back(token);
   if (outbox_.size() >= kWorthAHandOver) return hand_over();
   if (std::exchange(hand_over_posted_, true)) return;
   asio::post(context_, [this] {  // after what is ready in this pass
@@ -57,21 +56,19 @@ void Shard::collect(std::uint64_t token, node::Command&& command) {
 
 // What is refused is told later: the connection that gave the last call is still about it.
 void Shard::hand_over() {
-  std::vector<std::uint64_t> tokens = std::exchange(outbox_tokens_, {});
   std::vector<node::Request> calls = std::exchange(outbox_, {});
   if (submit(std::move(calls))) return;
-  // New reservations are refused first: the others may still fit without them.
-  const auto others =
-      std::stable_partition(calls.begin(), calls.end(), [](const node::Request& call) {
-        return std::holds_alternative<node::Reserve>(call.command);
-      });
-  std::vector<node::Request> rest(std::make_move_iterator(others),
-                                  std::make_move_iterator(calls.end()));
-  calls.erase(others, calls.end());
-  if (!rest.empty() && !calls.empty() && submit(std::move(rest))) {
-    tokens.clear();
-    for (const node::Request& call : calls) tokens.push_back(call.token);
-  }
+  // Nothing was taken: `calls` is as it was. New reservations are refused first: the others may
+  // still fit without them.
+  auto refused = std::stable_partition(calls.begin(), calls.end(), [](const node::Request& call) {
+    return std::holds_alternative<node::Reserve>(call.command);
+  });
+  std::vector<node::Request> others(std::make_move_iterator(refused),
+                                    std::make_move_iterator(calls.end()));
+  const bool sells = refused != calls.begin();
+  if (!sells || others.empty() || !submit(std::move(others))) refused = calls.end();
+  std::vector<std::uint64_t> tokens;
+  for (auto call = calls.begin(); call != refused; ++call) tokens.push_back(call->token);
   asio::post(context_, [this, tokens = std::move(tokens)] {
     for (const std::uint64_t bits : tokens) {
       const Token token = Token::unpacked(bits);

@@ -102,7 +102,6 @@ class Shard {
   std::vector<std::shared_ptr<Connection>> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<node::Request> outbox_;
-  std::vector<std::uint64_t> outbox_tokens_;
   std::vector<std::uint32_t> answered_;
   bool hand_over_posted_ = false;
   JsonReader reader_;

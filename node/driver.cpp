@@ -10,11 +10,14 @@ namespace holdfast::node {
 using crdt::Instant;
 using crdt::Now;
 
-bool inbox_takes(std::size_t inbox_max, std::size_t waiting, const std::vector<Request>& more) {
-  const bool sells = std::any_of(more.begin(), more.end(), [](const Request& request) {
+bool sells(const std::vector<Request>& requests) {
+  return std::any_of(requests.begin(), requests.end(), [](const Request& request) {
     return std::holds_alternative<Reserve>(request.command);
   });
-  return waiting + more.size() <= (sells ? std::max<std::size_t>(inbox_max / 2, 1) : inbox_max);
+}
+
+bool inbox_takes(std::size_t inbox_max, std::size_t waiting, std::size_t more, bool sell) {
+  return waiting + more <= (sell ? std::max<std::size_t>(inbox_max / 2, 1) : inbox_max);
 }
 
 Instant Driver::turn(std::vector<Arrived>&& requests, std::vector<gossip::NetEvent>&& events,

@@ -39,9 +39,11 @@ struct Arrived {
   crdt::Instant at;
 };
 
-// Whether these may join so many that wait for their turn. Where there is a new reservation among
-// them they may fill half of the inbox; the rest is for what ends reservations, and for reads.
-bool inbox_takes(std::size_t inbox_max, std::size_t waiting, const std::vector<Request>& more);
+// A new reservation is among them.
+bool sells(const std::vector<Request>& requests);
+// Whether so many more may join those that wait for their turn. If they sell they may fill half of
+// the inbox; the rest is for what ends reservations, and for reads.
+bool inbox_takes(std::size_t inbox_max, std::size_t waiting, std::size_t more, bool sell);
 
 class Driver {
  public:

@@ -641,6 +641,7 @@ void Engine::begin_checkpoint(Now now) {
   journal_since_checkpoint_ = 0;
   rows_to_save_ = state_.unsaved();
   rows_taken_ = 0;
+  slice_due_ = now.instant + kSliceEvery;
   checkpoint_meta_ = {.self = state_.self(),
                       .batch = batch_,
                       .life_ms = times(now).life_ms,
@@ -656,17 +657,17 @@ void Engine::begin_checkpoint(Now now) {
 // fifth of the CPU for seconds. Where little is written, slices come by the clock.
 std::size_t Engine::slice_rows(Now now, std::size_t journal_bytes) const {
   if (checkpoint_hurries()) return kSliceRows;
-  const double written = 2.0 * static_cast<double>(journal_since_checkpoint_) /
-                         static_cast<double>(config_.checkpoint_bytes);
-  const auto by_now =
-      static_cast<std::size_t>(static_cast<double>(rows_to_save_) * std::min(written, 1.0));
+  const double rows_a_byte =
+      2.0 * static_cast<double>(rows_to_save_) / static_cast<double>(config_.checkpoint_bytes);
+  const auto share = [&](std::uint64_t bytes) {
+    return static_cast<std::size_t>(rows_a_byte * static_cast<double>(bytes));
+  };
+  const bool all = 2 * journal_since_checkpoint_ >= config_.checkpoint_bytes;
+  const std::size_t by_now = all ? rows_to_save_ : share(journal_since_checkpoint_);
   const std::size_t due = by_now - std::min(by_now, rows_taken_);
   // A batch of thousands carries twice its own share, or it would outrun the checkpoint.
-  const auto own_share = static_cast<std::size_t>(static_cast<double>(rows_to_save_) * 2.0 *
-                                                  static_cast<double>(journal_bytes) /
-                                                  static_cast<double>(config_.checkpoint_bytes));
-  if (due >= kSliceRowsLeast || written >= 1)
-    return std::clamp(due, kSliceRowsLeast, std::max(kSliceRowsMost, 2 * own_share));
+  if (due >= kSliceRowsLeast || all)
+    return std::clamp(due, kSliceRowsLeast, std::max(kSliceRowsMost, 2 * share(journal_bytes)));
   return now.instant >= slice_due_ ? kSliceRows : 0;
 }
 
@@ -674,11 +675,9 @@ void Engine::add_checkpoint_slice(Now now, Sealed& sealed) {
   if (!checkpointing_) {
     if (!checkpoint_wanted_ && journal_since_checkpoint_ < config_.checkpoint_bytes) return;
     begin_checkpoint(now);
-    slice_due_ = now.instant + kSliceEvery;
   }
   const std::size_t rows = store_takes_slice_ ? slice_rows(now, sealed.journal.size()) : 0;
-  if (rows == 0 && now.instant < slice_due_) return;
-  slice_due_ = now.instant + kSliceEvery;
+  if (rows > 0 || now.instant >= slice_due_) slice_due_ = now.instant + kSliceEvery;
   if (rows == 0) return;
   rows_taken_ += rows;
   CheckpointSlice slice;

@@ -266,6 +266,7 @@ class Engine {
   bool checkpoint_hurries() const {
     return checkpoint_wanted_ || (checkpointing_ && checkpoint_is_wanted_);
   }
+  // Of the slice that goes with a batch of so much journal; 0: none goes.
   std::size_t slice_rows(crdt::Now now, std::size_t journal_bytes) const;
   void add_checkpoint_slice(crdt::Now now, Sealed& sealed);
 

@@ -56,9 +56,9 @@ class Rebalancer {
 
   // Customers asked for units here; after the outcome, whatever it was.
   void asked(crdt::Product& product, Units units, crdt::Instant now);
-  // Rights came, here or elsewhere.
   // Into the cache: it will be asked for soon.
   void expect(const crdt::Product& product) const { demands_.prefetch(&product); }
+  // Rights came, here or elsewhere.
   void changed(crdt::Product& product);
   // What a request for a waiting customer should bring beyond what is lacking.
   Units ahead(const crdt::Product& product, Units lacking) const;

@@ -143,7 +143,7 @@ class RocksStore final : public Store {
   std::deque<Batch> queue_;
   bool stopping_ = false;
   std::atomic<std::size_t> pending_ = 0;
-  std::atomic<std::size_t> slices_unwritten_ = 0;  // handed over with a batch and not yet written
+  std::atomic<std::size_t> slices_unwritten_ = 0;  // handed over with a batch and not yet taken in
   std::atomic<bool> failed_ = false;
 
   std::mutex slices_mutex_;  // guards the slices and `slices_end_`

@@ -26,10 +26,12 @@ bool Runtime::submit(std::vector<Request>&& requests) {
     return std::holds_alternative<GetStock>(request.command) ||
            std::holds_alternative<GetAvailability>(request.command);
   });
+  const bool sell = sells(requests);
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || !inbox_takes(inbox_max_, requests_.size(), requests)) return false;
+    if (stopping_ || !inbox_takes(inbox_max_, requests_.size(), requests.size(), sell))
+      return false;
     const Steady::time_point now = Steady::now();
     const bool was_worth = crowd_.worth_a_turn(now);
     for (Request& request : requests) requests_.push_back({std::move(request), at});

@@ -276,13 +276,12 @@ void Machine::http(const HttpCall& call, OnResponse done) {
   api::Parsed parsed = parsed_as_json(call, reader_);
   if (const auto* response = std::get_if<api::Response>(&parsed)) return done(*response);
   auto& ready = std::get<api::Call>(parsed);
-  std::vector<node::Request> asked;
-  asked.push_back({process.last_token + 1, std::move(ready.command)});
-  if (!node::inbox_takes(options_.inbox_max, process.requests.size(), asked))
+  const bool sells = std::holds_alternative<node::Reserve>(ready.command);
+  if (!node::inbox_takes(options_.inbox_max, process.requests.size(), 1, sells))
     return done(api::answer(ready, node::refused(node::Code::overloaded, "the inbox is full")));
   const std::uint64_t token = ++process.last_token;
-  const bool early = may_be_early(asked.front().command);
-  process.requests.push_back({std::move(asked.front()), now().instant});
+  const bool early = may_be_early(ready.command);
+  process.requests.push_back({{token, std::move(ready.command)}, now().instant});
   process.pending.emplace(
       token, Process::Pending{
                  [call = std::make_shared<api::Call>(std::move(ready)), done = std::move(done)](

@@ -229,18 +229,20 @@ TEST_SUITE("limits") {
   TEST_CASE("new reservations may fill half of the inbox, the others all of it") {
     const auto of = [](std::size_t reservations, std::size_t commits) {
       std::vector<Request> requests;
-      for (; reservations > 0; --reservations) requests.push_back({.command = Reserve{}});
       for (; commits > 0; --commits) requests.push_back({.command = Commit{}});
+      for (; reservations > 0; --reservations) requests.push_back({.command = Reserve{}});
       return requests;
     };
-    CHECK(inbox_takes(100, 0, of(50, 0)));
-    CHECK_FALSE(inbox_takes(100, 0, of(51, 0)));
-    CHECK_FALSE(inbox_takes(100, 50, of(1, 0)));
-    CHECK_FALSE(inbox_takes(100, 0, of(1, 50)));
-    CHECK(inbox_takes(100, 0, of(0, 100)));
-    CHECK(inbox_takes(100, 99, of(0, 1)));
-    CHECK_FALSE(inbox_takes(100, 100, of(0, 1)));
-    CHECK(inbox_takes(1, 0, of(1, 0)));
+    CHECK(sells(of(1, 50)));
+    CHECK_FALSE(sells(of(0, 50)));
+    constexpr bool kSells = true, kEnds = false;
+    CHECK(inbox_takes(100, 0, 50, kSells));
+    CHECK_FALSE(inbox_takes(100, 0, 51, kSells));
+    CHECK_FALSE(inbox_takes(100, 50, 1, kSells));
+    CHECK(inbox_takes(100, 0, 100, kEnds));
+    CHECK(inbox_takes(100, 99, 1, kEnds));
+    CHECK_FALSE(inbox_takes(100, 100, 1, kEnds));
+    CHECK(inbox_takes(1, 0, 1, kSells));
   }
 
   TEST_CASE("reservations that waited too long for their turn are refused; what ends one is not") {
